@@ -1,0 +1,31 @@
+"""The errors a user can cause and mend, shared by every package.
+
+Owns the exception types whose message is shown without a traceback and ends the program with exit code 2.
+Does not own bugs: anything else that is raised keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Bad input or a machine that cannot do what was asked; the message says what, where, why and what to do next."""
+
+
+class DataError(UserError):
+    """The corpus cannot be found, read or split as asked."""
+
+
+class SentenceEncoderError(UserError):
+    """The sentence encoder cannot be found, or is not the model it claims to be."""
+
+
+class SettingsError(UserError):
+    """Settings that are each valid but cannot go together, such as too few qubits for an embedding."""
+
+
+class LedgerError(UserError):
+    """The study directory cannot be used: another study's, unwritable, full, or with a damaged file."""
+
+
+class DivergedError(Exception):
+    """A trial's loss became infinite or not a number: a result of its settings, so it is recorded and not tried again."""

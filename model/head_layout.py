@@ -1,0 +1,61 @@
+"""The sizes of a head: its circuits, its number of parameters, and whether an embedding fits its qubits.
+
+Owns what follows from settings alone, without torch, so that a plan can be made in no time. Does not own parameters or training.
+"""
+
+from __future__ import annotations
+
+from model.circuit import Circuit, encoder_circuit, pqc_angles, second_module_circuit
+from model.errors import SettingsError
+from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead
+
+CLASSES = 2
+
+
+def second_module_qubits(settings: QuantumHead) -> int:
+    """Return the qubits of the second module: Q, or E x Q where the merge concatenates."""
+    return settings.qubits * (settings.encoders if settings.merge == "concatenate" else 1)
+
+
+def circuits(settings: QuantumHead) -> tuple[Circuit, Circuit]:
+    """Return the circuits of one encoder and of the second module."""
+    encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading)
+    second = second_module_circuit(
+        second_module_qubits(settings), settings.reuploads, settings.layers, settings.connectivity, settings.measured, settings.reading
+    )
+    return encoder, second
+
+
+def block_angles(settings: QuantumHead) -> tuple[int, int]:
+    """Return how many re-uploading blocks have angles of their own, and how many angles PQC 1 and PQC 2 have each."""
+    angles = pqc_angles(second_module_qubits(settings), settings.layers, settings.connectivity, settings.reading)
+    return (1 if settings.share_blocks else settings.reuploads), angles
+
+
+def parameters(settings: QuantumHead | MlpHead | LogisticHead | SvcHead, dimension: int) -> int | None:
+    """Return how many parameters a head trains on embeddings of this dimension; None for an SVC, where it depends on the data."""
+    if isinstance(settings, SvcHead):
+        return None
+    if isinstance(settings, LogisticHead):
+        return dimension + 1
+    if isinstance(settings, MlpHead):
+        if not settings.hidden:
+            return (dimension + 1) * CLASSES
+        return (dimension + 1) * settings.hidden + (settings.hidden + 1) * CLASSES
+    encoder, _ = circuits(settings)
+    blocks, angles = block_angles(settings)
+    room = 2**settings.qubits - settings.constant
+    projection = dimension * room if settings.reduction == "projection" and dimension > room else 0
+    return settings.encoders * encoder.angles + (blocks + 1) * angles + (settings.measured + 1) * CLASSES + projection
+
+
+def check_width(head: QuantumHead, dimension: int) -> None:
+    """Raise a SettingsError if the embedding does not fit the qubits and no reduction is named, or a PCA cannot do it."""
+    length = dimension + head.constant
+    if length > 2**head.qubits and head.reduction == "none":
+        need = (length - 1).bit_length()
+        raise SettingsError(
+            f"head.qubits = {head.qubits} holds {2**head.qubits} amplitudes, but the embedding has {length}"
+            f"{' with its constant' if head.constant else ''}. Use at least {need} qubits, or name how to shorten it: "
+            "head.reduction: pca, truncate or projection"
+        )

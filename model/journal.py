@@ -1,0 +1,112 @@
+"""The files of one trial: `trial.json`, `journal.jsonl`, `result.json` and a checkpoint, written so that kill -9 at any instant hurts nothing.
+
+Owns their names, their atomic writing and the reading of a journal. Does not own what a set of trials means: that is the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model.errors import LedgerError
+
+Event = dict[str, Any]
+LOCK_WAIT_S = 30.0
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        LedgerError: The file is not one; the message names file and line.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. Delete the file to have its trial done again.") from error
+    return content
+
+
+class TrialFiles:
+    """Named paths of one trial's directory, and what is read from and written to them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.trial = directory / "trial.json"
+        self.journal = directory / "journal.jsonl"
+        self.result = directory / "result.json"
+        self.checkpoint = directory / "checkpoint.safetensors"
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Append one event to the journal, stamped with the time in epoch milliseconds."""
+        line = json.dumps({"event": event, "time_ms": int(time.time() * 1000), **fields})
+        self._drop_torn_line()
+        with open(self.journal, "a") as file:
+            file.write(line + "\n")
+
+    def events(self) -> list[Event]:
+        """Return the journal's events in order; a torn last line, left by a crash, does not count.
+
+        Raises:
+            LedgerError: A line before the last is damaged; the message names file and line.
+        """
+        if not self.journal.exists():
+            return []
+        *lines, _torn = self.journal.read_bytes().split(b"\n")
+        events = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                event = json.loads(line)
+                if not isinstance(event, dict) or "event" not in event or "time_ms" not in event:
+                    raise ValueError("not a journal event")
+            except ValueError as error:
+                raise LedgerError(
+                    f"{self.journal}:{number}: damaged journal line {line[:60]!r} ({error}). Delete the line to accept the rest, "
+                    f"or the directory {self.directory} to have the trial done again."
+                ) from error
+            events.append(event)
+        return events
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the trial for one process, waiting for a dying predecessor to let go.
+
+        Raises:
+            LedgerError: Another process still trains this trial.
+        """
+        with open(self.journal, "a") as file:
+            deadline = time.monotonic() + LOCK_WAIT_S
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise LedgerError(f"{self.directory}: another process has been training this trial for {LOCK_WAIT_S:g} s") from None
+                    time.sleep(0.1)
+            yield
+
+    def _drop_torn_line(self) -> None:
+        """Cut off what a killed writer left after the last complete line."""
+        if not self.journal.exists():
+            return
+        content = self.journal.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(self.journal, whole)

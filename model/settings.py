@@ -1,0 +1,137 @@
+"""What determines the result of one trial: data, sentence encoder, head, training, simulator and seeds.
+
+Owns the settings' names, types, defaults and limits, as frozen pydantic models; any of them may be a factor by its dotted path.
+Does not own designs, factors or where things run: those belong to the study.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen; an unknown key or a value of another type is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Data(Settings):
+    """The labelled sentences and how a split draws from them (paper: 256 + 256 drawn, 85/15 into 435 and 77, test on the rest)."""
+
+    name: str = "reviews"
+    """`reviews` (our own grammar, nothing to download), `sst2`, or any name of your own together with `path`."""
+    path: str | None = None
+    """A TSV file with the header `text<TAB>label`, or a directory of such files, which are pooled. None: see `name`."""
+    train_per_class: Annotated[int, Field(ge=2)] = 256
+    """Sentences drawn per class and split; train and validation together."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Part of the drawn sentences kept for validation."""
+    sentences: Annotated[int, Field(ge=100, le=200_000)] = 2000
+    """How many sentences the `reviews` grammar writes. Other corpora ignore it."""
+    difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How compositional the `reviews` sentences are: 0 plain words of praise and blame, 1 nearly all negated, hedged or contrasted."""
+
+
+class SentenceEncoder(Settings):
+    """The sentence transformer that turns a sentence into an embedding; frozen while the head trains."""
+
+    name: str = "all-MiniLM-L6-v2"
+    """A name on the Hugging Face hub (`sentence-transformers/` may be left out) or a local directory."""
+
+
+class QuantumHead(Settings):
+    """The paper's head: E simulated encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
+
+    kind: Literal["quantum"] = "quantum"
+    qubits: Annotated[int, Field(ge=2, le=30)] = 8
+    reduction: Literal["none", "pca", "truncate", "projection"] = "none"
+    """What brings an embedding longer than 2**qubits down to that length; shorter ones are padded with zeros."""
+    constant: bool = False
+    """Append a constant before normalising, which gives the even amplitude-encoded head its linear terms back."""
+    encoders: Annotated[int, Field(ge=1)] = 1
+    """E, the number of parallel encoders."""
+    encoder_layers: Annotated[int, Field(ge=0)] = 2
+    connectivity: Annotated[int, Field(ge=1)] = 1
+    """C: rings of distance 1..C."""
+    reuploads: Annotated[int, Field(ge=1)] = 2
+    """N, the number of re-uploading blocks [angle encoding, PQC 1]; PQC 2 follows them."""
+    layers: Annotated[int, Field(ge=0)] = 2
+    """Layers of each PQC in the second module."""
+    merge: Literal["mean", "concatenate", "blocks"] = "mean"
+    """How E outputs become the angles: their mean; one after the other over more qubits; or encoder e feeding block e mod E."""
+    angle_scale: float | Literal["pi"] = "pi"
+    """What an encoder's output in [-1, 1] is multiplied by to make an angle."""
+    share_blocks: bool = False
+    """Whether the N re-uploading blocks share the angles of one PQC 1."""
+    reading: Literal["A", "B"] = "A"
+    """Which reading of the paper's PQC: A has Q(CL+1) angles, B one more ring set before the RY column, Q(C(L+1)+1)."""
+    measured: Annotated[int, Field(ge=1)] = 1
+    """Q_m: qubits 0..Q_m-1 of the second module are measured."""
+    initial_angles: Annotated[float, Field(gt=0)] = 0.1
+    """Angles start uniform in [-initial_angles, initial_angles] (radians)."""
+
+
+class LogisticHead(Settings):
+    """Logistic regression on the embedding."""
+
+    kind: Literal["logistic"]
+    C: Annotated[float, Field(gt=0)] = 1.0
+
+
+class SvcHead(Settings):
+    """Support vector classifier with an RBF kernel on the embedding."""
+
+    kind: Literal["svc"]
+    C: Annotated[float, Field(gt=0)] = 1.0
+
+
+class MlpHead(Settings):
+    """Multi-layer perceptron with one hidden layer (0: none), trained like the quantum head."""
+
+    kind: Literal["mlp"]
+    hidden: Annotated[int, Field(ge=0)] = 48
+
+
+Head = Annotated[QuantumHead | LogisticHead | SvcHead | MlpHead, Field(discriminator="kind")]
+
+
+class Training(Settings):
+    """How a head is trained by gradient: Adam on the cross-entropy (paper.md, "Quantum head")."""
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch: Annotated[int, Field(ge=1)] = 16
+    lr: Annotated[float, Field(gt=0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrialSettings(Settings):
+    """Every setting that a trial's result depends on, apart from the seeds."""
+
+    data: Data = Data()
+    sentence_encoder: SentenceEncoder = SentenceEncoder()
+    head: Head = QuantumHead()
+    training: Training = Training()
+    simulator: str = "auto"
+    """`auto`, `torch`, or the name of a PennyLane device such as `lightning.qubit`."""
+
+
+class Trial(Settings):
+    """One row x split, as written to `trial.json`: what is trained, retried and tracked."""
+
+    key: str
+    arm: str
+    """What is compared: `r07` for row 7 of the design, or a baseline's name."""
+    settings: TrialSettings
+    data_hash: str
+    encoder_hash: str
+    split: int
+    split_seed: int
+    """Seeds the draw of train, validation and test."""
+    seed: int
+    """Seeds initial parameters and batch order."""
+    replicate: int = 0
+    """Tells apart rows of the design with the same settings."""
+    factors: dict[str, float | int | str | bool] = {}
+    """The row's factor values by dotted path, for the tables; empty for a baseline."""

@@ -1,0 +1,190 @@
+"""The ledger: a study's directory, the only truth about what is done and what is owed.
+
+Owns the layout of the directory, who may write there, and the state of each trial. Does not own how trials are run or analysed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from model.errors import LedgerError
+from model.journal import Event, TrialFiles, read_json, write_atomically
+from model.settings import Trial
+from orchestrator.study import Study
+
+Status = Literal["done", "running", "owed", "failed"]
+FINAL_CAUSES = ("diverged",)
+"""Causes of failure that are results of the settings: trying again would give the same."""
+BYTES_PER_TRIAL = 64 * 1024
+"""Room to keep free on the disk per owed trial: journal, result, and the files' blocks."""
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What the ledger knows of one trial."""
+
+    trial: Trial
+    status: Status
+    cause: str | None
+    message: str | None
+    result: dict[str, Any] | None
+    events: tuple[Event, ...]
+
+    @property
+    def attempts(self) -> int:
+        """How often training of it was started."""
+        return sum(event["event"] == "started" for event in self.events)
+
+    @property
+    def owed(self) -> bool:
+        """Whether running the study again should train it: no result, and no failure that would repeat itself."""
+        return self.status in ("owed", "running") or (self.status == "failed" and self.cause not in FINAL_CAUSES)
+
+
+class Ledger:
+    """One study's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.study_file = directory / "study.json"
+        self.trials = directory / "trials"
+        self.packs = directory / "packs"
+        self.report = directory / "report"
+        self.lock = directory / "run.lock"
+        self.tune = directory / ".tune"
+        self.shipped = directory / "shipped.json"
+        self._known: dict[str, Path] | None = None
+
+    @classmethod
+    def existing(cls, directory: Path) -> Ledger:
+        """Open the ledger of a study that has been run.
+
+        Raises:
+            LedgerError: There is none at this place.
+        """
+        ledger = cls(directory)
+        if not ledger.study_file.exists():
+            raise LedgerError(f"{directory} is not a study's directory (it has no study.json). Give the directory that `hadamard run` named")
+        return ledger
+
+    def check(self, study: Study, owed_trials: int) -> None:
+        """Raise a LedgerError unless this study may use the directory; nothing is created.
+
+        It must be new or this study's own, writable, and have room for what is owed.
+        """
+        if self.study_file.exists():
+            owner = self.load_study().study
+            if owner != study.study:
+                raise LedgerError(f"{self.directory} belongs to the study {owner!r}, not {study.study!r}. Choose another with --dir, or rename the study")
+        elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
+            raise LedgerError(f"{self.directory} exists and is not a study's directory. Choose another with --dir")
+        standing = next(parent for parent in (self.directory, *self.directory.absolute().parents) if parent.exists())
+        if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK) or _read_only(standing):
+            raise LedgerError(f"{self.directory} cannot be written: {standing} is not a directory this user may write to. Choose another with --dir")
+        free, need = shutil.disk_usage(standing).free, owed_trials * BYTES_PER_TRIAL
+        if free < need:
+            raise LedgerError(f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. Free some, or choose another with --dir")
+
+    @contextlib.contextmanager
+    def owned(self) -> Iterator[None]:
+        """Create the directory if need be and hold it: two drivers never write one ledger.
+
+        Raises:
+            LedgerError: Another driver holds it; the message says which.
+        """
+        self.trials.mkdir(parents=True, exist_ok=True)
+        self.packs.mkdir(exist_ok=True)
+        with open(self.lock, "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise LedgerError(f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+            yield
+
+    def driven(self) -> bool:
+        """Whether a driver on this machine holds the directory now."""
+        try:
+            with open(self.lock) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            pass
+        return False
+
+    def save_study(self, study: Study, provenance: dict[str, Any]) -> None:
+        """Keep the study as it is run now, so that status and report need no other file."""
+        write_atomically(self.study_file, json.dumps({"study": study.model_dump(mode="json"), "provenance": provenance}, indent=1))
+
+    def load_study(self) -> Study:
+        """Return the study as it was last run."""
+        return Study.model_validate(read_json(self.study_file)["study"])
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what was recorded about command, code, versions and data when the study was last run."""
+        recorded: dict[str, Any] = read_json(self.study_file)["provenance"]
+        return recorded
+
+    def files(self, trial: Trial) -> TrialFiles:
+        """Return a trial's files. The hash in the key decides: a trial keeps its directory when a row gets another number."""
+        if self._known is None:
+            self._known = {path.name.rsplit("-", 1)[-1]: path for path in self.trials.iterdir()} if self.trials.exists() else {}
+        digest = trial.key.rsplit("-", 1)[-1]
+        return TrialFiles(self._known.get(digest, self.trials / trial.key))
+
+    def enter(self, trials: Iterable[Trial]) -> None:
+        """Write the `trial.json` of every trial that has none yet."""
+        for trial in trials:
+            files = self.files(trial)
+            if not files.trial.exists():
+                files.directory.mkdir(exist_ok=True)
+                write_atomically(files.trial, trial.model_dump_json(indent=1))
+
+    def record(self, trial: Trial) -> TrialRecord:
+        """Return what is known of a trial.
+
+        Raises:
+            LedgerError: One of its files is damaged; the message names file and line.
+        """
+        files = self.files(trial)
+        events = tuple(files.events())
+        last = events[-1] if events else None
+        if files.result.exists():
+            return TrialRecord(trial, "done", None, None, read_json(files.result), events)
+        if last is not None and last["event"] == "failed":
+            return TrialRecord(trial, "failed", last["cause"], last.get("message"), None, events)
+        running = last is not None and last["event"] != "stopped" and self.driven()
+        return TrialRecord(trial, "running" if running else "owed", None, None, None, events)
+
+    def records(self, trials: Iterable[Trial]) -> list[TrialRecord]:
+        """Return what is known of each trial, in the order given."""
+        return [self.record(trial) for trial in trials]
+
+
+@contextlib.contextmanager
+def explained_disk_errors(directory: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into a LedgerError that says what is safe and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise LedgerError(f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again") from error
+
+
+def _read_only(directory: Path) -> bool:
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)

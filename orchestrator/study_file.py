@@ -1,0 +1,130 @@
+"""A study file as text: YAML read with line numbers, `--set` overrides, and problems located at file:line.
+
+Owns where each value stands. Does not own what is valid: that is the study.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError
+
+from model.errors import UserError
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a study: where, at which path, and what to do about it."""
+
+    where: str
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        """Return `file:line: path: message`."""
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+class StudyError(UserError):
+    """A study that cannot be run as it is; holds every problem found, one per line of the message."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+@dataclass
+class StudyFile:
+    """The parsed file, with `--set` overrides applied on top."""
+
+    path: Path
+    content: CommentedMap
+    overrides: dict[Location, str] = field(default_factory=dict)
+    """Dotted path of each override, as given on the command line."""
+
+    @classmethod
+    def read(cls, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
+        """Read the file and apply overrides of the form `a.b=value`, the value in YAML.
+
+        Raises:
+            StudyError: The file is missing or not YAML, or an override is malformed.
+        """
+        try:
+            text = path.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise StudyError([Problem(str(path), "", f"cannot be read: {error}")]) from error
+        content = _parse(text, str(path))
+        if not isinstance(content, CommentedMap):
+            raise StudyError([Problem(f"{path}:1", "", "a study is a mapping of settings, such as `study: my-study`")])
+        file = cls(path, content)
+        for override in overrides:
+            file._apply(override)
+        return file
+
+    def plain(self) -> dict[str, Any]:
+        """Return the content as plain dictionaries, lists and scalars."""
+        plain = _plain(self.content)
+        assert isinstance(plain, dict)
+        return plain
+
+    def where(self, location: Location) -> str:
+        """Return `file:line` (or `--set ...`) of the value at a location, or of its nearest ancestor in the file.
+
+        Names that pydantic puts into a location but the file does not hold (the tags of unions) are passed over.
+        """
+        for length in range(len(location), 0, -1):
+            if location[:length] in self.overrides:
+                return f"--set {self.overrides[location[:length]]}"
+        node: Any = self.content
+        line = 1
+        for key in location:
+            if isinstance(node, CommentedMap) and key in node:
+                line = (node.lc.key(key) if key in (node.lc.data or {}) else (line - 1, 0))[0] + 1
+                node = node[key]
+            elif isinstance(node, CommentedSeq) and isinstance(key, int) and key < len(node):
+                line = node.lc.item(key)[0] + 1
+                node = node[key]
+        return f"{self.path}:{line}"
+
+    def _apply(self, override: str) -> None:
+        dotted, equals, text = override.partition("=")
+        keys = tuple(dotted.split("."))
+        if not equals or not all(keys):
+            raise StudyError([Problem(f"--set {override}", "", "write it as path.to.key=value, for example training.epochs=5")])
+        if keys[0] == "factors" and len(keys) > 1:  # a factor's name is itself a dotted path
+            keys = ("factors", ".".join(keys[1:]))
+        value = _parse(text, f"--set {override}")
+        node = self.content
+        for key in keys[:-1]:
+            if not isinstance(node.get(key), CommentedMap):
+                node[key] = CommentedMap()
+            node = node[key]
+        node[keys[-1]] = value
+        self.overrides[keys] = override
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return YAML(typ="rt").load(io.StringIO(text))
+    except MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None and not where.startswith("--set") else ""
+        raise StudyError([Problem(f"{where}{line}", "", f"not valid YAML: {error.problem or error.context}")]) from error
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):  # ruamel's scalars remember their spelling in subclasses of these
+        if isinstance(node, kind):
+            return kind(node)
+    return node
