@@ -58,21 +58,27 @@ def _parts(*groups: tuple[str, Words]) -> tuple[tuple[str, Words], ...]:
     return tuple((part, words) for parts, words in groups for part in _list(parts))
 
 
-_WRITING = _words("clever, gripping, inventive, convincing, original, believable", "predictable, clumsy, muddled, boring, contrived, tedious")
+_WRITING = _words(
+    "clever, gripping, inventive, convincing, original, believable", "predictable, clumsy, muddled, boring, contrived, tedious"
+)
 _ACTING = _words("convincing, subtle, lively, expressive, engaging, assured", "wooden, stiff, lifeless, forced, mechanical, bland")
 _CRAFT = _words("beautiful, imaginative, striking, elegant, polished, impressive", "ugly, sloppy, drab, jarring, shoddy, distracting")
 _PROSE = _words("elegant, graceful, lucid, vivid, precise, polished", "clumsy, turgid, stilted, leaden, sloppy, overblown")
 _PEOPLE = _words("believable, vivid, engaging, complex, memorable, convincing", "lifeless, wooden, irritating, bland, shallow, forgettable")
-_FOOD = _words("delicious, fresh, tasty, appetising, satisfying, memorable", "bland, greasy, tasteless, insipid, disappointing, forgettable")
+_FOOD = _words(
+    "delicious, fresh, tasty, appetising, satisfying, memorable", "bland, greasy, tasteless, insipid, disappointing, forgettable"
+)
 _SERVICE = _words("friendly, attentive, prompt, helpful, efficient, courteous", "rude, slow, careless, clumsy, sloppy, surly")
 _ROOM = _words("cosy, cheerful, relaxing, inviting, pleasant, elegant", "gloomy, shabby, oppressive, dreary, drab, depressing")
-_BUILD = _words("solid, durable, sturdy, robust, impressive, reassuring", "flimsy, shoddy, fragile, sloppy, disappointing, brittle")
-_USE = _words("intuitive, clear, practical, sensible, convenient, helpful", "confusing, awkward, frustrating, fiddly, cumbersome, impractical")
+_BUILD = _words("solid, durable, sturdy, robust, impressive, reassuring", "flimsy, shoddy, fragile, sloppy, crude, brittle")
+_USE = _words("intuitive, clear, logical, sensible, simple, helpful", "confusing, baffling, illogical, fiddly, muddled, maddening")
 
 _ART_VERBS = _words("delight, impress, charm, move, intrigue", "bore, annoy, irritate, disappoint, exasperate")
 _ART_NOUNS = _words("a joy, a delight, a pleasure, a treat, a triumph, a gem", "a chore, a letdown, a bore, a muddle, a flop, an ordeal")
 _USE_VERBS = _words("delight, impress, please, charm, reassure", "annoy, irritate, disappoint, exasperate, frustrate")
-_USE_NOUNS = _words("a joy, a delight, a pleasure, a find, a success, a treat", "a letdown, a flop, a nuisance, a mistake, an ordeal, a disappointment")
+_USE_NOUNS = _words(
+    "a joy, a delight, a pleasure, a find, a success, a treat", "a letdown, a flop, a dud, a mistake, an ordeal, a disappointment"
+)
 
 _TOPICS = (
     Topic(
@@ -129,13 +135,13 @@ _TOPICS = (
     Topic(
         things=_list("phone, laptop, kettle, camera, vacuum cleaner, toaster, keyboard, coffee maker, printer, radio"),
         qualities=_words(
-            "reliable, sturdy, practical, convenient, impressive, dependable, ingenious, robust",
-            "flimsy, fragile, shoddy, disappointing, impractical, cumbersome, frustrating, awkward",
+            "reliable, practical, convenient, dependable, ingenious, capable, effective, likeable",
+            "temperamental, clumsy, disappointing, impractical, cumbersome, frustrating, awkward, tiresome",
         ),
         parts=_parts(
             ("casing, finish, buttons, materials", _BUILD),
             ("controls, instructions, settings, design", _USE),
-            ("customer support, help line, repair team", _SERVICE),
+            ("customer support, help line, repair service", _SERVICE),
         ),
         verbs=_USE_VERBS,
         nouns=_USE_NOUNS,
@@ -147,7 +153,7 @@ _TOPICS = (
 
 _THE = _list("this, the, this new")
 _VERY = ("", "", "very ", "really ", "truly ", "remarkably ", "decidedly ")
-_LIKED = _words("loved, liked, enjoyed, admired", "hated, disliked, loathed, detested")
+_LIKED = _words("loved, liked, enjoyed, admired, adored", "hated, disliked, loathed, detested, despised")
 _SOMEONE = _list("my sister, my neighbour, a colleague, my father, a friend, my flatmate")
 _DENIED = _list("not, not at all, not remotely, not in the least, never, hardly, far from, anything but, by no means, in no way")
 _DENIED_NOUN = _list("hardly, far from, anything but, by no means, in no way, never")
@@ -155,9 +161,9 @@ _MISJUDGED = _list("a mistake, simply wrong, misleading, untrue")
 _TOO_MUCH = _words("generous, too kind, flattering", "harsh, too severe, unfair")
 """What calling something good, or bad, is when it is not so."""
 
-# In a frame "+" marks a word that agrees with the label and "-" one that contradicts it. The frame is drawn without looking at the label, so
-# the frame alone tells nothing. The one who decides is the reviewer speaking of the whole thing; what others say, what was expected and
-# what a single part is like are conceded.
+# In a frame "+" marks a word that agrees with the label and "-" one that contradicts it. The frame is drawn without looking at the label,
+# so the frame alone tells nothing. What decides is what the reviewer says of the whole thing; what others say, what was expected and what
+# a single part is like are conceded.
 _PLAIN_FRAMES = (
     "{setting}, {part} {is} {very}{+part} and {+part too}.",
     "{part} {of} {thing} {is} {very}{+part}.",
@@ -174,36 +180,36 @@ _COMPOSED_FRAMES = (
     # Denied.
     "{part} {of} {thing} {is} {denied} {-part}.",
     "{setting}, {thing} is {denied} {-thing}.",
-    "nobody could call {part} {of} {thing} {-part}.",
-    "there is nothing {-thing} about {thing}, and I {+liked} {part}.",
-    "not once did {part} {-verb} me, and {thing} is {+noun}.",
+    "nobody could call {part} {-part}, and {thing} is {+noun}.",
+    "there is nothing {-thing} about {thing}: it is {+noun}, and I {+liked} {part}.",
+    "not once did {part} {-verb} me; {thing} is {+noun}, and I {+liked} it.",
     # Denied, and the opposite said.
-    "{setting}, {thing} is {denied noun} {-noun}: it is {+thing} and {+thing too}.",
+    "{setting}, {thing} is {denied noun} {-noun}: I {+liked} it, above all {part}.",
     "{part} {is} {denied} {-part}, and I {+liked} {thing}.",
     "{part} {of} {thing} never {-verbed} me; {they} {is} {very}{+part} and {+part too}.",
     "at no point did I find {part} {-part}; {thing} is {+thing}, and I {+liked} it.",
     # Negative words that deny nothing.
     "{setting}, {thing} is not only {+thing} but {+thing too}.",
-    "{part} {of} {thing} {is} never anything but {+part}.",
+    "{part} {is} never anything but {+part}, and {thing} is {+noun}.",
     "I have never {tried} a more {+thing} {kind}, and {part} {is} {very}{+part} too.",
     # Hedged.
     "to call {thing} {-thing} would be {too much}: I {+liked} it, above all {part}.",
-    "it would be {misjudged} to call {part} {of} {thing} {-part}.",
+    "it would be {misjudged} to call {part} {-part}; {thing} is {+noun}, and I {+liked} it.",
     "{setting}, {thing} is less {-thing} than {+thing}, and {part} {+verbed} me.",
-    "I would sooner call {part} {of} {thing} {+part} than {-part}.",
-    "{setting}, {thing} is closer to {+noun} than to {-noun}.",
-    # Contrasted: what others say, what was expected and what one part is like are conceded.
-    "{part} {is} {-part}, but {thing} as a whole is {+thing} and {+thing too}.",
+    "I would sooner call {part} {+part} than {-part}, and {thing} is {+noun}.",
+    "{setting}, {thing} is closer to {+noun} than to {-noun}, and I {+liked} it.",
+    # Contrasted.
+    "{part} {is} {-part}, but {thing} as a whole is {+noun}, and I {+liked} it.",
     "although {part} {is} {very}{-part}, {thing} is {+thing} and {+noun}.",
     "{thing} is {+noun}, although {part} {is} {-part}.",
-    "{part} may be {-part}, but all in all {thing} is {+noun}, and I {+liked} it.",
-    "{someone} found {thing} {-thing}, but to me it is {+noun}.",
+    "{part} may be {-part}, but all in all {thing} is {+thing}, and I {+liked} it.",
+    "{someone} {-liked} {thing}, but to me it is {+thing} and {+noun}.",
     "I expected {thing} to be {-thing}, but it is {very}{+thing} and {+thing too}.",
     "the reviews promised {a-thing} {kind}; what I got was {+noun}, and I {+liked} {part}.",
-    "{thing} could have been {-noun}; instead it is {very}{+thing} and {+thing too}.",
+    "{thing} could have been {-noun}; instead it is {very}{+thing}, and {part} {+verbed} me.",
     # Contrasted and denied.
     "although {part} {is} {denied} {+part}, {thing} is {+noun}.",
-    "{part} {is} {-part}, but {thing} as a whole is {denied} {-thing}.",
+    "{part} {is} {-part}, but {thing} is {denied} {-thing}: I {+liked} it.",
 )
 
 
@@ -248,8 +254,9 @@ def _fill(rng: random.Random, topic: Topic, label: int) -> dict[str, str]:
     """Draw what goes into each place of a frame, whether the frame has that place or not."""
     kind = _pick(rng, topic.things)
     part, part_words = _pick(rng, topic.parts)
-    quality, opposite = _agreeing(rng, topic.qualities, label), _agreeing(rng, topic.qualities, 1 - label)
-    virtue = _agreeing(rng, part_words, label)
+    # No word twice in a sentence: "the plot is gripping, and this film is gripping".
+    virtue, fault = _agreeing(rng, part_words, label), _agreeing(rng, part_words, 1 - label)
+    quality, opposite = _agreeing(rng, topic.qualities, label, virtue), _agreeing(rng, topic.qualities, 1 - label, fault)
     verb, other_verb = _agreeing(rng, topic.verbs, label), _agreeing(rng, topic.verbs, 1 - label)
     return {
         "setting": _pick(rng, topic.settings),
@@ -267,10 +274,10 @@ def _fill(rng: random.Random, topic: Topic, label: int) -> dict[str, str]:
         "too much": _agreeing(rng, _TOO_MUCH, 1 - label),
         "someone": _pick(rng, _SOMEONE),
         "+part": virtue,
-        "+part too": _agreeing(rng, part_words, label, but=virtue),
-        "-part": _agreeing(rng, part_words, 1 - label),
+        "+part too": _agreeing(rng, part_words, label, virtue),
+        "-part": fault,
         "+thing": quality,
-        "+thing too": _agreeing(rng, topic.qualities, label, but=quality),
+        "+thing too": _agreeing(rng, topic.qualities, label, virtue, quality),
         "-thing": opposite,
         "a+thing": _with_article(quality),
         "a-thing": _with_article(opposite),
@@ -281,11 +288,12 @@ def _fill(rng: random.Random, topic: Topic, label: int) -> dict[str, str]:
         "+verbed": _past(verb),
         "-verbed": _past(other_verb),
         "+liked": _agreeing(rng, _LIKED, label),
+        "-liked": _agreeing(rng, _LIKED, 1 - label),
     }
 
 
-def _agreeing(rng: random.Random, words: Words, label: int, but: str | None = None) -> str:
-    return _pick(rng, [word for word in (words.good if label else words.bad) if word != but])
+def _agreeing(rng: random.Random, words: Words, label: int, *but: str) -> str:
+    return _pick(rng, [word for word in (words.good if label else words.bad) if word not in but])
 
 
 def _with_article(word: str) -> str:

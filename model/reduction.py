@@ -19,6 +19,9 @@ class AmplitudeEncoding(nn.Module):
     shorter ones are padded with zeros. An embedding that is already short enough is left as it is, whatever reduction is named.
     """
 
+    mean: torch.Tensor
+    components: torch.Tensor
+
     def __init__(self, settings: QuantumHead, train_embeddings: torch.Tensor, generator: torch.Generator) -> None:
         super().__init__()
         check_width(settings, train_embeddings.shape[1])

@@ -80,7 +80,9 @@ def _from_hub(name: str) -> Path:
 
 def _describe(name: str, directory: Path, source: str) -> LocatedEncoder:
     digest = hashlib.sha256()
-    for file in sorted(path for path in directory.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".bin")):
+    for file in sorted(
+        path for path in directory.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".bin")
+    ):
         digest.update(f"{file.relative_to(directory)}\0{_sha256(file)}\0".encode())
     return LocatedEncoder(name, directory, source, digest.hexdigest()[:16], _dimension(name, directory))
 
@@ -96,7 +98,9 @@ def _dimension(name: str, directory: Path) -> int:
                 if key in config:
                     return int(config[key])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SentenceEncoderError(f"{directory} (sentence_encoder.name = {name!r}) is not a sentence-transformers model: {error}") from error
+        raise SentenceEncoderError(
+            f"{directory} (sentence_encoder.name = {name!r}) is not a sentence-transformers model: {error}"
+        ) from error
     raise SentenceEncoderError(f"{directory} (sentence_encoder.name = {name!r}): none of its modules tells the embedding's dimension")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import socket
 import sys
 import time
 import traceback
@@ -55,7 +56,7 @@ def train_pack(pack_directory: Path) -> None:
         with files.locked():
             if files.result.exists():
                 continue
-            files.append("started", pack=pack["id"])
+            files.append("started", pack=pack["id"], host=socket.gethostname())
             try:
                 train_trial(files)
             except Exception as error:

@@ -74,7 +74,9 @@ class Ledger:
         """
         ledger = cls(directory)
         if not ledger.study_file.exists():
-            raise LedgerError(f"{directory} is not a study's directory (it has no study.json). Give the directory that `hadamard run` named")
+            raise LedgerError(
+                f"{directory} is not a study's directory (it has no study.json). Give the directory that `hadamard run` named"
+            )
         return ledger
 
     def check(self, study: Study, owed_trials: int) -> None:
@@ -85,15 +87,21 @@ class Ledger:
         if self.study_file.exists():
             owner = self.load_study().study
             if owner != study.study:
-                raise LedgerError(f"{self.directory} belongs to the study {owner!r}, not {study.study!r}. Choose another with --dir, or rename the study")
+                raise LedgerError(
+                    f"{self.directory} belongs to the study {owner!r}, not {study.study!r}. Choose another with --dir, or rename the study"
+                )
         elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
             raise LedgerError(f"{self.directory} exists and is not a study's directory. Choose another with --dir")
         standing = next(parent for parent in (self.directory, *self.directory.absolute().parents) if parent.exists())
         if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK) or _read_only(standing):
-            raise LedgerError(f"{self.directory} cannot be written: {standing} is not a directory this user may write to. Choose another with --dir")
+            raise LedgerError(
+                f"{self.directory} cannot be written: {standing} is not a directory this user may write to. Choose another with --dir"
+            )
         free, need = shutil.disk_usage(standing).free, owed_trials * BYTES_PER_TRIAL
         if free < need:
-            raise LedgerError(f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. Free some, or choose another with --dir")
+            raise LedgerError(
+                f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. Free some, or choose another with --dir"
+            )
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -109,7 +117,9 @@ class Ledger:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                raise LedgerError(f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it") from None
+                raise LedgerError(
+                    f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it"
+                ) from None
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -183,7 +193,9 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
             raise
-        raise LedgerError(f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again") from error
+        raise LedgerError(
+            f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
+        ) from error
 
 
 def _read_only(directory: Path) -> bool:

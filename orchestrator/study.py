@@ -47,7 +47,7 @@ class Study(TrialSettings):
     """Seeds run order, splits and initial parameters."""
     factors: dict[str, list[float | int | str | bool] | Range]
     design: DesignSettings
-    baselines: list[Literal["logistic", "svc", "mlp"] | LogisticHead | SvcHead | MlpHead] = []
+    baselines: list[Literal["logistic", "svc", "mlp"] | LogisticHead | SvcHead | MlpHead] = Field(default_factory=list)
 
     @property
     def settings(self) -> TrialSettings:
@@ -107,12 +107,16 @@ def check_head(head: Head) -> None:
     if not isinstance(head, QuantumHead):
         return
     if head.connectivity >= head.qubits:
-        raise SettingsError(f"head.connectivity = {head.connectivity} needs more than {head.connectivity} qubits; head.qubits = {head.qubits}")
+        raise SettingsError(
+            f"head.connectivity = {head.connectivity} needs more than {head.connectivity} qubits; head.qubits = {head.qubits}"
+        )
     width = head.qubits * (head.encoders if head.merge == "concatenate" else 1)
     if head.measured > width:
         raise SettingsError(f"head.measured = {head.measured} but the second module has {width} qubits")
     if head.merge == "blocks" and head.reuploads < head.encoders:
-        raise SettingsError(f"head.merge = blocks feeds encoder e to block e, but {head.encoders} encoders meet {head.reuploads} re-uploads")
+        raise SettingsError(
+            f"head.merge = blocks feeds encoder e to block e, but {head.encoders} encoders meet {head.reuploads} re-uploads"
+        )
 
 
 def _check(study: Study) -> Iterator[tuple[Location, str]]:

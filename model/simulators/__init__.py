@@ -48,4 +48,6 @@ def choose(name: str) -> tuple[Simulator, str]:
     try:
         return PennyLaneSimulator(name), f"{name}: PennyLane device, asked for by name"
     except (ImportError, NameError) as error:  # a device that is installed without its compiled part raises either
-        raise SettingsError(f"simulator {name}: PennyLane cannot open this device here: {error}. Use one of: auto, torch, {', '.join(PENNYLANE_DEVICES)}") from error
+        raise SettingsError(
+            f"simulator {name}: PennyLane cannot open this device here: {error}. Use one of: auto, torch, {', '.join(PENNYLANE_DEVICES)}"
+        ) from error

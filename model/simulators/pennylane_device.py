@@ -42,7 +42,6 @@ class PennyLaneSimulator:
 def _qnode(device_name: str, circuit: Circuit, with_states: bool, diff_method: str) -> qml.QNode:
     device = qml.device(device_name, wires=circuit.qubits)
 
-    @qml.qnode(device, interface="torch", diff_method=diff_method)
     def node(angles: torch.Tensor, states: torch.Tensor | None) -> list[qml.measurements.ExpectationMP]:
         if states is not None and with_states:
             qml.StatePrep(states, wires=range(circuit.qubits))
@@ -53,4 +52,4 @@ def _qnode(device_name: str, circuit: Circuit, with_states: bool, diff_method: s
                 qml.RY(angles[:, gate.angle], wires=gate.qubits[0])
         return [qml.expval(qml.PauliZ(qubit)) for qubit in range(circuit.measured)]
 
-    return node
+    return qml.QNode(node, device, interface="torch", diff_method=diff_method)

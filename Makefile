@@ -1,0 +1,44 @@
+# The verbs of this project; .ci/run uses the same ones.
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?= tests
+
+.PHONY: demo test test-fast lint format lock install clean
+
+# Install, run the quickstart study, and say where its report, MLflow and the dashboard are.
+demo: install
+	$(BIN)/hadamard run configs/quickstart.yaml
+
+# All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder or the real corpus.
+test: install
+	$(BIN)/pytest $(TESTS)
+
+test-fast: install
+	$(BIN)/pytest $(TESTS) -m "not slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: .venv/installed
+
+.venv/installed: requirements.lock requirements-energy.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "the venv module is missing: apt install python3-venv"; exit 2; }
+	$(BIN)/pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r requirements-energy.lock
+	$(BIN)/pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e .
+	@touch $@
+
+# Renew the lock from what is installed now (change pyproject.toml and pip install first).
+lock:
+	{ echo "# Exact versions of everything but zeus (see requirements-energy.lock); made by \`make lock\`."; \
+	  $(BIN)/pip freeze --exclude-editable | grep -viE '^(zeus|hadamard|amdsmi|tyro|pip|setuptools)==|^-e ' | sed 's/+cpu$$//'; } > requirements.lock
+
+clean:
+	rm -rf .venv runs

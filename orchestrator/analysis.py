@@ -1,0 +1,317 @@
+"""What the finished trials say about the factors: main effects, interactions, level means and what the design cannot tell.
+
+Owns the block model of a results table and the names of effects. Does not own intervals (effects), baselines (comparisons) or pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from orchestrator.aliases import Aliases, aliases, interaction_columns, main_effect_columns
+from orchestrator.design import Design
+from orchestrator.effects import (
+    NO_ERROR,
+    Array,
+    Effect,
+    ErrorTerm,
+    FactorTest,
+    Fit,
+    choose_error,
+    factor_test,
+    least_squares,
+    relative_precision,
+    with_intervals,
+)
+from orchestrator.factors import Factor
+
+Columns = Callable[[Array], Array]
+"""From coded settings [n, factors] to the terms of a model [n, terms]."""
+Groups = dict[tuple[int, ...], list[int]]
+"""Terms to be tested together, by the factors they belong to."""
+NOTHING_DONE = "No trial of the design has finished yet."
+
+
+@dataclass(frozen=True)
+class Effects:
+    """A table of effects with its error term and what could not be estimated."""
+
+    response: str
+    log: bool = False
+    mean: float | None = None
+    effects: tuple[Effect, ...] = ()
+    tests: tuple[FactorTest, ...] = ()
+    error: ErrorTerm = NO_ERROR
+    not_estimable: tuple[str, ...] = ()
+    reason: str | None = None
+    """Why the table is empty or incomplete; None when it is complete."""
+    aliases: Aliases | None = None
+    """What the rows with at least one finished trial mix up, by short names; None before any has finished."""
+    rows: int = 0
+    trials: int = 0
+    splits: int = 0
+
+    @property
+    def detectable(self) -> float | None:
+        """Half the width of the widest simultaneous interval: a smaller effect could not be told from noise."""
+        widths = [effect.simultaneous[1] - effect.simultaneous[0] for effect in self.effects if effect.simultaneous]
+        return max(widths) / 2 if widths else None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The finished trials of the design as arrays: coded [trials, factors]; response, row index and split [trials]."""
+
+    coded: Array
+    response: Array
+    rows: NDArray[np.int64]
+    splits: NDArray[np.int64]
+
+    @property
+    def distinct(self) -> Array:
+        """The coded settings of the rows that appear, [rows, factors]."""
+        return self.coded[np.unique(self.rows, return_index=True)[1]]
+
+
+def observed(design: Design, results: pd.DataFrame, response: str, log: bool = False) -> Observed:
+    """Return the design's finished trials that have the response; on a log scale only positive values count."""
+    values = pd.to_numeric(results[response], errors="coerce").astype(float)
+    usable = (results["status"] == "done") & results["row"].notna() & values.notna()
+    if log:
+        usable &= values > 0
+    frame, numbers = results[usable], values[usable].to_numpy(dtype=float)
+    coded = {row.index: row.coded for row in design.rows}
+    rows = frame["row"].to_numpy(dtype=np.int64)
+    matrix = np.array([coded[row] for row in rows], dtype=float).reshape(len(rows), len(design.factors))
+    return Observed(matrix, np.log(numbers) if log else numbers, rows, frame["split"].to_numpy(dtype=np.int64))
+
+
+def main_effects(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
+    """Estimate each factor's effect from low to high, with splits as blocks.
+
+    Args:
+        design: the design that the rows of `results` belong to.
+        results: one line per trial; failed and owed ones leave gaps, which the fit allows for.
+        response: a column of `results`.
+        log: analyse the logarithm, so that effects are logarithms of ratios.
+    """
+    seen = observed(design, results, response, log)
+
+    def columns(coded: Array) -> Array:
+        return main_effect_columns(design.factors, coded)[1]
+
+    wanted = [_Wanted(step.label, step.change, (step.factor,), step.contrast(columns)) for step in _steps(design.factors)]
+    terms = main_effect_columns(design.factors, design.coded)[0]
+    groups: Groups = {(i,): [at for at, term in enumerate(terms) if term.factor == i] for i in range(len(design.factors))}
+    if not len(seen.rows):
+        return Effects(response, log, reason=NOTHING_DONE)
+    mixed = finished_aliases(design.factors, seen)
+    biased = any(mixed.main_effects.values())
+    return replace(_estimate(seen, columns, wanted, groups, biased), response=response, log=log, aliases=mixed)
+
+
+def interactions(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
+    """Estimate those two-factor interactions that the finished rows can tell from every main effect and every other interaction.
+
+    Arguments as for `main_effects`. An effect is half of how much the first factor's effect changes from the second's low to high level.
+    """
+    seen = observed(design, results, response, log)
+    if len(design.factors) < 2:
+        return Effects(response, log, reason="A design with one factor has no interactions.")
+    if not len(seen.rows):
+        return Effects(response, log, reason=NOTHING_DONE)
+    terms = main_effect_columns(design.factors, design.coded)[0]
+    pairs = interaction_columns(design.factors, design.coded)[0]
+
+    def columns(coded: Array) -> Array:
+        return np.column_stack([main_effect_columns(design.factors, coded)[1], interaction_columns(design.factors, coded)[1]])
+
+    wanted = [
+        _Wanted(f"{one.label} × {two.label}", f"{one.change}; {two.change}", (one.factor, two.factor), _crossed(one, two, columns))
+        for one, two in combinations(_steps(design.factors), 2)
+        if one.factor != two.factor
+    ]
+    groups: Groups = {}
+    for at, pair in enumerate(pairs):
+        groups.setdefault((pair.first.factor, pair.second.factor), []).append(len(terms) + at)
+    found = _estimate(seen, columns, wanted, groups, biased=True)
+    if not found.effects:
+        reason = (
+            f"None of the {len(groups)} two-factor interactions can be told from all the others: the model with every one of them needs "
+            f"{1 + len(terms) + len(pairs)} coefficients, and {len(np.unique(seen.distinct, axis=0))} different rows have finished."
+        )
+        found = replace(found, reason=reason)
+    return replace(found, response=response, log=log, aliases=finished_aliases(design.factors, seen))
+
+
+def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, factors: tuple[int, ...]) -> pd.DataFrame:
+    """Return the mean response at each level of one factor, or in each cell of two, with the other factors held in the middle.
+
+    Columns: `coded` and `label` (tuples, one entry per factor), `mean`, `low`, `high` (None without an error term), `trials`. Intervals
+    leave out how splits differ, because every level is seen on the same splits. Cells that cannot be estimated are left out.
+    """
+    seen = observed(design, results, effects.response, effects.log)
+    names = ["coded", "label", "mean", "low", "high", "trials"]
+    if not len(seen.rows):
+        return pd.DataFrame(columns=names)
+    cells, which = np.unique(seen.coded[:, factors].round(9), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    terms, columns = main_effect_columns(design.factors, seen.coded)
+    others = columns[:, [at for at, term in enumerate(terms) if term.factor not in factors]]
+    fit = least_squares(np.column_stack([np.eye(len(cells))[which], others, split_columns(seen.splits)]), seen.response)
+    found = []
+    for at, cell in enumerate(cells):
+        contrast = np.eye(len(fit.beta))[at]
+        if fit.estimable(contrast):
+            mean, half = float(contrast @ fit.beta), effects.error.half_width(fit.unit(contrast))
+            label = tuple(level_label(design.factors[factor], value) for factor, value in zip(factors, cell, strict=True))
+            low, high = (None, None) if half is None else (mean - half, mean + half)
+            found.append((tuple(map(float, cell)), label, mean, low, high, int(np.sum(which == at))))
+    return pd.DataFrame(found, columns=names)
+
+
+def half_normal(effects: Effects) -> pd.DataFrame:
+    """Return `label`, `size`, `quantile` and `stands_out`, smallest effect first: null effects lie on a line through the origin.
+
+    Sizes are brought to equal precision, which changes nothing in a balanced two-level design.
+    """
+    by_size = sorted(
+        (abs(effect.estimate) / by, at, effect)
+        for at, (effect, by) in enumerate(zip(effects.effects, relative_precision(effects.effects), strict=True))
+    )
+    quantiles = stats.norm.ppf(0.5 + (np.arange(len(by_size)) + 0.5) / max(2 * len(by_size), 1))
+    lines = [
+        (effect.label, size, float(quantile), effect.stands_out) for (size, _, effect), quantile in zip(by_size, quantiles, strict=True)
+    ]
+    return pd.DataFrame(lines, columns=["label", "size", "quantile", "stands_out"])
+
+
+def finished_aliases(factors: Sequence[Factor], seen: Observed) -> Aliases:
+    """Return what the rows with a finished trial mix up, in short names: failures change what a design can tell apart."""
+    named = [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
+    return aliases(named, seen.distinct)
+
+
+def row_noise(seen: Observed) -> Fit:
+    """Fit one free mean per row, with splits as blocks: what is left is noise that no setting of the rows explains."""
+    rows = np.unique(seen.rows, return_inverse=True)[1]
+    return least_squares(np.column_stack([np.eye(rows.max() + 1)[rows], split_columns(seen.splits)]), seen.response)
+
+
+def split_columns(splits: NDArray[np.int64]) -> Array:
+    """Return sum-to-zero columns [trials, splits - 1] for the blocks."""
+    which = np.unique(splits, return_inverse=True)[1]
+    full = np.eye(which.max() + 1)[which]
+    return np.asarray(full[:, :-1] - full[:, -1:])
+
+
+def short_names(factors: Sequence[Factor]) -> list[str]:
+    """Return the last part of each path, or the last two where that would name two factors alike."""
+    tails = [factor.path.split(".")[-1] for factor in factors]
+    found = [tail if tails.count(tail) == 1 else " ".join(factor.path.split(".")[-2:]) for factor, tail in zip(factors, tails, strict=True)]
+    return [name.replace("_", " ") for name in found]
+
+
+def level_label(factor: Factor, coded: float) -> str:
+    """Return a coded level as people write it."""
+    value = factor.levels[round(coded)] if _is_unordered(factor) else factor.at(coded)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _is_unordered(factor: Factor) -> bool:
+    return not factor.is_numeric and len(factor.levels) > 2
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One change of one factor that is worth an effect: coded settings [1, factors] before and after."""
+
+    factor: int
+    label: str
+    change: str
+    low: Array
+    high: Array
+
+    def contrast(self, columns: Columns) -> Array:
+        return np.asarray(columns(self.high)[0] - columns(self.low)[0])
+
+
+def _steps(factors: Sequence[Factor]) -> list[_Step]:
+    """Return low to high for numeric and two-level factors, and the first level to each other one for the rest."""
+    found = []
+    for index, (factor, name) in enumerate(zip(factors, short_names(factors), strict=True)):
+        ends = [(0.0, float(to)) for to in range(1, len(factor.levels))] if _is_unordered(factor) else [(-1.0, 1.0)]
+        for low, high in ends:
+            settings = np.zeros((2, 1, len(factors)))
+            settings[:, 0, index] = low, high
+            label = f"{name} = {level_label(factor, high)}" if _is_unordered(factor) else name
+            change = f"{level_label(factor, low)} → {level_label(factor, high)}"
+            found.append(_Step(index, label, change, settings[0], settings[1]))
+    return found
+
+
+def _crossed(one: _Step, two: _Step, columns: Columns) -> Array:
+    """Return half the difference between the first step taken at the second's high and at its low level."""
+
+    def corner(first: Array, second: Array) -> Array:
+        both = first.copy()
+        both[:, two.factor] = second[:, two.factor]
+        return np.asarray(columns(both)[0])
+
+    at_high = corner(one.high, two.high) - corner(one.low, two.high)
+    at_low = corner(one.high, two.low) - corner(one.low, two.low)
+    return (at_high - at_low) / 2
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An effect to be estimated, as a contrast of the model's term columns."""
+
+    label: str
+    change: str
+    factors: tuple[int, ...]
+    contrast: Array
+
+
+def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], groups: Groups, biased: bool) -> Effects:
+    """Fit intercept, term columns and splits; return what can be estimated, with intervals, and the names of the rest.
+
+    Args:
+        seen: the finished trials.
+        columns: from coded settings to the model's terms.
+        wanted: effects as contrasts of the terms.
+        groups: terms to be tested together, by the factors they belong to.
+        biased: whether what the model leaves out shifts its effects.
+    """
+    counts = Effects("", rows=len(seen.distinct), trials=len(seen.rows), splits=len(np.unique(seen.splits)))
+    terms = columns(seen.coded)
+    matrix = np.column_stack([np.ones(len(terms)), terms, split_columns(seen.splits)])
+    fit, places = least_squares(matrix, seen.response), np.eye(matrix.shape[1])
+    effects, missing = [], []
+    for want in wanted:
+        contrast = want.contrast @ places[1 : 1 + terms.shape[1]]
+        if fit.estimable(contrast):
+            effects.append(Effect(want.label, want.change, want.factors, float(contrast @ fit.beta), fit.unit(contrast)))
+        else:
+            missing.append(want.label)
+    error = choose_error(fit, row_noise(seen), biased)
+    if error.method == "lenth" and len(effects) < 3:
+        error = NO_ERROR
+    tests = [factor_test(fit, factors, places[[1 + at for at in group]], error) for factors, group in groups.items()]
+    return replace(
+        counts,
+        mean=float(fit.beta[0]) if fit.estimable(places[0]) else None,
+        effects=with_intervals(effects, error),
+        tests=tuple(test for test in tests if test),
+        error=error,
+        not_estimable=tuple(missing),
+        reason=f"The trials that finished cannot tell these from other terms: {', '.join(missing)}." if missing else None,
+    )

@@ -1,0 +1,112 @@
+"""The command line: `hadamard run | plan | status | report | ship | doctor`.
+
+Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.errors import UserError
+
+EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="hadamard",
+    help="Designed experiments on hybrid quantum-classical text classifiers.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, such as configs/quickstart.yaml.")]
+StudyDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The study's directory, such as runs/quickstart.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, e.g. training.epochs=5. Repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def run(
+    study: StudyPath,
+    overrides: Overrides = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where the study is kept. Default: runs/NAME.")] = None,
+    dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard.")] = True,
+) -> None:
+    """Run what the study still owes, then write its report. The same command again goes on where it stopped."""
+    from orchestrator.run import run_study
+
+    state = run_study(study, overrides or [], directory, dashboard)
+    raise typer.Exit({"complete": 0, "failures": EXIT_INCOMPLETE, "interrupted": EXIT_INTERRUPTED}[state])
+
+
+@app.command()
+def plan(
+    study: StudyPath,
+    overrides: Overrides = None,
+    sd: Annotated[
+        float, typer.Option(help="Standard deviation of one trial's accuracy within a split, for the power. 0.01 is one point.")
+    ] = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Show the design, its aliases and power, and what running it will take. Runs nothing."""
+    from orchestrator.plan_view import show_plan
+
+    typer.echo(show_plan(study, overrides or [], sd, as_json), nl=False)
+
+
+@app.command()
+def status(directory: StudyDirectory, as_json: AsJson = False) -> None:
+    """Say what is done, running, owed and failed."""
+    from orchestrator.status import show_status
+
+    typer.echo(show_status(directory, as_json), nl=False)
+
+
+@app.command()
+def report(directory: StudyDirectory) -> None:
+    """Write the report of what is done so far: report/report.html, pictures, results.csv and .parquet, costs.csv."""
+    from orchestrator.run import write_report
+
+    typer.echo(write_report(directory))
+
+
+@app.command()
+def ship(
+    directory: StudyDirectory,
+    everything: Annotated[bool, typer.Option("--all", help="Look at every trial again, also those shipped before.")] = False,
+) -> None:
+    """Send what is missing to MLflow ($MLFLOW_TRACKING_URI, else mlflow.db beside the study's directory)."""
+    from orchestrator.run import ship_study
+
+    typer.echo(ship_study(directory, everything))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what this machine can do, and why not the rest."""
+    from orchestrator.doctor import show_doctor
+
+    typer.echo(show_doctor(as_json), nl=False)
+
+
+def main() -> None:
+    """Run the command line; bad input ends with its message and exit code 2, without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {line}", err=True)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on where this one was", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""How the design's rows compare with each baseline on the same splits, and how much of the screen's best row is luck.
+
+Owns paired differences, the choice of a row by validation accuracy, and the expected gain of a maximum. Does not own effects of factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import integrate, stats
+
+from orchestrator.analysis import Observed, row_noise
+from orchestrator.effects import LEVEL, Array, Interval, excludes_zero, sidak_level
+
+FEWEST_FOR_BOOTSTRAP = 5
+RESAMPLES = 9999
+MEAN_ROW = "mean of all rows"
+PICKED = "row picked on each split"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An arm minus a baseline on the splits that both have; above zero the arm is better."""
+
+    arm: str
+    baseline: str
+    by_split: dict[int, float]
+    mean: float
+    interval: Interval | None
+    """Student's t over splits; None with fewer than two."""
+    simultaneous: Interval | None
+    """The same, to hold for all comparisons of the table together."""
+    bootstrap: Interval | None
+    """Percentiles of resampled splits, bias-corrected and accelerated; None with too few splits or none that differ."""
+    note: str | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the simultaneous interval excludes zero."""
+        return excludes_zero(self.simultaneous)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The best row of the screen beside the mean of all, and the gain that picking the best would show if all rows were equal."""
+
+    rows: int
+    mean: float
+    best: str
+    maximum: float
+    noise_sd: float | None
+    """Standard deviation of a row's mean from noise alone; None where no row has two splits to tell."""
+    expected_gain: float | None
+
+    @property
+    def gain(self) -> float:
+        """By how much the best row beats the mean row."""
+        return self.maximum - self.mean
+
+
+def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", seed: int = 0) -> tuple[Comparison, ...]:
+    """Compare the design's rows with each baseline on common splits: their mean, the row picked on each split, the row picked over all.
+
+    Rows are picked by validation accuracy, never by `response`. A row that lacks a split enters the mean with its own level, so that a gap
+    does not look like a change.
+
+    Args:
+        results: one line per trial.
+        response: what to compare; higher is better.
+        seed: of the bootstrap.
+    """
+    rows, baselines = by_split(results, response), by_split(results, response, baselines=True)
+    if rows.empty:
+        return ()
+    validation = by_split(results, "validation_accuracy").reindex_like(rows)
+    picked = best_by_validation(results)
+    pairs = []
+    for name in baselines.columns:
+        pairs.append((MEAN_ROW, name, _mean_over_rows(rows.sub(baselines[name], axis=0))))
+        pairs.append((PICKED, name, _picked_by_split(rows, validation) - baselines[name]))
+        if picked is not None:
+            pairs.append((picked, name, rows[picked] - baselines[name]))
+    pairs = [(arm, name, differences.dropna()) for arm, name, differences in pairs]
+    pairs = [pair for pair in pairs if len(pair[2])]
+    return tuple(_compare(arm, name, differences, len(pairs), seed) for arm, name, differences in pairs)
+
+
+def best_by_validation(results: pd.DataFrame) -> str | None:
+    """Return the row with the highest mean validation accuracy, of those with the most finished splits; None without any."""
+    validation = by_split(results, "validation_accuracy")
+    if validation.empty:
+        return None
+    finished = validation.notna().sum()
+    return str(validation.loc[:, finished == finished.max()].mean().idxmax())
+
+
+def screen(results: pd.DataFrame, response: str = "test_accuracy") -> Screen | None:
+    """Set the best row's mean response beside the mean of all rows; None without a finished trial."""
+    table = by_split(results, response)
+    if table.empty:
+        return None
+    level = _row_levels(table)
+    noise = _noise_of_row_mean(table)
+    gain = None if noise is None else expected_maximum(len(level)) * noise
+    return Screen(len(level), float(level.mean()), str(level.idxmax()), float(level.max()), noise, gain)
+
+
+def expected_maximum(count: int) -> float:
+    """Return the expected largest of `count` independent standard normal numbers."""
+    if count < 2:
+        return 0.0
+    density = stats.norm.pdf
+
+    def weighted(x: float) -> float:
+        return float(x * count * density(x) * stats.norm.cdf(x) ** (count - 1))
+
+    return float(integrate.quad(weighted, -10, 10)[0])
+
+
+def by_split(results: pd.DataFrame, response: str, baselines: bool = False) -> pd.DataFrame:
+    """Return a table of the response [splits, arms] of finished trials, nan where there is none; arms in the order of their names."""
+    wanted = (results["status"] == "done") & (results["row"].isna() == baselines) & results[response].notna()
+    return results[wanted].pivot(index="split", columns="arm", values=response).astype(float)
+
+
+def _row_levels(table: pd.DataFrame) -> pd.Series:
+    """Return each row's level [rows], freed from which splits it happens to have."""
+    split_shift = table.sub(table.mean(), axis=1).mean(axis=1)
+    return table.sub(split_shift, axis=0).mean()
+
+
+def _mean_over_rows(differences: pd.DataFrame) -> pd.Series:
+    """Return the mean over rows of a table [splits, rows]; a missing cell counts as its row's level would have been on that split."""
+    level = differences.mean()
+    return level.mean() + differences.sub(level, axis=1).mean(axis=1)
+
+
+def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
+    """Return the response of the row with the best validation accuracy of each split; the mean of those that tie."""
+    known = validation.where(rows.notna())
+    best = known.eq(known.max(axis=1), axis=0)
+    return rows.where(best).mean(axis=1)
+
+
+def _noise_of_row_mean(table: pd.DataFrame) -> float | None:
+    cells = table.stack()
+    rows, splits = (cells.index.get_level_values(name) for name in ("arm", "split"))
+    seen = Observed(np.zeros((len(cells), 0)), cells.to_numpy(), pd.factorize(rows)[0], pd.factorize(splits)[0])
+    noise = row_noise(seen)
+    return None if noise.df < 1 else float(np.sqrt(noise.rss / noise.df / (len(cells) / table.shape[1])))
+
+
+def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: int) -> Comparison:
+    values = differences.to_numpy(dtype=float)
+    splits = {int(split): float(value) for split, value in differences.items()}
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Comparison(arm, baseline, splits, mean, None, None, None, "one common split: no interval")
+    se, df = float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
+    alone, together = (float(q) * se for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(count) / 2], df))
+    note = None if len(values) >= FEWEST_FOR_BOOTSTRAP else f"{len(values)} common splits: too few for a bootstrap"
+    intervals = (mean - alone, mean + alone), (mean - together, mean + together)
+    return Comparison(arm, baseline, splits, mean, *intervals, _bootstrap(values, seed), note)
+
+
+def _bootstrap(values: Array, seed: int) -> Interval | None:
+    if len(values) < FEWEST_FOR_BOOTSTRAP or np.ptp(values) < 1e-12:
+        return None
+    found = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=np.random.default_rng(seed))
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)

@@ -1,0 +1,351 @@
+"""The design: which rows are run, coded and in real values, and in which random order.
+
+Owns the match between factors and kinds of design. Does not own the standard matrices (generators), model columns and aliases, or power.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from orchestrator import generators
+from orchestrator.aliases import Aliases, Interaction, Matrix, Term, aliases, interaction_columns, main_effect_columns
+from orchestrator.design_kinds import (
+    Centred,
+    DefinitiveScreening,
+    DesignError,
+    DesignSettings,
+    DOptimal,
+    Explicit,
+    Foldable,
+    FractionalFactorial,
+    FullFactorial,
+    LatinHypercube,
+    OneAtATime,
+    PlackettBurman,
+    Sobol,
+)
+from orchestrator.factors import Factor, Value
+
+__all__ = [
+    "Aliases",
+    "Design",
+    "Interaction",
+    "Row",
+    "Term",
+    "aliases",
+    "build",
+    "coded_value",
+    "interaction_columns",
+    "main_effect_columns",
+]
+
+ANY_LEVELS = "full_factorial, latin_hypercube, sobol, d_optimal, one_at_a_time or explicit"
+MOST_ROWS = 10_000
+_MOST_CANDIDATES = 4096
+
+Point = tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the design."""
+
+    index: int
+    """From 0 in standard order."""
+    coded: tuple[float, ...]
+    """One per factor. Numeric: in [-1, 1]. Categorical: -1 and 1 for two levels, else the level's index."""
+    values: dict[str, Value]
+    """Real values by dotted path."""
+
+    @property
+    def name(self) -> str:
+        """The row's name in keys and tables, such as `r07`."""
+        return f"r{self.index:02d}"
+
+
+@dataclass(frozen=True)
+class Design:
+    """Rows in standard order, and the random order in which to run them."""
+
+    kind: str
+    factors: tuple[Factor, ...]
+    rows: tuple[Row, ...]
+    run_order: tuple[int, ...]
+
+    @property
+    def coded(self) -> Matrix:
+        """Coded values [rows, factors]."""
+        return np.array([row.coded for row in self.rows])
+
+
+def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> Design:
+    """Return the design of this kind over these factors; the same for the same seed.
+
+    Standard order is the base design, then centre points, then the fold-over, so each is added without renumbering the rows before.
+    Coded values follow the real ones, also where those had to be rounded to whole numbers.
+
+    Raises:
+        DesignError: the factors do not suit the kind, or the rows are too few.
+    """
+    _check_factors(settings, factors)
+    points = _points(settings, factors, seed)
+    rows = tuple(
+        Row(i, tuple(map(coded_value, factors, point)), {f.path: v for f, v in zip(factors, point, strict=True)})
+        for i, point in enumerate(points)
+    )
+    order = np.random.default_rng([seed, 1]).permutation(len(rows))
+    design = Design(settings.kind, factors, rows, tuple(int(i) for i in order))
+    needed = 1 + len(main_effect_columns(factors, design.coded)[0])
+    if len(rows) < needed:
+        raise DesignError(
+            f"{settings.kind} has {len(rows)} rows, but the mean and the main effects of {len(factors)} factors need {needed}. "
+            f"Give it at least {needed} rows, or take out factors or levels."
+        )
+    return design
+
+
+def coded_value(factor: Factor, value: Value) -> float:
+    """Return where a level, or a value of a range, lies: see `Row.coded`. The inverse of `Factor.at`, but for whole numbers."""
+    if not factor.is_range:
+        index = factor.levels.index(value)
+        unordered = not factor.is_numeric and len(factor.levels) > 2
+        return float(index) if unordered else 2.0 * index / (len(factor.levels) - 1) - 1
+    low, high = _ends(factor)
+    number = float(value)
+    if factor.scale == "log":
+        low, high, number = math.log(low), math.log(high), math.log(number)
+    # Eight decimals: real values carry twelve digits, and ends and middles must be exactly -1, 0 and 1.
+    return round(min(max(2 * (number - low) / (high - low) - 1, -1.0), 1.0), 8) + 0.0
+
+
+def _check_factors(settings: DesignSettings, factors: tuple[Factor, ...]) -> None:
+    if not factors:
+        raise DesignError("the study names no factors, so there is nothing to design. Add at least one under `factors`.")
+    for factor in factors:
+        if len(factor.choices) < 2 or len(set(factor.choices)) < len(factor.choices):
+            raise DesignError(f"{factor.path} has a repeated level or only one: {_levels(factor)}. Give it two or more different ones.")
+        if isinstance(settings, FractionalFactorial | PlackettBurman) and len(factor.choices) != 2:
+            raise DesignError(
+                f"{settings.kind} takes factors of two levels, but {factor.path} has {len(factor.choices)}: {_levels(factor)}. "
+                f"Keep two of them, or choose {ANY_LEVELS}{', or definitive_screening' if _three_levels(factor) else ''}."
+            )
+
+
+def _points(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> list[Point]:
+    """Return the real values of every row in standard order."""
+    points = _base(settings, factors, seed)
+    base = len(points)
+    if isinstance(settings, Centred):
+        points += _centre_points(settings, factors)
+    if isinstance(settings, Foldable) and settings.fold_over:
+        points += _mirrored(settings, factors, points[:base])
+    if len(points) > MOST_ROWS:
+        raise DesignError(_too_many(settings.kind, len(points)))
+    return points
+
+
+def _base(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> list[Point]:
+    match settings:
+        case FullFactorial():
+            return _full_factorial(factors)
+        case FractionalFactorial():
+            return _at(factors, _fractional_factorial(settings, factors))
+        case PlackettBurman():
+            return _at(factors, generators.plackett_burman(len(factors)))
+        case DefinitiveScreening():
+            return _at(factors, _definitive_screening(factors))
+        case LatinHypercube():
+            return _spread(factors, generators.latin_hypercube(settings.rows, len(factors), seed))
+        case Sobol():
+            return _spread(factors, generators.sobol(settings.rows, len(factors), seed))
+        case DOptimal():
+            return _d_optimal(settings, factors, seed)
+        case OneAtATime():
+            return _one_at_a_time(factors)
+        case Explicit():
+            return [_explicit(i, row, factors) for i, row in enumerate(settings.rows)]
+        case _:
+            assert_never(settings)
+
+
+def _at(factors: Sequence[Factor], coded: Matrix) -> list[Point]:
+    return [tuple(factor.at(float(c)) for factor, c in zip(factors, row, strict=True)) for row in coded]
+
+
+def _full_factorial(factors: Sequence[Factor]) -> list[Point]:
+    choices = [factor.choices for factor in factors]
+    rows = math.prod(map(len, choices))
+    if rows > MOST_ROWS:
+        raise DesignError(_too_many("full_factorial", rows))
+    indices = generators.full_factorial([len(levels) for levels in choices])
+    return [tuple(levels[i] for levels, i in zip(choices, row, strict=True)) for row in indices]
+
+
+def _fractional_factorial(settings: FractionalFactorial, factors: Sequence[Factor]) -> Matrix:
+    try:
+        return generators.fractional_factorial(len(factors), settings.resolution)
+    except ValueError as error:
+        raise DesignError(
+            f"no fractional_factorial of resolution {settings.resolution} was found for {len(factors)} factors. "
+            "Ask for a lower resolution, take out factors, or choose plackett_burman or d_optimal."
+        ) from error
+
+
+def _definitive_screening(factors: Sequence[Factor]) -> Matrix:
+    three = [i for i, factor in enumerate(factors) if _three_levels(factor)]
+    two = [i for i, factor in enumerate(factors) if len(factor.levels) == 2]
+    for i, factor in enumerate(factors):
+        if i not in three and i not in two:
+            raise DesignError(
+                f"definitive_screening takes numeric factors that are a range with a middle or list three levels, and any that list two; "
+                f"{factor.path} is neither: {_levels(factor)}. List two or three of its levels, or choose {ANY_LEVELS}."
+            )
+    if len(three) < 3:
+        raise DesignError(
+            f"definitive_screening needs at least three numeric factors that are a range or list three levels, and here are {len(three)}"
+            f"{': ' + ', '.join(factors[i].path for i in three) if three else ''}. Add a third level, or choose {ANY_LEVELS}."
+        )
+    matrix = generators.definitive_screening(len(three), len(two))
+    return matrix[:, np.argsort(three + two)]
+
+
+def _spread(factors: Sequence[Factor], unit: Matrix) -> list[Point]:
+    return [tuple(_at_unit(factor, float(u)) for factor, u in zip(factors, row, strict=True)) for row in unit]
+
+
+def _at_unit(factor: Factor, unit: float) -> Value:
+    """Return the value at a place in [0, 1), where levels and whole numbers on a linear scale get equal shares."""
+    if not factor.is_range:
+        return factor.levels[int(unit * len(factor.levels))]
+    low, high = _ends(factor)
+    if factor.integer and factor.scale == "linear":
+        return round(low) + int(unit * (round(high) - round(low) + 1))
+    return factor.at(2 * unit - 1)
+
+
+def _d_optimal(settings: DOptimal, factors: Sequence[Factor], seed: int) -> list[Point]:
+    levels = [_candidate_levels(settings, factor) for factor in factors]
+    counts = [len(choices) for choices in levels]
+    if math.prod(counts) > _MOST_CANDIDATES:
+        grid = np.random.default_rng([seed, 2]).integers(0, counts, size=(_MOST_CANDIDATES, len(counts)))
+    else:
+        grid = generators.full_factorial(counts)
+    candidates = [tuple(choices[i] for choices, i in zip(levels, row, strict=True)) for row in grid]
+    model = _model_matrix(settings, factors, np.array([list(map(coded_value, factors, point)) for point in candidates]))
+    needed = model.shape[1]
+    if settings.rows < needed:
+        raise DesignError(
+            f"d_optimal with {settings.rows} rows cannot estimate the `{settings.model}` model of these factors, which has {needed} "
+            f"coefficients. Set rows to {needed} or more (a few more give residual degrees of freedom), or choose a smaller model."
+        )
+    chosen = generators.d_optimal(model, settings.rows, seed)
+    if np.linalg.matrix_rank(model[chosen]) < needed:
+        raise DesignError(
+            f"d_optimal found no {settings.rows} rows that can estimate all {needed} coefficients of the `{settings.model}` model. "
+            "Give it more rows or choose a smaller model."
+        )
+    return [candidates[i] for i in chosen]
+
+
+def _candidate_levels(settings: DOptimal, factor: Factor) -> Point:
+    if settings.model == "quadratic" and factor.is_range and len(factor.choices) == 2:
+        return tuple(dict.fromkeys((factor.at(-1), factor.at(0), factor.at(1))))
+    return factor.choices
+
+
+def _model_matrix(settings: DOptimal, factors: Sequence[Factor], coded: Matrix) -> Matrix:
+    """Return the columns of the model to estimate, intercept first [candidates, columns]."""
+    columns = [np.ones((len(coded), 1)), main_effect_columns(factors, coded)[1]]
+    if settings.model != "main":
+        columns.append(interaction_columns(factors, coded)[1])
+    if settings.model == "quadratic":
+        curved = [i for i, factor in enumerate(factors) if factor.is_numeric and len(_candidate_levels(settings, factor)) > 2]
+        columns.append(coded[:, curved] ** 2)
+    return np.hstack(columns)
+
+
+def _one_at_a_time(factors: Sequence[Factor]) -> list[Point]:
+    first = tuple(factor.choices[0] for factor in factors)
+    return [first] + [(*first[:i], level, *first[i + 1 :]) for i, factor in enumerate(factors) for level in factor.choices[1:]]
+
+
+def _explicit(index: int, row: dict[str, Value], factors: Sequence[Factor]) -> Point:
+    paths = [factor.path for factor in factors]
+    missing, unknown = [path for path in paths if path not in row], [path for path in row if path not in paths]
+    if missing or unknown:
+        problem = f"says nothing of {', '.join(missing)}" if missing else f"names {', '.join(unknown)}, which is no factor"
+        raise DesignError(
+            f"row {index} of the explicit design {problem}. Every row gives exactly these factors a value: {', '.join(paths)}."
+        )
+    return tuple(_checked(index, factor, row[factor.path]) for factor in factors)
+
+
+def _checked(index: int, factor: Factor, value: Value) -> Value:
+    """Return the factor's own value that equals this one."""
+    if factor.is_range and isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = _ends(factor)
+        if low <= value <= high and (not factor.integer or value == round(value)):
+            return round(value) if factor.integer else float(value)
+    for level in factor.levels:
+        if level == value and isinstance(level, bool) == isinstance(value, bool):
+            return level
+    raise DesignError(
+        f"row {index} of the explicit design gives {factor.path} the value {value!r}, which the factor does not have. "
+        f"It may be: {_levels(factor)}{' (whole numbers)' if factor.is_range and factor.integer else ''}."
+    )
+
+
+def _centre_points(settings: Centred, factors: Sequence[Factor]) -> list[Point]:
+    without = [factor.path for factor in factors if not _has_middle(factor)]
+    if settings.centre_points and without:
+        raise DesignError(
+            f"centre_points need every factor to have a middle, which {', '.join(without)} lacks. "
+            "Make it a range {low, high} with room between, list an odd number of numeric levels, or set centre_points: 0."
+        )
+    return [tuple(factor.at(0) for factor in factors)] * settings.centre_points
+
+
+def _mirrored(settings: Foldable, factors: Sequence[Factor], points: Sequence[Point]) -> list[Point]:
+    other = [{low: high, high: low} for low, high in (factor.choices for factor in factors)]
+    mirrored = [tuple(swap[value] for swap, value in zip(other, point, strict=True)) for point in points]
+    if set(mirrored) == set(points):
+        raise DesignError(
+            f"fold_over would run the same {len(points)} rows of this design a second time and separate nothing. "
+            "Set fold_over: false; for more precision add splits, for clear interactions ask for a higher resolution."
+        )
+    return mirrored
+
+
+def _three_levels(factor: Factor) -> bool:
+    """Whether a definitive screening design can give the factor a low, middle and high level."""
+    return _has_middle(factor) and (factor.is_range or len(factor.levels) == 3)
+
+
+def _has_middle(factor: Factor) -> bool:
+    if factor.is_range:
+        return factor.at(-1) != factor.at(0) != factor.at(1)
+    return factor.is_numeric and len(factor.levels) % 2 == 1
+
+
+def _ends(factor: Factor) -> tuple[float, float]:
+    if factor.low is None or factor.high is None:
+        raise AssertionError(f"{factor.path} is not a range")
+    return factor.low, factor.high
+
+
+def _levels(factor: Factor) -> str:
+    if factor.is_range:
+        return f"{factor.low:g} to {factor.high:g} in {factor.steps} levels"
+    return ", ".join(map(str, factor.levels))
+
+
+def _too_many(kind: str, rows: int) -> str:
+    return (
+        f"this {kind} has {rows:,} rows, and more than {MOST_ROWS:,} are refused. Take out factors or levels, lower the resolution, "
+        "or choose plackett_burman, definitive_screening, d_optimal or latin_hypercube."
+    )

@@ -1,0 +1,173 @@
+"""The report's first lines: what the study found, in sentences.
+
+Owns which findings are worth a sentence and how they are put. Does not own the numbers, nor the rest of the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from orchestrator.analysis import Effects
+from orchestrator.comparisons import MEAN_ROW, PICKED, Comparison, Screen
+from orchestrator.effects import Effect, Interval
+from orchestrator.figures import signed
+
+SURE_LACK_OF_FIT = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence or two, and what kind of news it is."""
+
+    tone: Literal["up", "down", "none", "note"]
+    text: str
+
+
+def headline(results: pd.DataFrame, effects: Effects, comparisons: Sequence[Comparison], screen: Screen | None) -> list[Finding]:
+    """Return the findings, most important first: effects, what is noise, baselines, luck, and how much of the study is in."""
+    return [
+        *_effects(effects),
+        *_comparisons(comparisons, results),
+        *_luck(screen),
+        Finding("note", progress(results)),
+    ]
+
+
+def progress(results: pd.DataFrame) -> str:
+    """Return how many trials are done, failed and owed."""
+    if results.empty:
+        return "The study has no trials."
+    counts = {status: int((results["status"] == status).sum()) for status in ("done", "failed")}
+    owed = len(results) - counts["done"] - counts["failed"]
+    if counts["done"] == len(results):
+        return f"All {count(len(results), 'trial')} are done." if len(results) > 1 else "The only trial is done."
+    parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{owed} still owed"]
+    text = f"Of {count(len(results), 'trial')}: {', '.join(parts)}."
+    if owed:
+        return f"{text} These are interim results."
+    return f"{text} Failed trials are listed below; the estimates allow for the gaps, but not for failures that depend on accuracy."
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 trial` or `3 trials`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def points(value: float) -> str:
+    """Return a fraction's size as percentage points in words."""
+    text = f"{abs(100 * value):.1f}"
+    return f"{text} point" if text == "1.0" else f"{text} points"
+
+
+def between(interval: Interval) -> str:
+    """Return an interval as signed percentage points."""
+    return f"{signed(interval[0])} to {signed(interval[1])}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return `a`, `a and b` or `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _effects(effects: Effects) -> Iterator[Finding]:
+    if not effects.effects:
+        yield Finding("note", effects.reason or "No effect can be estimated.")
+        return
+    if effects.error.method == "none":
+        yield Finding("note", "There is nothing to measure noise with: effects below are estimates without intervals.")
+        return
+    ordered = sorted(effects.effects, key=lambda effect: -abs(effect.estimate))
+    for effect in ordered:
+        if effect.stands_out:
+            yield Finding("up" if effect.estimate > 0 else "down", _clear(effect))
+    hints = [effect for effect in ordered if effect.is_hint]
+    if hints:
+        shown = [f"{effect.label} ({signed(effect.estimate)}, {between(effect.interval)})" for effect in hints if effect.interval]
+        yield Finding("note", f"A hint, no more: {listed(shown)} would stand out alone, but not among {count(len(ordered), 'effect')}.")
+    quiet = [effect.label for effect in ordered if not effect.stands_out and not effect.is_hint]
+    if quiet and effects.detectable is not None:
+        place = f"At {count(effects.splits, 'split')} and {count(effects.rows, 'row')}"
+        yield Finding(
+            "none",
+            f"Not told from noise: {listed(quiet)}. {place} an effect has to be about {points(effects.detectable)} large to be seen.",
+        )
+    if effects.reason:
+        yield Finding("note", effects.reason)
+    yield from _fit(effects)
+
+
+def _clear(effect: Effect) -> str:
+    assert effect.simultaneous is not None
+    moved = "raises" if effect.estimate > 0 else "lowers"
+    return (
+        f"{effect.label}, {effect.change}, {moved} test accuracy by {points(effect.estimate)} "
+        f"(95 % interval for all effects together: {between(effect.simultaneous)})."
+    )
+
+
+def _fit(effects: Effects) -> Iterator[Finding]:
+    error = effects.error
+    if error.method == "lenth":
+        yield Finding(
+            "note", "Too few trials to measure noise directly: the margins are Lenth's, which take the smallest effects for noise."
+        )
+    if error.lack_of_fit_p is None or error.lack_of_fit_p > SURE_LACK_OF_FIT:
+        return
+    if error.method == "rows":
+        tail = "This design mixes interactions into main effects, so the intervals are widened to allow for it."
+    elif error.method == "trials":
+        tail = "This design keeps main effects clear of two-factor interactions, so the estimates stand."
+    else:
+        tail = "Too few rows are left over to widen the intervals for it, so take the main effects with care."
+    yield Finding(
+        "note",
+        f"Rows lie further from the main effects than noise explains (p {p_text(error.lack_of_fit_p)}): factors interact or bend. {tail}",
+    )
+
+
+def p_text(p: float) -> str:
+    """Return a p value with its sign, such as `= 0.03` or `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+
+
+def _comparisons(comparisons: Sequence[Comparison], results: pd.DataFrame) -> Iterator[Finding]:
+    for baseline in dict.fromkeys(comparison.baseline for comparison in comparisons):
+        mine = [comparison for comparison in comparisons if comparison.baseline == baseline]
+        best = next((c for c in mine if c.arm not in (MEAN_ROW, PICKED)), mine[0])
+        tone: Literal["up", "down", "none"] = "none" if not best.is_clear else "up" if best.mean > 0 else "down"
+        yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + ".")
+    if not comparisons and bool(results["row"].isna().any()):
+        yield Finding("note", "No baseline shares a finished split with the design yet.")
+    elif not comparisons:
+        yield Finding("note", "The study has no baselines: nothing here says whether a classical head would do better.")
+
+
+def _arm(arm: str) -> str:
+    if arm == MEAN_ROW:
+        return "the mean row is"
+    return "picking a row by validation on each split is" if arm == PICKED else f"{arm}, the best row by validation, is"
+
+
+def _verdict(comparison: Comparison) -> str:
+    if comparison.simultaneous is None:
+        return f"{signed(comparison.mean)} points apart (one split, no interval)"
+    interval = between(comparison.simultaneous)
+    if not comparison.is_clear:
+        return f"not told apart from it ({signed(comparison.mean)}, {interval})"
+    return f"{points(comparison.mean)} {'better' if comparison.mean > 0 else 'worse'} ({interval})"
+
+
+def _luck(screen: Screen | None) -> Iterator[Finding]:
+    if screen is None or screen.rows < 2:
+        return
+    text = f"The row with the highest test accuracy, {screen.best}, lies {points(screen.gain)} above the mean row"
+    if screen.expected_gain is None:
+        yield Finding("none", f"{text}; with one split there is no telling how much of that is luck.")
+    else:
+        yield Finding(
+            "none", f"{text}; the best of {screen.rows} equal rows would lie {points(screen.expected_gain)} above it by luck alone."
+        )

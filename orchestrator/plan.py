@@ -1,0 +1,129 @@
+"""A plan: a study's design, trials and packs, with what they are expected to need, made before anything runs.
+
+Owns the grouping of trials into packs and the refusal of what cannot fit. Does not own seeds, rates, or how a plan is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.allocation import Allocation
+from model.embeddings import cached_file
+from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
+from orchestrator import design as designs
+from orchestrator.design import Design
+from orchestrator.design_kinds import DesignError
+from orchestrator.estimates import PACK_START_S, SENTENCES_PER_CORE_S, trial_bytes, trial_seconds
+from orchestrator.inputs import inputs_of
+from orchestrator.study import Study
+from orchestrator.study_file import Problem, StudyError
+from orchestrator.trials import trials_of
+
+PACKS_PER_CORE = 4
+"""Packs are made no larger than leaves each core this many: enough to balance the load, few enough to pay the start-up seldom."""
+CPUS_PER_PACK = 1
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Trials of one circuit shape, trained by one process."""
+
+    id: str
+    trials: tuple[Trial, ...]
+    memory_bytes: int
+    seconds: float | None
+    """Expected duration; None where no rate was measured for the simulator."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, ready to run."""
+
+    study: Study
+    design: Design
+    trials: tuple[Trial, ...]
+
+
+def make_plan(study: Study) -> Plan:
+    """Build the design and its trials.
+
+    Raises:
+        StudyError: The design cannot be made, or rows cannot be run.
+        DataError, SentenceEncoderError: The corpus or the sentence encoder is not there.
+    """
+    try:
+        design = designs.build(study.design, study.factor_list(), study.seed)
+    except DesignError as error:
+        raise StudyError([Problem("", "design", str(error))]) from error
+    return Plan(study, design, trials_of(study, design))
+
+
+def pack_up(trials: Sequence[Trial], cpus: int) -> tuple[Pack, ...]:
+    """Group trials by circuit shape into packs, in the order in which their first trials come."""
+    most = max(1, math.ceil(len(trials) / (PACKS_PER_CORE * cpus)))
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(_shape(trial), []).append(trial)
+    chunks = [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+    order = {trial.key: position for position, trial in enumerate(trials)}
+    return tuple(_pack(chunk) for chunk in sorted(chunks, key=lambda chunk: order[chunk[0].key]))
+
+
+def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
+    """Refuse, before anything starts, packs that need more memory than there is: Ray would let them wait for ever.
+
+    Raises:
+        StudyError: The arms that cannot fit, with what they need.
+    """
+    too_large = {trial.arm: pack for pack in packs for trial in pack.trials if pack.memory_bytes > allocation.memory_bytes}
+    if too_large:
+        available = allocation.memory_bytes / 2**30
+        raise StudyError([
+            Problem(f"row {arm}" if arm.startswith("r") else arm, "", f"needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {allocation.source} has {available:.1f}. "
+                    "Use fewer qubits or a smaller training.batch, or a machine with more memory")
+            for arm, pack in sorted(too_large.items())
+        ])  # fmt: skip
+
+
+def expected_seconds(packs: Sequence[Pack], cpus: int) -> float | None:
+    """Return the expected time for all packs on so many cores, embeddings included; None if any pack's is not known."""
+    known = [pack.seconds for pack in packs if pack.seconds is not None]
+    if len(known) < len(packs):
+        return None
+    return max(sum(known) / cpus, max(known, default=0.0)) + embedding_seconds([trial for pack in packs for trial in pack.trials], cpus)
+
+
+def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
+    """Return the expected time for the embeddings that are not in the cache yet."""
+    missing = {
+        (trial.data_hash, trial.encoder_hash): len(inputs_of(trial.settings).corpus.texts)
+        for trial in trials
+        if not cached_file(trial.data_hash, trial.encoder_hash).exists()
+    }
+    return sum(missing.values()) / (SENTENCES_PER_CORE_S * cpus)
+
+
+def _pack(trials: list[Trial]) -> Pack:
+    seconds = [trial_seconds(trial, len(inputs_of(trial.settings).corpus.texts)) for trial in trials]
+    known = [value for value in seconds if value is not None]
+    digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
+    return Pack(
+        id=f"{trials[0].arm}-{digest}",
+        trials=tuple(trials),
+        memory_bytes=max(map(trial_bytes, trials)),
+        seconds=PACK_START_S + sum(known) if len(known) == len(seconds) else None,
+    )
+
+
+def _shape(trial: Trial) -> str:
+    """Return what trials of one pack have in common: the circuit, or for classical heads the kind."""
+    head = trial.settings.head
+    if isinstance(head, QuantumHead):
+        return head.model_dump_json(exclude={"angle_scale", "initial_angles"}) + trial.settings.simulator
+    if isinstance(head, MlpHead):
+        return f"mlp {head.hidden}"
+    assert isinstance(head, LogisticHead | SvcHead)
+    return "closed form"

@@ -1,0 +1,91 @@
+"""Progress of a running sweep: one live line on a terminal, plain lines elsewhere.
+
+Owns what is said while trials run. Does not own the sweep: it only reads the ledger, so it can neither slow nor break it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from model.settings import Trial
+from orchestrator.ledger import Ledger
+
+LOOK_EVERY_S = 1.0
+PLAIN_EVERY_S = 15.0
+TAIL_BYTES = 16384
+
+
+class Progress:
+    """Watches the owed trials of a sweep from a thread."""
+
+    def __init__(self, ledger: Ledger, trials: Sequence[Trial], owed: Sequence[Trial], console: Console) -> None:
+        self._files = {trial.key: ledger.files(trial) for trial in owed}
+        self._open = dict(self._files)
+        self._finished_before = len(trials) - len(owed)
+        self._total = len(trials)
+        self._console = console
+        self._started = time.monotonic()
+        self._failed = 0
+        self._best: tuple[float, str] | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def line(self) -> str:
+        """Look at the ledger and return the line: done, owed, failed, best so far, time left."""
+        for key, files in list(self._open.items()):
+            if files.result.exists():
+                accuracy = json.loads(files.result.read_text())["responses"]["validation_accuracy"]
+                self._best = max(self._best or (0.0, ""), (accuracy, key))
+                del self._open[key]
+        self._failed = sum(_has_failed(files.journal) for files in self._open.values())
+        finished_now = len(self._files) - len(self._open)
+        owed = len(self._open) - self._failed
+        parts = [f"done {self._finished_before + finished_now}/{self._total}", f"owed {owed}", f"failed {self._failed}"]
+        if self._best:
+            parts.append(f"best validation {self._best[0]:.3f} ({self._best[1]})")
+        if finished_now:
+            left = (time.monotonic() - self._started) / finished_now * owed
+            parts.append(f"about {timedelta(seconds=round(left))} left")
+        return " · ".join(parts)
+
+    def _run(self) -> None:
+        if self._console.is_terminal:
+            with Live(Text(self.line()), console=self._console, refresh_per_second=2) as live:
+                while not self._stop.wait(LOOK_EVERY_S):
+                    live.update(Text(self.line()))
+                live.update(Text(self.line()))
+            return
+        said, said_at = "", -PLAIN_EVERY_S
+        while not self._stop.wait(LOOK_EVERY_S):
+            if time.monotonic() - said_at > PLAIN_EVERY_S and (line := self.line()) != said:
+                self._console.print(line, highlight=False)
+                said, said_at = line, time.monotonic()
+        if (line := self.line()) != said:
+            self._console.print(line, highlight=False)
+
+
+def _has_failed(journal: Path) -> bool:
+    """Whether the journal's last line, if complete, tells of a failure; cheap, since it is asked every second."""
+    try:
+        with open(journal, "rb") as file:
+            file.seek(max(0, journal.stat().st_size - TAIL_BYTES))
+            return b'"event": "failed"' in file.read().rstrip(b"\n").rsplit(b"\n", 1)[-1]
+    except FileNotFoundError:
+        return False

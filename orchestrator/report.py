@@ -1,0 +1,208 @@
+"""The report of a study: one HTML page that stands alone, its pictures beside it, and the tables as CSV and Parquet.
+
+Owns what the page shows and in which order. Does not own numbers (analysis, comparisons), sentences (headline) or pictures (figures).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from model.journal import write_atomically
+from orchestrator import figures
+from orchestrator import report_tables as tables
+from orchestrator.analysis import Effects, adjusted_means, interactions, level_label, main_effects, observed, short_names
+from orchestrator.comparisons import Comparison, best_by_validation, by_split, paired_differences, screen
+from orchestrator.design import Design
+from orchestrator.effects import Effect
+from orchestrator.headline import headline
+
+RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
+FEWEST_FOR_HALF_NORMAL = 4
+MOST_INTERACTION_PANELS = 8
+MOST_CURVES = 12
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: its file name without ending, what it shows in words, and the drawing."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+def write(
+    directory: Path,
+    *,
+    study: Mapping[str, str],
+    design: Design,
+    results: pd.DataFrame,
+    costs: pd.DataFrame,
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    provenance: Mapping[str, str],
+) -> Path:
+    """Write the report and return the path of its page.
+
+    Writes `report.html`, a PNG per picture, `results.csv`, `results.parquet` and `costs.csv`. The same results give the same bytes of
+    `results.csv`; times and joules are only in `costs.csv`.
+
+    Args:
+        directory: made if it is not there.
+        study: `name` and other settings worth showing, as text.
+        design: the study's design.
+        results: one line per trial: key, arm, row (missing for a baseline), split, status, cause, responses, parameters, factors by path.
+        costs: one line per trial: key, attempts, train_s, energy_j and whatever else was measured; missing is not measured.
+        curves: per key its epochs, each with epoch, train_accuracy and validation_accuracy.
+        provenance: what a reader needs to run it again, as text.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    table = results_table(design, results)
+    write_atomically(directory / "results.csv", table.to_csv(index=False, lineterminator="\n"))
+    table.to_parquet(directory / "results.parquet", index=False)
+    write_atomically(directory / "costs.csv", costs.sort_values("key").to_csv(index=False, lineterminator="\n"))
+    mains, pairs = main_effects(design, results), interactions(design, results)
+    compared = paired_differences(results)
+    pictures = draw(design, results, mains, pairs, compared, curves)
+    for picture in pictures:
+        figures.save(picture.figure, directory / f"{picture.name}.png")
+    page = _template().render(
+        name=study.get("name", "study"),
+        findings=headline(results, mains, compared, screen(results)),
+        tiles=tables.tiles(results, mains),
+        glance=tables.glance(study, design, results),
+        factors=tables.factor_rows(design),
+        mains=mains,
+        main_rows=tables.effect_rows(mains),
+        tests=tables.test_rows(design, mains),
+        yardstick=tables.YARDSTICKS[mains.error.method],
+        alias_lines=mains.aliases.lines() if mains.aliases else [],
+        pairs=pairs,
+        pair_rows=tables.effect_rows(pairs),
+        comparisons=[tables.comparison_row(comparison) for comparison in compared],
+        cost_rows=tables.cost_rows(results, costs),
+        cost_effects=tables.cost_effects(design, results, costs),
+        energy=tables.energy_note(costs),
+        rows=tables.row_table(design, results),
+        names=short_names(design.factors),
+        failed=results[results["status"] == "failed"].sort_values("key").to_dict("records"),
+        provenance=provenance,
+        pictures={picture.name: _embedded(directory, picture) for picture in pictures},
+    )
+    write_atomically(directory / "report.html", page)
+    return directory / "report.html"
+
+
+def results_table(design: Design, results: pd.DataFrame) -> pd.DataFrame:
+    """Return the results sorted by key, with fixed columns and the design's own factor values, so that equal results are equal bytes."""
+    table = results.sort_values("key", kind="stable").reset_index(drop=True)
+    fixed = table[["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters"]].astype(
+        {"row": "Int64", "split": "Int64", "parameters": "Int64", "cause": "string", **dict.fromkeys(RESPONSES, "float64")}
+    )
+    values = {row.index: row.values for row in design.rows}
+    for factor in design.factors:
+        column = pd.Series([None if pd.isna(row) else values[int(row)][factor.path] for row in fixed["row"]], dtype=object)
+        kinds = {type(value) for value in column.dropna()}
+        fixed[factor.path] = column.convert_dtypes() if len(kinds) == 1 else column.map(str, na_action="ignore").astype("string")
+    return fixed
+
+
+def draw(
+    design: Design,
+    results: pd.DataFrame,
+    mains: Effects,
+    pairs: Effects,
+    compared: Sequence[Comparison],
+    curves: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> list[Picture]:
+    """Return those pictures for which there are data."""
+    found = []
+    names = short_names(design.factors)
+    if mains.trials:
+        panels = [(name, _level_means(design, results, mains, at)) for at, name in enumerate(names)]
+        caption = "Mean accuracy at each level, the other factors in the middle; bars are 95 % intervals, the dashed line is the mean."
+        found.append(Picture("main_effects", caption, figures.main_effects(mains, panels)))
+    if mains.effects:
+        caption = "Change of accuracy from low to high. Thick: 95 % interval of that effect; thin: interval that holds for all at once."
+        found.append(Picture("effects", caption, figures.forest(mains)))
+    if len(mains.effects) >= FEWEST_FOR_HALF_NORMAL:
+        caption = "Effects without influence lie on a line through zero. Dashed: Lenth's margins, which need no replicates."
+        found.append(Picture("half_normal", caption, figures.half_normal_plot(mains)))
+        caption = "Each bar has to pass its thick mark to stand out alone, its thin mark to stand out among all."
+        found.append(Picture("pareto", caption, figures.pareto(mains)))
+    if pairs.effects:
+        cells = [
+            (effect, *(names[at] for at in effect.factors), adjusted_means(design, results, pairs, effect.factors))
+            for effect in _largest(pairs)
+        ]
+        caption = "Cell means; parallel lines mean that two factors do not interact. The largest are shown."
+        found.append(Picture("interactions", caption, figures.interactions(pairs, cells)))
+    if compared:
+        caption = "Differences on the same splits; small dots are single splits. Thick: 95 % interval; thin: interval for all at once."
+        found.append(Picture("paired_differences", caption, figures.paired(compared)))
+    rows, baselines = by_split(results, "test_accuracy"), by_split(results, "test_accuracy", baselines=True)
+    if len(rows.index.union(baselines.index)) > 1:
+        caption = "Grey dots are rows of the design. Every arm sees the same splits, so what they share cancels in differences."
+        found.append(Picture("splits", caption, figures.splits(rows, baselines)))
+    arms = tables.arm_means(results)
+    if len(arms.dropna(subset="parameters")) > 1:
+        caption = "Trained parameters only; the sentence encoder is frozen and the same for all."
+        found.append(Picture("parameters", caption, figures.parameters(arms.dropna(subset="parameters"))))
+    learned = _learning(results, curves)
+    if learned:
+        caption = "Lines: mean over splits. Bands: smallest to largest split."
+        found.append(Picture("learning_curves", caption, figures.learning_curves(learned)))
+    return found
+
+
+def _level_means(design: Design, results: pd.DataFrame, mains: Effects, factor: int) -> pd.DataFrame:
+    """Return the means of a factor's levels; of rows, where it has more levels than a picture shows or they cannot be estimated."""
+    seen = observed(design, results, mains.response)
+    levels = np.unique(seen.coded[:, factor].round(9))
+    if len(levels) <= figures.MOST_LEVELS:
+        return adjusted_means(design, results, mains, (factor,))
+    rows = pd.DataFrame({"at": seen.coded[:, factor], "row": seen.rows, "mean": seen.response}).groupby("row").mean()
+    labels = [(level_label(design.factors[factor], at),) for at in rows["at"]]
+    return pd.DataFrame({"coded": [(at,) for at in rows["at"]], "label": labels, "mean": rows["mean"], "low": None, "high": None})
+
+
+def _largest(pairs: Effects) -> list[Effect]:
+    """Return the largest effect of each pair of factors, largest first, as many as fit a picture."""
+    ordered = sorted(pairs.effects, key=lambda effect: -abs(effect.estimate))
+    by_pair: dict[tuple[int, ...], Effect] = {}
+    for effect in ordered:
+        by_pair.setdefault(effect.factors, effect)
+    return list(by_pair.values())[:MOST_INTERACTION_PANELS]
+
+
+def _learning(results: pd.DataFrame, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, pd.DataFrame]]:
+    """Return titles and epochs of the rows with curves, best validation accuracy first; evenly spaced over that order if there are many."""
+    arms = tables.arm_means(results).sort_values("validation", ascending=False, kind="stable")
+    keys = results[results["status"] == "done"].groupby("arm")["key"].agg(list)
+    found = []
+    for arm in arms["arm"]:
+        epochs = [epoch for key in keys[arm] for epoch in curves.get(key, ())]
+        if epochs:
+            found.append((str(arm), pd.DataFrame(epochs)))
+    kept = sorted(set(np.linspace(0, len(found) - 1, min(len(found), MOST_CURVES)).round().astype(int))) if found else []
+    best = best_by_validation(results)
+    return [(f"{arm}, best by validation" if arm == best else arm, epochs) for arm, epochs in (found[at] for at in kept)]
+
+
+def _embedded(directory: Path, picture: Picture) -> dict[str, str]:
+    data = base64.b64encode((directory / f"{picture.name}.png").read_bytes()).decode()
+    return {"source": f"data:image/png;base64,{data}", "caption": picture.caption}
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report.html.j2")

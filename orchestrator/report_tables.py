@@ -1,0 +1,250 @@
+"""The report's tables, as rows of text ready to be shown.
+
+Owns which columns a table has and how numbers are written. Does not own the numbers, the page or its pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from orchestrator.analysis import Effects, main_effects, short_names
+from orchestrator.comparisons import Comparison, best_by_validation
+from orchestrator.design import Design
+from orchestrator.effects import Interval
+from orchestrator.figures import signed
+from orchestrator.headline import count
+
+NOT_MEASURED = "not measured"
+NONE = "–"
+COSTS = {"train_s": "Training time", "walltime_s": "Wall time", "energy_j": "Energy"}
+YARDSTICKS = {
+    "residual": "what the model of main effects and splits leaves unexplained",
+    "trials": "the noise of trials within rows, because interactions cannot shift these main effects",
+    "rows": "how far rows lie off the main effects, because interactions could shift them",
+    "lenth": "the smallest effects themselves (Lenth's pseudo standard error), because there are too few trials to measure noise",
+    "none": "nothing: there are too few trials for any error term",
+}
+
+
+def arm_means(results: pd.DataFrame) -> pd.DataFrame:
+    """Return per arm with a finished trial: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `validation`, `parameters`."""
+    done = results[results["status"] == "done"]
+    lines = [
+        {
+            "arm": arm,
+            "baseline": bool(group["row"].isna().all()),
+            "done": len(group),
+            "mean": group["test_accuracy"].mean(),
+            "sd": group["test_accuracy"].std(),
+            "validation": group["validation_accuracy"].mean(),
+            "parameters": group["parameters"].max(),
+        }
+        for arm, group in done.groupby("arm", sort=True)
+    ]
+    return pd.DataFrame(lines, columns=["arm", "baseline", "done", "mean", "sd", "validation", "parameters"]).astype({"baseline": bool})
+
+
+def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]:
+    """Return the page's few large numbers: what, value, and a remark."""
+    arms = arm_means(results)
+    rows, baselines = arms[~arms["baseline"]], arms[arms["baseline"]]
+    done = int((results["status"] == "done").sum())
+    largest = max(effects.effects, key=lambda effect: abs(effect.estimate), default=None)
+    found = [("Trials done", f"{done}", f"of {len(results)}")]
+    if largest is not None:
+        remark = f"{largest.label}, {largest.change}" + ("" if largest.stands_out else " (within noise)")
+        found.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
+    best = best_by_validation(results)
+    if best is not None:
+        found.append(("Row picked by validation", percent(float(rows.set_index("arm").loc[best, "mean"])), f"{best}, mean test accuracy"))
+    if len(baselines):
+        top = baselines.sort_values("validation", ascending=False, kind="stable").iloc[0]
+        found.append(("Baseline picked by validation", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
+    return found
+
+
+def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the study at a glance: settings as given, then the design in numbers."""
+    arms = results.loc[results["row"].isna(), "arm"].unique()
+    return [
+        *((name.replace("_", " "), value) for name, value in study.items() if name != "name"),
+        ("design", f"{design.kind.replace('_', ' ')}: {count(len(design.rows), 'row')}, {count(len(design.factors), 'factor')}"),
+        ("splits", f"{results['split'].nunique()}, the same for every row and baseline"),
+        ("baselines", ", ".join(sorted(map(str, arms))) or "none"),
+    ]
+
+
+def factor_rows(design: Design) -> list[tuple[str, str, str]]:
+    """Return each factor's short name, dotted path and levels."""
+    levels = [
+        f"{f.low:g} to {f.high:g}{', log scale' if f.scale == 'log' else ''}" if f.is_range else ", ".join(map(str, f.levels))
+        for f in design.factors
+    ]
+    return list(zip(short_names(design.factors), [factor.path for factor in design.factors], levels, strict=True))
+
+
+def effect_rows(effects: Effects) -> list[dict[str, str]]:
+    """Return a line per effect, largest first, in percentage points."""
+    return [
+        {
+            "label": effect.label,
+            "change": effect.change,
+            "estimate": signed(effect.estimate, 2),
+            "se": NONE if effect.standard_error is None else f"{100 * effect.standard_error:.2f}",
+            "alone": _interval(effect.interval),
+            "together": _interval(effect.simultaneous),
+            "p": p_value(effect.p),
+            "adjusted": p_value(effect.simultaneous_p),
+            "verdict": "stands out" if effect.stands_out else "hint" if effect.is_hint else NONE if effect.interval is None else "noise",
+        }
+        for effect in sorted(effects.effects, key=lambda effect: -abs(effect.estimate))
+    ]
+
+
+def test_rows(design: Design, effects: Effects) -> list[tuple[str, str, str, str]]:
+    """Return factor, degrees of freedom, F and p of each factor's test, where some factor has more than two unordered levels."""
+    names = short_names(design.factors)
+    if all(test.df[0] == 1 for test in effects.tests):
+        return []
+    return [(names[test.factors[0]], f"{test.df[0]}, {test.df[1]:g}", f"{test.f:.2f}", p_value(test.p)) for test in effects.tests]
+
+
+def comparison_row(comparison: Comparison) -> dict[str, str]:
+    """Return one line of the table of paired differences."""
+    verdict = NONE if comparison.simultaneous is None else "not told apart"
+    if comparison.is_clear:
+        verdict = "better" if comparison.mean > 0 else "worse"
+    return {
+        "arm": comparison.arm,
+        "baseline": comparison.baseline,
+        "splits": str(len(comparison.by_split)),
+        "difference": signed(comparison.mean, 2),
+        "alone": _interval(comparison.interval),
+        "together": _interval(comparison.simultaneous),
+        "bootstrap": _interval(comparison.bootstrap),
+        "verdict": verdict,
+        "note": comparison.note or "",
+    }
+
+
+def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]]:
+    """Return what a trial of the design and of each baseline costs: medians, and sums of what was measured."""
+    table = results.merge(costs, on="key", how="left")
+    table["group"] = table["arm"].where(table["row"].isna(), "rows of the design")
+    order = ["rows of the design", *sorted(table.loc[table["row"].isna(), "arm"].unique())]
+    found = []
+    for name in order:
+        group = table[table["group"] == name]
+        if len(group):
+            line = {
+                "group": str(name),
+                "trials": str(int((group["status"] == "done").sum())),
+                "attempts": f"{int(group['attempts'].fillna(0).sum())}",
+            }
+            for column in COSTS:
+                line[column] = _summed(group, column)
+            found.append(line)
+    return found
+
+
+def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Return heading and lines of a table of effects on time and energy, as ratios high over low; no lines where nothing was measured."""
+    table = results.merge(costs, on="key", how="left")
+    measured = [name for name in COSTS if name in table and (table[name].notna() & table["row"].notna()).any()]
+    found = {name: main_effects(design, table, name, log=True) for name in measured}
+    shown: dict[tuple[str, str], dict[str, str]] = {}
+    for name, effects in found.items():
+        for effect in effects.effects:
+            text = f"× {math.exp(effect.estimate):.3g}"
+            if effect.interval is not None:
+                text += f" ({math.exp(effect.interval[0]):.3g} to {math.exp(effect.interval[1]):.3g})"
+            shown.setdefault((effect.label, effect.change), {})[name] = text
+    lines = [[label, change, *(texts.get(name, NONE) for name in measured)] for (label, change), texts in shown.items()]
+    return ["Factor", "Change", *(COSTS[name] for name in measured)], lines
+
+
+def energy_note(costs: pd.DataFrame) -> str:
+    """Return how energy was measured, or that and as far as known why it was not."""
+    started = costs[costs["attempts"].fillna(0) > 0]
+    measured = started[started["energy_j"].notna()]
+    methods = [str(method) for method in started.loc[started["energy_j"].isna(), "energy_method"].dropna().unique()]
+    why = f" ({'; '.join(sorted(methods))})" if methods else ""
+    if measured.empty:
+        return (
+            f"Energy was not measured{why or ': no meter wrote a reading to the journals'}."
+            if len(started)
+            else "Nothing has been run yet."
+        )
+    how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
+    text = f"Energy was measured for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
+    return f"{text}." if len(measured) == len(started) else f"{text}; for the rest it was not{why}."
+
+
+def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a line per row of the design and per baseline: settings real and coded, trials done, accuracies, parameters."""
+    arms = arm_means(results).set_index("arm")
+    best = best_by_validation(results)
+    settings = {
+        row.name: [(str(row.values[f.path]), f"{c:+.3g}") for f, c in zip(design.factors, row.coded, strict=True)] for row in design.rows
+    }
+    names = [*settings, *sorted(results.loc[results["row"].isna(), "arm"].unique())]
+    found = []
+    for name in names:
+        line: dict[str, Any] = {
+            "name": name,
+            "settings": settings.get(name),
+            "best": name == best,
+            "trials": f"0 of {(results['arm'] == name).sum()}",
+        }
+        line |= {"validation": NONE, "test": NONE, "parameters": NONE}
+        if name in arms.index:
+            arm = arms.loc[name]
+            line["trials"] = f"{arm['done']} of {(results['arm'] == name).sum()}"
+            line["validation"] = percent(float(arm["validation"]))
+            line["test"] = percent(float(arm["mean"])) + ("" if pd.isna(arm["sd"]) else f" ± {100 * arm['sd']:.1f}")
+            line["parameters"] = NONE if pd.isna(arm["parameters"]) else f"{int(arm['parameters']):,}"
+        found.append(line)
+    return found
+
+
+def percent(value: float) -> str:
+    """Return a fraction as per cent."""
+    return NONE if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value for a table."""
+    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds in the unit people would use."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def joules(energy: float) -> str:
+    """Return joules with the prefix people would use."""
+    for size, unit in ((1e6, "MJ"), (1e3, "kJ")):
+        if energy >= size:
+            return f"{energy / size:.3g} {unit}"
+    return f"{energy:.3g} J"
+
+
+def _summed(group: pd.DataFrame, column: str) -> str:
+    values = group[column].dropna().astype(float) if column in group else pd.Series(dtype=float)
+    if values.empty:
+        return NOT_MEASURED
+    write = joules if column == "energy_j" else duration
+    partly = "" if len(values) >= (group["status"] == "done").sum() else f", measured for {len(values)}"
+    return f"{write(float(values.median()))} each, {write(float(values.sum()))} in all{partly}"
+
+
+def _interval(interval: Interval | None) -> str:
+    return NONE if interval is None else f"{signed(interval[0], 2)} to {signed(interval[1], 2)}"

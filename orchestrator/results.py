@@ -1,0 +1,76 @@
+"""The ledger's records as tables: results (what was found), costs (what it took) and learning curves.
+
+Owns the columns. Does not own the ledger, nor what the numbers mean: that is the analysis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from model.settings import QuantumHead
+from orchestrator.ledger import TrialRecord
+from orchestrator.plan import Plan
+
+RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
+
+
+def results_table(plan: Plan, records: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Return one line per trial: key, arm, row, split, status, cause, responses, parameters, and a column per factor.
+
+    A trial that runs now counts as owed; responses of trials that are not done are missing values.
+    """
+    rows = {row.name: row.index for row in plan.design.rows}
+    lines = [_line(record, rows.get(record.trial.arm)) for record in records]
+    columns = ["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters", *(factor.path for factor in plan.design.factors)]
+    table = pd.DataFrame(lines, columns=columns)
+    return table.astype({"row": "Int64", "parameters": "Int64", "split": int, **dict.fromkeys(RESPONSES, float)})
+
+
+def costs_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
+    """Return one line per trial: attempts, seconds, joules with scope and method. Missing means not measured."""
+    table = pd.DataFrame([{"key": record.trial.key, **costs(record)} for record in records])
+    return table.astype({"train_s": float, "energy_j": float})
+
+
+def costs(record: TrialRecord) -> dict[str, Any]:
+    """Return what a trial cost: attempts, seconds of training and evaluation, and joules where they were measured (else None)."""
+    seconds = [event["seconds"] for event in record.events if event["event"] in ("epoch", "evaluated")]
+    whole = [event["seconds"] for event in record.events if event["event"] == "done"]
+    energy = next((event for event in reversed(record.events) if event["event"] == "energy"), {})
+    host = next((event["host"] for event in reversed(record.events) if event["event"] == "started"), None)
+    return {
+        "attempts": record.attempts,
+        "train_s": sum(seconds) if seconds else whole[-1] if whole else None,
+        "energy_j": energy.get("energy_j"),
+        "energy_scope": energy.get("scope"),
+        "energy_method": energy.get("method"),
+        "host": host,
+    }
+
+
+def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
+    """Return the journal's epochs by trial key, for heads that are trained by gradient."""
+    return {
+        record.trial.key: [event for event in record.events if event["event"] == "epoch"]
+        for record in records
+        if isinstance(record.trial.settings.head, QuantumHead)
+    }
+
+
+def _line(record: TrialRecord, row: int | None) -> dict[str, Any]:
+    trial, result = record.trial, record.result
+    responses = result["responses"] if result else {}
+    return {
+        "key": trial.key,
+        "arm": trial.arm,
+        "row": row,
+        "split": trial.split,
+        "status": "owed" if record.status == "running" else record.status,
+        "cause": record.cause,
+        **{name: responses.get(name) for name in RESPONSES},
+        "parameters": result["parameters"] if result else None,
+        **trial.factors,
+    }

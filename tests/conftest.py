@@ -1,0 +1,38 @@
+"""What all tests share: a clean environment, a cache of their own, and the rule that nothing is skipped in CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def embedding_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache of embeddings for the whole run: the tests share their few corpora."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) -> Iterator[None]:
+    """Keep the user's settings out of the tests, and the tests out of the user's directories."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "HADAMARD_", "MLFLOW_", "RAY_")) and name != "HADAMARD_SST2":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HADAMARD_CACHE", str(embedding_cache))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a skipped test is a failure, unless it needs a GPU: there every component is installed."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.skipped and os.environ.get("CI") == "true" and item.get_closest_marker("gpu") is None and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing may be: {report.longrepr}"

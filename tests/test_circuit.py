@@ -1,0 +1,72 @@
+"""Circuits: the paper's angle counts and the order of its gates."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from model.circuit import encoder_circuit, pqc, pqc_angles, second_module_circuit
+from model.head_layout import circuits, parameters
+from model.settings import LogisticHead, MlpHead, QuantumHead
+
+
+def test_the_papers_drawing_has_28_angles() -> None:
+    assert pqc_angles(4, layers=3, connectivity=2) == 28
+    assert pqc_angles(4, layers=3, connectivity=2, reading="B") == 36
+
+
+@pytest.mark.parametrize(("qubits", "layers", "connectivity"), list(itertools.product((3, 5, 8), (0, 1, 4), (1, 2))))
+def test_angle_counts_follow_the_formula(qubits: int, layers: int, connectivity: int) -> None:
+    assert pqc_angles(qubits, layers, connectivity) == qubits * (connectivity * layers + 1)
+    assert pqc_angles(qubits, layers, connectivity, "B") == qubits * (connectivity * (layers + 1) + 1)
+
+
+def test_a_layer_is_a_chain_of_rings_nearest_first_and_the_column_comes_after_the_first_layer() -> None:
+    gates = list(pqc(4, layers=2, connectivity=2))
+    cnots = [gate.qubits for gate in gates if gate.name == "CNOT"]
+    layer = [(0, 1), (1, 2), (2, 3), (3, 0), (0, 2), (1, 3), (2, 0), (3, 1)]
+    assert cnots == layer + layer
+    first_layer = gates[:16]
+    assert [gate.name for gate in first_layer] == ["CNOT", "RY"] * 8
+    assert [gate.qubits for gate in gates[16:20]] == [(0,), (1,), (2,), (3,)]
+    assert [gate.name for gate in gates[16:20]] == ["RY"] * 4
+    assert [gate.angle for gate in gates if gate.name == "RY"] == list(range(20))
+
+
+def test_every_cnot_is_followed_by_a_rotation_of_its_target() -> None:
+    gates = list(pqc(5, layers=3, connectivity=2))
+    for gate, after in itertools.pairwise(gates):
+        if gate.name == "CNOT":
+            assert after.name == "RY"
+            assert after.qubits == (gate.qubits[1],)
+
+
+def test_second_module_reuploads_the_data_before_each_block() -> None:
+    circuit = second_module_circuit(3, reuploads=2, layers=1, connectivity=1, measured=1)
+    own = pqc_angles(3, 1, 1)
+    assert circuit.angles == 3 * own + 2 * 3
+    first_of_blocks = [gate.angle for gate in circuit.gates if gate.angle in (0, 3 + own)]
+    assert first_of_blocks == [0, 3 + own]
+    angles = [gate.angle for gate in circuit.gates if gate.angle is not None]
+    assert sorted(angles) == list(range(circuit.angles))
+
+
+def test_a_layout_of_886_parameters_at_14_qubits_exists() -> None:
+    layouts = [
+        QuantumHead(qubits=14, encoders=E, encoder_layers=Le, connectivity=C, reuploads=N, layers=L)
+        for E, Le, C, N, L in itertools.product((1, 2, 3, 4, 6), (1, 2, 3, 4), (1, 2, 3), (1, 2, 4), (1, 2, 3, 4))
+    ]
+    assert any(parameters(head, 768) == 886 for head in layouts)
+
+
+@pytest.mark.parametrize(("hidden", "expected"), [(0, 1538), (48, 37_010), (96, 74_018), (144, 111_026), (192, 148_034)])
+def test_the_papers_perceptron_sizes(hidden: int, expected: int) -> None:
+    assert parameters(MlpHead(kind="mlp", hidden=hidden), 768) == expected
+    assert parameters(LogisticHead(kind="logistic"), 768) == 769
+
+
+def test_concatenation_widens_the_second_module() -> None:
+    _, second = circuits(QuantumHead(qubits=3, encoders=2, merge="concatenate"))
+    assert second.qubits == 6
+    assert encoder_circuit(3, 1, 1).measured == 3

@@ -1,0 +1,119 @@
+"""Study files: every problem at once, each with file:line, and overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.settings import QuantumHead
+from orchestrator.study import Study, load, with_values
+from orchestrator.study_file import StudyError
+
+GOOD = """\
+study: tiny
+seed: 3
+data: {name: reviews, sentences: 300, train_per_class: 20}
+head: {kind: quantum, qubits: 4, reduction: pca}
+training:
+  epochs: 2
+  lr: 0.01
+factors:
+  head.qubits: [3, 4]
+  training.lr: {low: 0.01, high: 0.1, scale: log}
+design: {kind: full_factorial, splits: 2}
+baselines: [logistic, {kind: mlp, hidden: 8}]
+"""
+
+
+def write(tmp_path: Path, content: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(content)
+    return path
+
+
+def problems(tmp_path: Path, content: str, *overrides: str) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        load(write(tmp_path, content), overrides)
+    return [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems]
+
+
+def test_a_good_study_loads(tmp_path: Path) -> None:
+    study = load(write(tmp_path, GOOD))
+    assert isinstance(study.head, QuantumHead)
+    assert [factor.path for factor in study.factor_list()] == ["head.qubits", "training.lr"]
+    assert study.factor_list()[1].at(0) == pytest.approx(0.0316227766)
+    assert list(study.baseline_heads()) == ["logistic", "mlp"]
+    assert Study.model_validate_json(study.model_dump_json()) == study
+
+
+def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
+    content = (
+        GOOD.replace("seed: 3", "seed: three")
+        .replace("qubits: 4", "qubitz: 4")
+        .replace("  epochs: 2", "  epochs: 0")
+        .replace("splits: 2", "splits: -1")
+    )
+    found = problems(tmp_path, content)
+    assert len(found) == 4
+    assert any(line.startswith("study.yaml:2: seed: input should be a valid integer") for line in found)
+    assert any(line.startswith("study.yaml:4: head.qubitz: unknown key. Did you mean qubits?") for line in found)
+    assert any(line.startswith("study.yaml:6: training.epochs: input should be greater than or equal to 1") for line in found)
+    assert any(line.startswith("study.yaml:11: design.splits") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[3, 4]", "[]", "study.yaml:9: factors.head.qubits: a factor needs at least two levels, this has 0"),
+        ("[3, 4]", "[3]", "study.yaml:9: factors.head.qubits: a factor needs at least two levels, this has 1"),
+        ("[3, 4]", "[3, 3]", "a level is given twice"),
+        ("[3, 4]", "[3, four]", "study.yaml:9: factors.head.qubits.1: level 'four': input should be a valid integer"),
+        ("[3, 4]", "[3, 99]", "less than or equal to 30"),
+        ("head.qubits", "head.qubit", "no such setting. Did you mean qubits? Known under head: kind, qubits"),
+        ("head.qubits", "hed.qubits", "no such setting. Did you mean head?"),
+        ("head.qubits", "head", "is a group of settings, not one: kind, qubits"),
+        ("low: 0.01", "low: 0.5", "low (0.5) must be below high (0.1)"),
+        ("low: 0.01", "low: -1", "a log scale needs low above 0"),
+        ("training.lr: {low", "head.merge: {low", "a range needs a numeric setting; list the levels instead"),
+        ("study: tiny\n", "", "study.yaml:1: study: is missing"),
+        ("seed: 3", "seed: true", "study.yaml:2: seed: input should be a valid integer (given: True)"),
+        ("kind: full_factorial", "kind: full", "study.yaml:11: design"),
+        ("seed: 3", "seed: 3\nsimulator: lightnin.qubit", "study.yaml:3: simulator: unknown simulator 'lightnin.qubit'. Did you mean lightning.qubit?"),
+        ("seed: 3", "seed: 3\nseed: 4", "study.yaml:3: not valid YAML"),
+        ("seed: 3", "seed: [3", "not valid YAML"),
+        ("[logistic,", "[logistik,", "study.yaml:12: baselines"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    found = problems(tmp_path, GOOD.replace(old, new))
+    assert any(expected in line for line in found), found
+
+
+def test_no_factors(tmp_path: Path) -> None:
+    content = "\n".join(line for line in GOOD.splitlines() if not line.startswith("  head.qubits") and "training.lr" not in line)
+    assert any("no factors" in line for line in problems(tmp_path, content.replace("factors:", "factors: {}")))
+
+
+def test_overrides_are_applied_before_checking_and_named_in_errors(tmp_path: Path) -> None:
+    study = load(write(tmp_path, GOOD), ["training.epochs=7", "data.name=reviews", "factors.head.qubits=[2, 4]"])
+    assert study.training.epochs == 7
+    assert study.factor_list()[0].levels == (2, 4)
+    assert problems(tmp_path, GOOD, "training.epochs=many")[0].startswith("--set training.epochs=many: training.epochs: input should be a valid integer")
+    assert "write it as path.to.key=value" in problems(tmp_path, GOOD, "training.epochs")[0]
+    assert "unknown key. Did you mean epochs?" in problems(tmp_path, GOOD, "training.epoch=3")[0]
+
+
+def test_a_missing_file_and_a_file_that_is_no_mapping(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="cannot be read"):
+        load(tmp_path / "none.yaml")
+    assert "a study is a mapping" in problems(tmp_path, "- a\n- b\n")[0]
+
+
+def test_with_values_changes_only_what_it_names(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD)).settings
+    changed = with_values(settings, {"head.qubits": 3, "training.lr": 0.5})
+    assert isinstance(changed.head, QuantumHead)
+    assert changed.head.qubits == 3
+    assert changed.training == settings.training.model_copy(update={"lr": 0.5})
+    assert changed.data == settings.data
