@@ -157,7 +157,7 @@ _LIKED = _words("loved, liked, enjoyed, admired, adored", "hated, disliked, loat
 _SOMEONE = _list("my sister, my neighbour, a colleague, my father, a friend, my flatmate")
 _DENIED = _list("not, not at all, not remotely, not in the least, never, hardly, far from, anything but, by no means, in no way")
 _DENIED_NOUN = _list("hardly, far from, anything but, by no means, in no way, never")
-_MISJUDGED = _list("a mistake, simply wrong, misleading, untrue")
+_MISJUDGED = _list("an error, simply wrong, misleading, untrue")
 _TOO_MUCH = _words("generous, too kind, flattering", "harsh, too severe, unfair")
 """What calling something good, or bad, is when it is not so."""
 

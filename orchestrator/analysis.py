@@ -30,6 +30,7 @@ from orchestrator.effects import (
     with_intervals,
 )
 from orchestrator.factors import Factor
+from orchestrator.formats import setting
 
 Columns = Callable[[Array], Array]
 """From coded settings [n, factors] to the terms of a model [n, terms]."""
@@ -177,7 +178,7 @@ def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, fact
 
 
 def half_normal(effects: Effects) -> pd.DataFrame:
-    """Return `label`, `size`, `quantile` and `stands_out`, smallest effect first: null effects lie on a line through the origin.
+    """Return `label`, `size`, `quantile` and `verdict`, smallest effect first: null effects lie on a line through the origin.
 
     Sizes are brought to equal precision, which changes nothing in a balanced two-level design.
     """
@@ -186,10 +187,8 @@ def half_normal(effects: Effects) -> pd.DataFrame:
         for at, (effect, by) in enumerate(zip(effects.effects, relative_precision(effects.effects), strict=True))
     )
     quantiles = stats.norm.ppf(0.5 + (np.arange(len(by_size)) + 0.5) / max(2 * len(by_size), 1))
-    lines = [
-        (effect.label, size, float(quantile), effect.stands_out) for (size, _, effect), quantile in zip(by_size, quantiles, strict=True)
-    ]
-    return pd.DataFrame(lines, columns=["label", "size", "quantile", "stands_out"])
+    lines = [(effect.label, size, float(quantile), effect.verdict) for (size, _, effect), quantile in zip(by_size, quantiles, strict=True)]
+    return pd.DataFrame(lines, columns=["label", "size", "quantile", "verdict"])
 
 
 def finished_aliases(factors: Sequence[Factor], seen: Observed) -> Aliases:
@@ -220,10 +219,7 @@ def short_names(factors: Sequence[Factor]) -> list[str]:
 
 def level_label(factor: Factor, coded: float) -> str:
     """Return a coded level as people write it."""
-    value = factor.levels[round(coded)] if _is_unordered(factor) else factor.at(coded)
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return setting(factor.levels[round(coded)] if _is_unordered(factor) else factor.at(coded))
 
 
 def _is_unordered(factor: Factor) -> bool:
@@ -253,7 +249,8 @@ def _steps(factors: Sequence[Factor]) -> list[_Step]:
             settings = np.zeros((2, 1, len(factors)))
             settings[:, 0, index] = low, high
             label = f"{name} = {level_label(factor, high)}" if _is_unordered(factor) else name
-            change = f"{level_label(factor, low)} → {level_label(factor, high)}"
+            first = level_label(factor, low)
+            change = f"from {first}" if _is_unordered(factor) else f"{first} → {level_label(factor, high)}"
             found.append(_Step(index, label, change, settings[0], settings[1]))
     return found
 

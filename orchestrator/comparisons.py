@@ -37,9 +37,19 @@ class Comparison:
     note: str | None = None
 
     @property
+    def title(self) -> str:
+        """The arm, and for a row how it was picked."""
+        return self.arm if self.arm in (MEAN_ROW, PICKED) else f"{self.arm}, best by validation"
+
+    @property
     def is_clear(self) -> bool:
         """Whether the simultaneous interval excludes zero."""
         return excludes_zero(self.simultaneous)
+
+    @property
+    def is_hint(self) -> bool:
+        """Whether only the individual interval excludes zero."""
+        return excludes_zero(self.interval) and not self.is_clear
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
 
 
 def _noise_of_row_mean(table: pd.DataFrame) -> float | None:
-    cells = table.stack()
+    cells = table.stack().dropna()
     rows, splits = (cells.index.get_level_values(name) for name in ("arm", "split"))
     seen = Observed(np.zeros((len(cells), 0)), cells.to_numpy(), pd.factorize(rows)[0], pd.factorize(splits)[0])
     noise = row_noise(seen)

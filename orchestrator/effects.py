@@ -15,6 +15,7 @@ from scipy import linalg, stats
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
+Verdict = Literal["stands out", "hint", "noise", "unknown"]
 
 LEVEL = 0.95
 FEWEST_DF = 3
@@ -52,6 +53,13 @@ class Effect:
     def is_hint(self) -> bool:
         """Whether only the individual interval excludes zero."""
         return excludes_zero(self.interval) and not self.stands_out
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the intervals say; `unknown` without any."""
+        if self.interval is None:
+            return "unknown"
+        return "stands out" if self.stands_out else "hint" if self.is_hint else "noise"
 
 
 @dataclass(frozen=True)

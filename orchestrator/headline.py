@@ -13,8 +13,8 @@ import pandas as pd
 
 from orchestrator.analysis import Effects
 from orchestrator.comparisons import MEAN_ROW, PICKED, Comparison, Screen
-from orchestrator.effects import Effect, Interval
-from orchestrator.figures import signed
+from orchestrator.effects import Effect
+from orchestrator.formats import between, count, listed, p_text, points, signed
 
 SURE_LACK_OF_FIT = 0.05
 
@@ -27,10 +27,20 @@ class Finding:
     text: str
 
 
-def headline(results: pd.DataFrame, effects: Effects, comparisons: Sequence[Comparison], screen: Screen | None) -> list[Finding]:
-    """Return the findings, most important first: effects, what is noise, baselines, luck, and how much of the study is in."""
+def headline(
+    results: pd.DataFrame, effects: Effects, pairs: Effects, comparisons: Sequence[Comparison], screen: Screen | None
+) -> list[Finding]:
+    """Return the findings, most important first: effects, interactions, what is noise, baselines, luck, how much of the study is in.
+
+    Args:
+        results: one line per trial.
+        effects: main effects.
+        pairs: interactions.
+        comparisons: rows against baselines.
+        screen: the best row beside the mean row.
+    """
     return [
-        *_effects(effects),
+        *_effects(effects, pairs),
         *_comparisons(comparisons, results),
         *_luck(screen),
         Finding("note", progress(results)),
@@ -52,28 +62,7 @@ def progress(results: pd.DataFrame) -> str:
     return f"{text} Failed trials are listed below; the estimates allow for the gaps, but not for failures that depend on accuracy."
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 trial` or `3 trials`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def points(value: float) -> str:
-    """Return a fraction's size as percentage points in words."""
-    text = f"{abs(100 * value):.1f}"
-    return f"{text} point" if text == "1.0" else f"{text} points"
-
-
-def between(interval: Interval) -> str:
-    """Return an interval as signed percentage points."""
-    return f"{signed(interval[0])} to {signed(interval[1])}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return `a`, `a and b` or `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _effects(effects: Effects) -> Iterator[Finding]:
+def _effects(effects: Effects, pairs: Effects) -> Iterator[Finding]:
     if not effects.effects:
         yield Finding("note", effects.reason or "No effect can be estimated.")
         return
@@ -84,6 +73,12 @@ def _effects(effects: Effects) -> Iterator[Finding]:
     for effect in ordered:
         if effect.stands_out:
             yield Finding("up" if effect.estimate > 0 else "down", _clear(effect))
+    for effect in sorted(pairs.effects, key=lambda effect: -abs(effect.estimate)):
+        if effect.stands_out and effect.simultaneous is not None:
+            interval = between(effect.simultaneous)
+            yield Finding(
+                "none", f"{effect.label} interact ({signed(effect.estimate)} points, {interval}): how much one does depends on the other."
+            )
     hints = [effect for effect in ordered if effect.is_hint]
     if hints:
         shown = [f"{effect.label} ({signed(effect.estimate)}, {between(effect.interval)})" for effect in hints if effect.interval]
@@ -98,6 +93,13 @@ def _effects(effects: Effects) -> Iterator[Finding]:
     if effects.reason:
         yield Finding("note", effects.reason)
     yield from _fit(effects)
+    mains = effects.aliases.main_effects if effects.aliases else {}
+    mixed = [main for main, parts in mains.items() if parts]
+    if mixed:
+        share = "Every main effect" if len(mixed) == len(mains) else f"The main effects of {listed(mixed)}"
+        yield Finding(
+            "note", f"{share} may contain two-factor interactions, because of how the design mixes them; which ones is listed below."
+        )
 
 
 def _clear(effect: Effect) -> str:
@@ -120,7 +122,7 @@ def _fit(effects: Effects) -> Iterator[Finding]:
     if error.method == "rows":
         tail = "This design mixes interactions into main effects, so the intervals are widened to allow for it."
     elif error.method == "trials":
-        tail = "This design keeps main effects clear of two-factor interactions, so the estimates stand."
+        tail = "This design keeps main effects clear of two-factor interactions, so these stand, as averages over the other factors."
     else:
         tail = "Too few rows are left over to widen the intervals for it, so take the main effects with care."
     yield Finding(
@@ -129,17 +131,13 @@ def _fit(effects: Effects) -> Iterator[Finding]:
     )
 
 
-def p_text(p: float) -> str:
-    """Return a p value with its sign, such as `= 0.03` or `< 0.001`."""
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
-
-
 def _comparisons(comparisons: Sequence[Comparison], results: pd.DataFrame) -> Iterator[Finding]:
     for baseline in dict.fromkeys(comparison.baseline for comparison in comparisons):
         mine = [comparison for comparison in comparisons if comparison.baseline == baseline]
         best = next((c for c in mine if c.arm not in (MEAN_ROW, PICKED)), mine[0])
         tone: Literal["up", "down", "none"] = "none" if not best.is_clear else "up" if best.mean > 0 else "down"
-        yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + ".")
+        base = "" if best.interval else " These are differences on one split, so there are no intervals."
+        yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + f".{base}")
     if not comparisons and bool(results["row"].isna().any()):
         yield Finding("note", "No baseline shares a finished split with the design yet.")
     elif not comparisons:
@@ -153,12 +151,15 @@ def _arm(arm: str) -> str:
 
 
 def _verdict(comparison: Comparison) -> str:
+    difference = f"{points(comparison.mean)} {'better' if comparison.mean > 0 else 'worse'}"
     if comparison.simultaneous is None:
-        return f"{signed(comparison.mean)} points apart (one split, no interval)"
+        return difference
     interval = between(comparison.simultaneous)
-    if not comparison.is_clear:
-        return f"not told apart from it ({signed(comparison.mean)}, {interval})"
-    return f"{points(comparison.mean)} {'better' if comparison.mean > 0 else 'worse'} ({interval})"
+    if comparison.is_clear:
+        return f"{difference} ({interval})"
+    if comparison.is_hint:
+        return f"{difference}, though not beyond doubt among all comparisons ({interval})"
+    return f"not told apart from it ({signed(comparison.mean)}, {interval})"
 
 
 def _luck(screen: Screen | None) -> Iterator[Finding]:

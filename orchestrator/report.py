@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from model.journal import write_atomically
 from orchestrator import figures
 from orchestrator import report_tables as tables
-from orchestrator.analysis import Effects, adjusted_means, interactions, level_label, main_effects, observed, short_names
+from orchestrator.analysis import Effects, adjusted_means, interactions, main_effects, observed, short_names
 from orchestrator.comparisons import Comparison, best_by_validation, by_split, paired_differences, screen
 from orchestrator.design import Design
+from orchestrator.drawing import save
 from orchestrator.effects import Effect
 from orchestrator.headline import headline
 
@@ -73,10 +74,10 @@ def write(
     compared = paired_differences(results)
     pictures = draw(design, results, mains, pairs, compared, curves)
     for picture in pictures:
-        figures.save(picture.figure, directory / f"{picture.name}.png")
+        save(picture.figure, directory / f"{picture.name}.png")
     page = _template().render(
         name=study.get("name", "study"),
-        findings=headline(results, mains, compared, screen(results)),
+        findings=headline(results, mains, pairs, compared, screen(results)),
         tiles=tables.tiles(results, mains),
         glance=tables.glance(study, design, results),
         factors=tables.factor_rows(design),
@@ -88,6 +89,7 @@ def write(
         pairs=pairs,
         pair_rows=tables.effect_rows(pairs),
         comparisons=[tables.comparison_row(comparison) for comparison in compared],
+        cost_kinds=[title for column, title in tables.COSTS.items() if column in costs],
         cost_rows=tables.cost_rows(results, costs),
         cost_effects=tables.cost_effects(design, results, costs),
         energy=tables.energy_note(costs),
@@ -127,9 +129,9 @@ def draw(
     found = []
     names = short_names(design.factors)
     if mains.trials:
-        panels = [(name, _level_means(design, results, mains, at)) for at, name in enumerate(names)]
+        means = [_level_means(design, results, mains, at) for at in range(len(names))]
         caption = "Mean accuracy at each level, the other factors in the middle; bars are 95 % intervals, the dashed line is the mean."
-        found.append(Picture("main_effects", caption, figures.main_effects(mains, panels)))
+        found.append(Picture("main_effects", caption, figures.main_effects(mains, design.factors, means)))
     if mains.effects:
         caption = "Change of accuracy from low to high. Thick: 95 % interval of that effect; thin: interval that holds for all at once."
         found.append(Picture("effects", caption, figures.forest(mains)))
@@ -138,11 +140,9 @@ def draw(
         found.append(Picture("half_normal", caption, figures.half_normal_plot(mains)))
         caption = "Each bar has to pass its thick mark to stand out alone, its thin mark to stand out among all."
         found.append(Picture("pareto", caption, figures.pareto(mains)))
-    if pairs.effects:
-        cells = [
-            (effect, *(names[at] for at in effect.factors), adjusted_means(design, results, pairs, effect.factors))
-            for effect in _largest(pairs)
-        ]
+    cells = [(effect, *(names[at] for at in effect.factors), _cells(design, results, pairs, effect)) for effect in _largest(pairs)]
+    cells = [cell for cell in cells if len(cell[-1]) > 3][:MOST_INTERACTION_PANELS]
+    if cells:
         caption = "Cell means; parallel lines mean that two factors do not interact. The largest are shown."
         found.append(Picture("interactions", caption, figures.interactions(pairs, cells)))
     if compared:
@@ -170,17 +170,23 @@ def _level_means(design: Design, results: pd.DataFrame, mains: Effects, factor: 
     if len(levels) <= figures.MOST_LEVELS:
         return adjusted_means(design, results, mains, (factor,))
     rows = pd.DataFrame({"at": seen.coded[:, factor], "row": seen.rows, "mean": seen.response}).groupby("row").mean()
-    labels = [(level_label(design.factors[factor], at),) for at in rows["at"]]
-    return pd.DataFrame({"coded": [(at,) for at in rows["at"]], "label": labels, "mean": rows["mean"], "low": None, "high": None})
+    return pd.DataFrame({"coded": [(at,) for at in rows["at"]], "mean": rows["mean"]})
 
 
 def _largest(pairs: Effects) -> list[Effect]:
-    """Return the largest effect of each pair of factors, largest first, as many as fit a picture."""
+    """Return the largest effect of each pair of factors, largest first."""
     ordered = sorted(pairs.effects, key=lambda effect: -abs(effect.estimate))
     by_pair: dict[tuple[int, ...], Effect] = {}
     for effect in ordered:
         by_pair.setdefault(effect.factors, effect)
-    return list(by_pair.values())[:MOST_INTERACTION_PANELS]
+    return list(by_pair.values())
+
+
+def _cells(design: Design, results: pd.DataFrame, pairs: Effects, effect: Effect) -> pd.DataFrame:
+    """Return the cell means of a pair of factors, none where a factor has more levels than a picture shows."""
+    coded = observed(design, results, pairs.response).coded[:, effect.factors]
+    few = all(len(np.unique(column.round(9))) <= figures.MOST_LEVELS for column in coded.T)
+    return adjusted_means(design, results, pairs, effect.factors) if few else pd.DataFrame()
 
 
 def _learning(results: pd.DataFrame, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[tuple[str, pd.DataFrame]]:

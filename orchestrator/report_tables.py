@@ -11,15 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.analysis import Effects, main_effects, short_names
+from orchestrator.analysis import Effects, level_label, main_effects, short_names
 from orchestrator.comparisons import Comparison, best_by_validation
 from orchestrator.design import Design
 from orchestrator.effects import Interval
-from orchestrator.figures import signed
-from orchestrator.headline import count
+from orchestrator.factors import Factor
+from orchestrator.formats import NONE, count, duration, joules, p_value, percent, setting, signed
 
 NOT_MEASURED = "not measured"
-NONE = "–"
 COSTS = {"train_s": "Training time", "walltime_s": "Wall time", "energy_j": "Energy"}
 YARDSTICKS = {
     "residual": "what the model of main effects and splits leaves unexplained",
@@ -56,7 +55,7 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
     largest = max(effects.effects, key=lambda effect: abs(effect.estimate), default=None)
     found = [("Trials done", f"{done}", f"of {len(results)}")]
     if largest is not None:
-        remark = f"{largest.label}, {largest.change}" + ("" if largest.stands_out else " (within noise)")
+        remark = f"{largest.label}, {largest.change}" + {"hint": " (a hint)", "noise": " (within noise)"}.get(largest.verdict, "")
         found.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
     best = best_by_validation(results)
     if best is not None:
@@ -81,7 +80,7 @@ def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> l
 def factor_rows(design: Design) -> list[tuple[str, str, str]]:
     """Return each factor's short name, dotted path and levels."""
     levels = [
-        f"{f.low:g} to {f.high:g}{', log scale' if f.scale == 'log' else ''}" if f.is_range else ", ".join(map(str, f.levels))
+        f"{f.low:g} to {f.high:g}{', log scale' if f.scale == 'log' else ''}" if f.is_range else ", ".join(map(setting, f.levels))
         for f in design.factors
     ]
     return list(zip(short_names(design.factors), [factor.path for factor in design.factors], levels, strict=True))
@@ -99,7 +98,7 @@ def effect_rows(effects: Effects) -> list[dict[str, str]]:
             "together": _interval(effect.simultaneous),
             "p": p_value(effect.p),
             "adjusted": p_value(effect.simultaneous_p),
-            "verdict": "stands out" if effect.stands_out else "hint" if effect.is_hint else NONE if effect.interval is None else "noise",
+            "verdict": NONE if effect.verdict == "unknown" else effect.verdict,
         }
         for effect in sorted(effects.effects, key=lambda effect: -abs(effect.estimate))
     ]
@@ -116,10 +115,10 @@ def test_rows(design: Design, effects: Effects) -> list[tuple[str, str, str, str
 def comparison_row(comparison: Comparison) -> dict[str, str]:
     """Return one line of the table of paired differences."""
     verdict = NONE if comparison.simultaneous is None else "not told apart"
-    if comparison.is_clear:
-        verdict = "better" if comparison.mean > 0 else "worse"
+    if comparison.is_clear or comparison.is_hint:
+        verdict = ("better" if comparison.mean > 0 else "worse") + ("" if comparison.is_clear else ", a hint")
     return {
-        "arm": comparison.arm,
+        "arm": comparison.title,
         "baseline": comparison.baseline,
         "splits": str(len(comparison.by_split)),
         "difference": signed(comparison.mean, 2),
@@ -145,8 +144,7 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
                 "trials": str(int((group["status"] == "done").sum())),
                 "attempts": f"{int(group['attempts'].fillna(0).sum())}",
             }
-            for column in COSTS:
-                line[column] = _summed(group, column)
+            line |= {COSTS[column]: _summed(group, column) for column in COSTS if column in costs}
             found.append(line)
     return found
 
@@ -189,7 +187,7 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
     arms = arm_means(results).set_index("arm")
     best = best_by_validation(results)
     settings = {
-        row.name: [(str(row.values[f.path]), f"{c:+.3g}") for f, c in zip(design.factors, row.coded, strict=True)] for row in design.rows
+        row.name: [(level_label(f, c), coded_text(f, c)) for f, c in zip(design.factors, row.coded, strict=True)] for row in design.rows
     }
     names = [*settings, *sorted(results.loc[results["row"].isna(), "arm"].unique())]
     found = []
@@ -211,30 +209,11 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def percent(value: float) -> str:
-    """Return a fraction as per cent."""
-    return NONE if math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def p_value(p: float | None) -> str:
-    """Return a p value for a table."""
-    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Return seconds in the unit people would use."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def joules(energy: float) -> str:
-    """Return joules with the prefix people would use."""
-    for size, unit in ((1e6, "MJ"), (1e3, "kJ")):
-        if energy >= size:
-            return f"{energy / size:.3g} {unit}"
-    return f"{energy:.3g} J"
+def coded_text(factor: Factor, coded: float) -> str:
+    """Return a coded level to two decimals; nothing for unordered levels, which have no code but their place in the list."""
+    if not factor.is_numeric and len(factor.levels) > 2:
+        return ""
+    return "0" if abs(coded) < 0.005 else f"{round(coded, 2):+g}".replace("-", "−")
 
 
 def _summed(group: pd.DataFrame, column: str) -> str:
