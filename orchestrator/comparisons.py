@@ -73,8 +73,8 @@ class Screen:
 def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", seed: int = 0) -> tuple[Comparison, ...]:
     """Compare the design's rows with each baseline on common splits: their mean, the row picked on each split, the row picked over all.
 
-    Rows are picked by validation accuracy, never by `response`. A row that lacks a split enters the mean with its own level, so that a gap
-    does not look like a change.
+    Rows are picked by validation accuracy, never by `response`. A row that lacks a split enters the mean with its own level, so that a
+    gap does not look like a change.
 
     Args:
         results: one line per trial.
@@ -88,7 +88,9 @@ def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", s
     picked = best_by_validation(results)
     pairs = []
     for name in baselines.columns:
-        pairs.append((MEAN_ROW, name, _mean_over_rows(rows.sub(baselines[name], axis=0))))
+        differences = rows.sub(baselines[name], axis=0)
+        if differences.notna().any(axis=None):
+            pairs.append((MEAN_ROW, name, _mean_over_rows(differences)))
         pairs.append((PICKED, name, _picked_by_split(rows, validation) - baselines[name]))
         if picked is not None:
             pairs.append((picked, name, rows[picked] - baselines[name]))
@@ -111,8 +113,8 @@ def screen(results: pd.DataFrame, response: str = "test_accuracy") -> Screen | N
     table = by_split(results, response)
     if table.empty:
         return None
-    level = _row_levels(table)
-    noise = _noise_of_row_mean(table)
+    fitted = _additive(table)
+    level, noise = fitted.levels, fitted.noise_sd
     gain = None if noise is None else expected_maximum(len(level)) * noise
     return Screen(len(level), float(level.mean()), str(level.idxmax()), float(level.max()), noise, gain)
 
@@ -135,16 +137,34 @@ def by_split(results: pd.DataFrame, response: str, baselines: bool = False) -> p
     return results[wanted].pivot(index="split", columns="arm", values=response).astype(float)
 
 
-def _row_levels(table: pd.DataFrame) -> pd.Series:
-    """Return each row's level [rows], freed from which splits it happens to have."""
-    split_shift = table.sub(table.mean(), axis=1).mean(axis=1)
-    return table.sub(split_shift, axis=0).mean()
+@dataclass(frozen=True)
+class _Additive:
+    """A table [splits, rows] as level of the row plus shift of the split, by least squares over the cells that are there."""
+
+    levels: pd.Series
+    shifts: pd.Series
+    """Sum to zero over splits."""
+    noise_sd: float | None
+    """Of one row's mean; None without degrees of freedom."""
+
+
+def _additive(table: pd.DataFrame) -> _Additive:
+    cells = table.stack().dropna()
+    (rows, row_names), (splits, split_names) = (pd.factorize(cells.index.get_level_values(name), sort=True) for name in ("arm", "split"))
+    fit = row_noise(Observed(np.zeros((len(cells), 0)), cells.to_numpy(dtype=float), rows, splits))
+    shifts = fit.beta[len(row_names) :]
+    noise = np.sqrt(fit.rss / fit.df / (len(cells) / len(row_names))) if fit.df > 0 else None
+    return _Additive(
+        pd.Series(fit.beta[: len(row_names)], index=row_names),
+        pd.Series([*shifts, -shifts.sum()], index=split_names),
+        None if noise is None else float(noise),
+    )
 
 
 def _mean_over_rows(differences: pd.DataFrame) -> pd.Series:
-    """Return the mean over rows of a table [splits, rows]; a missing cell counts as its row's level would have been on that split."""
-    level = differences.mean()
-    return level.mean() + differences.sub(level, axis=1).mean(axis=1)
+    """Return the mean over rows by split; where cells of the table [splits, rows] are missing, as if they followed the other cells."""
+    fitted = _additive(differences)
+    return fitted.levels.mean() + fitted.shifts
 
 
 def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
@@ -152,14 +172,6 @@ def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
     known = validation.where(rows.notna())
     best = known.eq(known.max(axis=1), axis=0)
     return rows.where(best).mean(axis=1)
-
-
-def _noise_of_row_mean(table: pd.DataFrame) -> float | None:
-    cells = table.stack().dropna()
-    rows, splits = (cells.index.get_level_values(name) for name in ("arm", "split"))
-    seen = Observed(np.zeros((len(cells), 0)), cells.to_numpy(), pd.factorize(rows)[0], pd.factorize(splits)[0])
-    noise = row_noise(seen)
-    return None if noise.df < 1 else float(np.sqrt(noise.rss / noise.df / (len(cells) / table.shape[1])))
 
 
 def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: int) -> Comparison:

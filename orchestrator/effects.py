@@ -22,6 +22,8 @@ FEWEST_DF = 3
 """Below this many degrees of freedom a t interval is too wide to say anything, and Lenth's method takes over."""
 POOL_ABOVE_P = 0.25
 """Lack of fit joins the noise only above this p value: a preliminary test should err towards not pooling (Bancroft 1964)."""
+SURE_LACK_OF_FIT = 0.05
+"""Below this p value rows surely lie off the model, and it is worth a word."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,8 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
     """Choose the yardstick for the effects of a model.
 
     Rows that lie off the model by more than noise do so because of interactions or curvature. Where those shift the effects, rows are
-    what varies at random and their scatter is the yardstick; where the design keeps effects clear of them, the noise of trials is.
+    what varies at random and their scatter is the yardstick, or the scatter of effects where too few rows are left over; where the design
+    keeps effects clear of them, the noise of trials is.
 
     Args:
         fit: the model.
@@ -149,6 +152,8 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
     if p is not None and p <= POOL_ABOVE_P:
         if biased and lack_df >= FEWEST_DF:
             return ErrorTerm("rows", float(np.sqrt(lack_ss / lack_df)), lack_df, p)
+        if biased and p <= SURE_LACK_OF_FIT:
+            return ErrorTerm("lenth", lack_of_fit_p=p)
         if not biased and noise.df >= FEWEST_DF:
             return ErrorTerm("trials", float(np.sqrt(noise.rss / noise.df)), noise.df, p)
     if fit.df >= FEWEST_DF:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from orchestrator.analysis import Effects
 from orchestrator.comparisons import MEAN_ROW, PICKED, Comparison, Screen
-from orchestrator.effects import Effect
+from orchestrator.effects import SURE_LACK_OF_FIT, Effect
 from orchestrator.formats import between, count, listed, p_text, points, signed
 
-SURE_LACK_OF_FIT = 0.05
+LENTH = "the margins are Lenth's, which take the smallest effects for noise."
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,8 @@ def _effects(effects: Effects, pairs: Effects) -> Iterator[Finding]:
     mixed = [main for main, parts in mains.items() if parts]
     if mixed:
         share = "Every main effect" if len(mixed) == len(mains) else f"The main effects of {listed(mixed)}"
-        yield Finding(
-            "note", f"{share} may contain two-factor interactions, because of how the design mixes them; which ones is listed below."
-        )
+        blind = " No rows are left over to check for them." if effects.error.lack_of_fit_p is None else ""
+        yield Finding("note", f"{share} may contain two-factor interactions, which the design mixes in as listed below.{blind}")
 
 
 def _clear(effect: Effect) -> str:
@@ -113,10 +112,8 @@ def _clear(effect: Effect) -> str:
 
 def _fit(effects: Effects) -> Iterator[Finding]:
     error = effects.error
-    if error.method == "lenth":
-        yield Finding(
-            "note", "Too few trials to measure noise directly: the margins are Lenth's, which take the smallest effects for noise."
-        )
+    if error.method == "lenth" and error.lack_of_fit_p is None:
+        yield Finding("note", f"Too few trials to measure noise directly: {LENTH}")
     if error.lack_of_fit_p is None or error.lack_of_fit_p > SURE_LACK_OF_FIT:
         return
     if error.method == "rows":
@@ -124,7 +121,7 @@ def _fit(effects: Effects) -> Iterator[Finding]:
     elif error.method == "trials":
         tail = "This design keeps main effects clear of two-factor interactions, so these stand, as averages over the other factors."
     else:
-        tail = "Too few rows are left over to widen the intervals for it, so take the main effects with care."
+        tail = f"Too few rows are left over to measure by how much: {LENTH}"
     yield Finding(
         "note",
         f"Rows lie further from the main effects than noise explains (p {p_text(error.lack_of_fit_p)}): factors interact or bend. {tail}",

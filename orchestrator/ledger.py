@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,18 +91,23 @@ class Ledger:
                 raise LedgerError(
                     f"{self.directory} belongs to the study {owner!r}, not {study.study!r}. Choose another with --dir, or rename the study"
                 )
-        elif self.directory.exists() and (not self.directory.is_dir() or any(self.directory.iterdir())):
+        elif self.directory.exists() and not self._begun():
             raise LedgerError(f"{self.directory} exists and is not a study's directory. Choose another with --dir")
         standing = next(parent for parent in (self.directory, *self.directory.absolute().parents) if parent.exists())
-        if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK) or _read_only(standing):
-            raise LedgerError(
-                f"{self.directory} cannot be written: {standing} is not a directory this user may write to. Choose another with --dir"
-            )
+        try:
+            with tempfile.TemporaryFile(dir=standing):  # root passes every check of permissions, so write for real
+                pass
+        except OSError as error:
+            raise LedgerError(f"{self.directory} cannot be written: {standing}: {error.strerror}. Choose another with --dir") from error
         free, need = shutil.disk_usage(standing).free, owed_trials * BYTES_PER_TRIAL
         if free < need:
             raise LedgerError(
                 f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. Free some, or choose another with --dir"
             )
+
+    def _begun(self) -> bool:
+        """Whether the directory holds nothing, or only what a run leaves that is killed before it has saved its study."""
+        return self.directory.is_dir() and {path.name for path in self.directory.iterdir()} <= {"run.lock", "trials", "packs"}
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -197,6 +203,3 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
             f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
         ) from error
 
-
-def _read_only(directory: Path) -> bool:
-    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)

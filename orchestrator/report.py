@@ -24,6 +24,7 @@ from orchestrator.comparisons import Comparison, best_by_validation, by_split, p
 from orchestrator.design import Design
 from orchestrator.drawing import save
 from orchestrator.effects import Effect
+from orchestrator.formats import count
 from orchestrator.headline import headline
 
 RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
@@ -211,4 +212,5 @@ def _embedded(directory: Path, picture: Picture) -> dict[str, str]:
 def _template() -> jinja2.Template:
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals["count"] = count
     return environment.get_template("report.html.j2")

@@ -24,7 +24,7 @@ YARDSTICKS = {
     "residual": "what the model of main effects and splits leaves unexplained",
     "trials": "the noise of trials within rows, because interactions cannot shift these main effects",
     "rows": "how far rows lie off the main effects, because interactions could shift them",
-    "lenth": "the smallest effects themselves (Lenth's pseudo standard error), because there are too few trials to measure noise",
+    "lenth": "the smallest effects themselves (Lenth's pseudo standard error), for lack of rows or trials to measure anything else",
     "none": "nothing: there are too few trials for any error term",
 }
 

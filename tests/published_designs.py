@@ -25,7 +25,7 @@ PLASMA_ETCH = ((550, 669, 633, 642, 1037, 749, 1075, 729), (604, 650, 601, 635, 
 PLASMA_ETCH_EFFECTS = {"A": -101.625, "B": 7.375, "C": 306.125, "A × B": -24.875, "A × C": -153.625, "B × C": -2.125}
 
 EDDY_CURRENT = (1.70, 4.57, 0.55, 3.39, 1.51, 4.59, 0.67, 4.29)
-"""Eddy current probe sensitivity, 2^3 in Yates order (NIST/SEMATECH e-Handbook of Statistical Methods, section 5.4.7, eddy current case study)."""
+"""Eddy current probe sensitivity, 2^3 in Yates order (NIST/SEMATECH e-Handbook of Statistical Methods, case study)."""
 EDDY_CURRENT_EFFECTS = {"X1": 3.1025, "X2": -0.8675, "X3": 0.2125, "X1 × X2": 0.1275, "X1 × X3": 0.2475, "X2 × X3": 0.2975}
 
 VASCULAR_GRAFT = {
@@ -42,10 +42,8 @@ HARDNESS = ((7, 3, 3, 4, 8, 3, 2, 9, 5, 4), (6, 3, 5, 3, 8, 2, 4, 9, 4, 5))
 
 def design_of(factors: Sequence[Factor], points: Iterable[Sequence[Value]], kind: str = "explicit") -> Design:
     """Return a design with these real values, run in standard order."""
-    rows = tuple(
-        Row(i, tuple(coded_value(f, v) for f, v in zip(factors, point, strict=True)), {f.path: v for f, v in zip(factors, point, strict=True)})
-        for i, point in enumerate(points)
-    )
+    paths = [factor.path for factor in factors]
+    rows = tuple(Row(i, tuple(map(coded_value, factors, point)), dict(zip(paths, point, strict=True))) for i, point in enumerate(points))
     return Design(kind, tuple(factors), rows, tuple(range(len(rows))))
 
 

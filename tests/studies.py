@@ -1,0 +1,25 @@
+"""Small studies that the tests run for real: real sentences, the real sentence encoder, real circuits, few of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TINY = """\
+study: tiny
+seed: 5
+data: {name: reviews, sentences: 300, train_per_class: 16}
+head: {kind: quantum, qubits: 3, reduction: pca, encoder_layers: 1, reuploads: 1, layers: 1}
+training: {epochs: 3, batch: 8, lr: 0.05}
+factors:
+  head.qubits: [2, 3]
+  training.lr: [0.02, 0.1]
+design: {kind: full_factorial, splits: 2}
+baselines: [logistic]
+"""
+
+
+def write_study(directory: Path, content: str = TINY) -> Path:
+    """Write a study file and return its path."""
+    path = directory / "study.yaml"
+    path.write_text(content)
+    return path

@@ -1,0 +1,159 @@
+"""Launching a pack, naming how it ended, and trying again as the cause allows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster import launch
+from cluster.launch import Outcome, outcome
+from model.journal import TrialFiles
+from orchestrator.retries import RETRIES, run_with_retries
+
+
+@pytest.mark.parametrize(
+    ("returncode", "cause"),
+    [(0, None), (1, "error"), (2, "bad input"), (28, "disk full"), (-9, "killed"), (-15, "killed"), (-11, "crashed"), (-6, "crashed")],
+)
+def test_exit_codes_and_signals_name_their_cause(returncode: int, cause: str | None) -> None:
+    assert outcome(returncode, "tail").cause == cause
+
+
+def pack(tmp_path: Path, trials: int) -> tuple[Path, list[TrialFiles]]:
+    directory = tmp_path / "packs" / "p"
+    directory.mkdir(parents=True)
+    files = [TrialFiles(tmp_path / "trials" / f"t{index}") for index in range(trials)]
+    for one in files:
+        one.directory.mkdir(parents=True)
+    relative = [os.path.relpath(one.directory, directory) for one in files]
+    (directory / "pack.json").write_text(json.dumps({"id": "p", "threads": 1, "trials": relative}))
+    return directory, files
+
+
+def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS']); sys.exit('too bad')"
+    monkeypatch.setattr(launch, "command", lambda path: [sys.executable, "-c", code])
+    ended = launch.run_pack(directory, 1, lambda: None)
+    assert ended.cause == "error"
+    assert "too bad" in ended.message
+    assert "threads 1" in (directory / "log.txt").read_text()
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from cluster import launch
+launch.command = lambda path: [sys.executable, "-c", "import os, time; open(r'{marker}', 'w').write(str(os.getpid())); time.sleep(300)"]
+launch.run_pack(Path(r"{directory}"), 1, lambda: None)
+"""
+
+
+def test_the_process_dies_with_the_one_that_launched_it_even_by_kill_9(tmp_path: Path) -> None:
+    directory, _ = pack(tmp_path, 1)
+    marker = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(marker=marker, directory=directory)])
+    until(lambda: marker.exists() and marker.read_text() != "")
+    child = int(marker.read_text())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until(lambda: not _alive(child))
+
+
+class Script:
+    """Plays the training process: each launch does the next thing of a script, over the trials that are left."""
+
+    def __init__(self, directory: Path, *steps: Callable[[list[TrialFiles]], Outcome]) -> None:
+        self.directory = directory
+        self.steps = list(steps)
+        self.left: list[list[str]] = []
+
+    def __call__(self) -> Outcome:
+        relative = json.loads((self.directory / "pack.json").read_text())["trials"]
+        self.left.append([Path(one).name for one in relative])
+        files = [TrialFiles((self.directory / one).resolve()) for one in relative]
+        return self.steps.pop(0)(files)
+
+
+def finish(files: TrialFiles) -> None:
+    files.append("started")
+    files.result.write_text("{}")
+    files.append("done")
+
+
+def all_done(files: list[TrialFiles]) -> Outcome:
+    for one in files:
+        finish(one)
+    return Outcome(None, "")
+
+
+def test_a_killed_process_fails_the_trial_in_training_and_is_launched_again(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 3)
+
+    def dies_in_second(left: list[TrialFiles]) -> Outcome:
+        finish(left[0])
+        left[1].append("started")
+        return Outcome("killed", "killed by SIGKILL")
+
+    script = Script(directory, dies_in_second, all_done)
+    run_with_retries(directory, script)
+    assert script.left == [["t0", "t1", "t2"], ["t1", "t2"]]
+    assert [event["event"] for event in files[1].events()] == ["started", "failed", "started", "done"]
+    assert all(one.result.exists() for one in files)
+
+
+def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+
+    def dies_in_first(left: list[TrialFiles]) -> Outcome:
+        left[0].append("started")
+        return Outcome("killed", "killed by SIGKILL")
+
+    script = Script(directory, *[dies_in_first] * (RETRIES["killed"] + 1), all_done)
+    run_with_retries(directory, script)
+    assert script.left == [["t0", "t1"]] * 3 + [["t1"]]
+    assert files[0].events()[-1]["cause"] == "killed"
+    assert files[1].result.exists()
+
+
+def test_a_recorded_failure_that_would_repeat_itself_is_not_tried_again(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+
+    def diverges(left: list[TrialFiles]) -> Outcome:
+        left[0].append("started")
+        left[0].append("failed", cause="diverged", message="nan")
+        finish(left[1])
+        return Outcome(None, "")
+
+    script = Script(directory, diverges)
+    run_with_retries(directory, script)
+    assert script.left == [["t0", "t1"]]
+
+
+def test_a_process_that_dies_before_its_first_trial_is_not_launched_for_ever(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+    script = Script(directory, *[lambda left: Outcome("error", "cannot import torch")] * 2)
+    run_with_retries(directory, script)
+    assert [one.events()[-1]["message"] for one in files] == ["cannot import torch"] * 2
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,119 @@
+"""The ledger: who may use a directory, and what is done and owed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.errors import LedgerError
+from orchestrator.ledger import Ledger, explained_disk_errors
+from orchestrator.plan import Plan, make_plan
+from orchestrator.study import load
+from tests.studies import write_study
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return make_plan(load(write_study(tmp_path)))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, plan: Plan) -> Ledger:
+    ledger = Ledger(tmp_path / "run")
+    with ledger.owned():
+        ledger.save_study(plan.study, {"study_id": "x", "shown": {}})
+        ledger.enter(plan.trials)
+    return ledger
+
+
+def test_the_study_comes_back_as_it_was(ledger: Ledger, plan: Plan) -> None:
+    assert Ledger.existing(ledger.directory).load_study() == plan.study
+
+
+def test_states_follow_the_files(ledger: Ledger, plan: Plan) -> None:
+    done, failed, diverged, broken, untouched = plan.trials[:5]
+    ledger.files(done).append("started")
+    ledger.files(done).result.write_text('{"responses": {}}')
+    for trial, cause in ((failed, "killed"), (diverged, "diverged")):
+        ledger.files(trial).append("started")
+        ledger.files(trial).append("failed", cause=cause, message="why")
+    ledger.files(broken).append("started")
+    records = ledger.records(plan.trials[:5])
+    assert [record.status for record in records] == ["done", "failed", "failed", "owed", "owed"]
+    assert [record.owed for record in records] == [False, True, False, True, True]
+    assert records[1].cause == "killed"
+    with ledger.owned():
+        assert ledger.driven()
+        assert ledger.record(broken).status == "running"
+        assert ledger.record(untouched).status == "owed"
+
+
+def test_a_trial_keeps_its_directory_when_its_row_gets_another_number(ledger: Ledger, plan: Plan) -> None:
+    trial = plan.trials[0]
+    renumbered = trial.model_copy(update={"key": "r99" + trial.key[3:], "arm": "r99"})
+    assert Ledger(ledger.directory).files(renumbered).directory == ledger.files(trial).directory
+
+
+def test_two_drivers_never_write_one_ledger(ledger: Ledger) -> None:
+    code = f"from pathlib import Path; from orchestrator.ledger import Ledger\nwith Ledger(Path({str(ledger.directory)!r})).owned(): pass"
+    with ledger.owned():
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"is being run by another process (process {os.getpid()}" in done.stderr
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_another_studys_directory_is_refused(ledger: Ledger, plan: Plan) -> None:
+    other = plan.study.model_copy(update={"study": "other"})
+    with pytest.raises(LedgerError, match="belongs to the study 'tiny', not 'other'"):
+        ledger.check(other, 1)
+    ledger.check(plan.study, 1)
+
+
+def test_a_directory_that_is_no_study_is_refused_and_left_alone(tmp_path: Path, plan: Plan) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "letter.txt").write_text("dear")
+    with pytest.raises(LedgerError, match="is not a study's directory"):
+        Ledger(tmp_path / "home").check(plan.study, 1)
+    with pytest.raises(LedgerError, match="no study.json"):
+        Ledger.existing(tmp_path / "home")
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter.txt"]
+
+
+def test_a_directory_left_by_a_run_that_was_killed_at_once_is_used(tmp_path: Path, plan: Plan) -> None:
+    (tmp_path / "run" / "trials").mkdir(parents=True)
+    (tmp_path / "run" / "run.lock").touch()
+    Ledger(tmp_path / "run").check(plan.study, 1)
+
+
+def test_an_unwritable_place_is_refused(tmp_path: Path, plan: Plan) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LedgerError, match="cannot be written: .*Not a directory"):
+        Ledger(tmp_path / "file" / "run").check(plan.study, 1)
+    with pytest.raises(LedgerError, match="cannot be written: /proc"):
+        Ledger(Path("/proc/none/run")).check(plan.study, 1)
+
+
+def test_a_disk_too_full_for_what_is_owed_is_refused(tmp_path: Path, plan: Plan) -> None:
+    with pytest.raises(LedgerError, match=r"the disk has .* MiB free, 1000000000000 trials need"):
+        Ledger(tmp_path / "run").check(plan.study, 10**12)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_on_the_way_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="No space left on device. Finished trials are safe"), explained_disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(FileNotFoundError), explained_disk_errors(tmp_path):
+        raise FileNotFoundError
+
+
+def test_a_damaged_result_is_named(ledger: Ledger, plan: Plan) -> None:
+    ledger.files(plan.trials[0]).result.write_text("{")
+    with pytest.raises(LedgerError, match=rf"{plan.trials[0].key}/result\.json:1: damaged"):
+        ledger.records(plan.trials)
+
+
