@@ -60,7 +60,7 @@ def _encode(texts: tuple[str, ...], encoder: LocatedEncoder, threads: int) -> Em
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(threads)
-    transformers.logging.disable_progress_bar()
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     model = SentenceTransformer(str(encoder.directory))
     encoded: Embeddings = model.encode(list(texts), batch_size=64, convert_to_numpy=True, show_progress_bar=sys.stderr.isatty())
     if encoded.shape[1] != encoder.dimension:

@@ -5,6 +5,7 @@ Owns the modules from embedding to logits and their initial parameters. Does not
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -70,7 +71,7 @@ class MultiLayerPerceptron(nn.Sequential):
     def __init__(self, settings: MlpHead, dimension: int, generator: torch.Generator) -> None:
         sizes = [dimension, settings.hidden, CLASSES] if settings.hidden else [dimension, CLASSES]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(sizes):
             layer = nn.Linear(inputs, outputs)
             with torch.no_grad():
                 layer.weight.copy_(_uniform((outputs, inputs), 1 / math.sqrt(inputs), generator))

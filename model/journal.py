@@ -1,4 +1,4 @@
-"""The files of one trial: `trial.json`, `journal.jsonl`, `result.json` and a checkpoint, written so that kill -9 at any instant hurts nothing.
+"""The files of one trial: `trial.json`, `journal.jsonl`, `result.json` and a checkpoint, proof against kill -9.
 
 Owns their names, their atomic writing and the reading of a journal. Does not own what a set of trials means: that is the ledger.
 """

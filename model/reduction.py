@@ -60,4 +60,6 @@ def _principal_components(embeddings: torch.Tensor, count: int) -> torch.Tensor:
     _, _, directions = torch.linalg.svd(embeddings.double(), full_matrices=False)
     components = directions[:count].T
     largest = components.abs().argmax(dim=0)
-    return (components * components.gather(0, largest[None]).sign()).to(embeddings.dtype)
+    signs = torch.sign(components.gather(0, largest[None]))
+    unique: torch.Tensor = components * signs
+    return unique.to(embeddings.dtype)

@@ -28,7 +28,7 @@ class Data(Settings):
     """Sentences drawn per class and split; train and validation together."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Part of the drawn sentences kept for validation."""
-    sentences: Annotated[int, Field(ge=100, le=200_000)] = 2000
+    sentences: Annotated[int, Field(ge=100, le=20_000)] = 2000
     """How many sentences the `reviews` grammar writes. Other corpora ignore it."""
     difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How compositional the `reviews` sentences are: 0 plain words of praise and blame, 1 nearly all negated, hedged or contrasted."""
@@ -42,7 +42,7 @@ class SentenceEncoder(Settings):
 
 
 class QuantumHead(Settings):
-    """The paper's head: E simulated encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
+    """The paper's head: E encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
 
     kind: Literal["quantum"] = "quantum"
     qubits: Annotated[int, Field(ge=2, le=30)] = 8

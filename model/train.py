@@ -1,6 +1,6 @@
 """Trains the trials of one pack, one after the other: `python -m model.train PACK_DIR`.
 
-Owns the way from a `trial.json` to its `result.json`: split, head, training loop, checkpoint, evaluation. Knows nothing of Ray, Slurm or MLflow.
+Owns the way from a `trial.json` to its `result.json`: split, head, training loop, evaluation. Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def train_trial(files: TrialFiles) -> None:
 @torch.no_grad()
 def evaluate(module: nn.Module, side: Sentences) -> Score:
     """Return the score of a trained head, in blocks of rows so that memory does not grow with the corpus."""
-    logits = torch.cat([module(block) for block in side.embeddings.split(EVALUATION_ROWS)])
+    logits = torch.cat([module(block) for block in torch.split(side.embeddings, EVALUATION_ROWS)])
     loss = nn.functional.cross_entropy(logits.double(), side.labels)
     return Score(float(loss), float((logits.argmax(dim=1) == side.labels).double().mean()))
 
@@ -127,7 +127,7 @@ def _fit(files: TrialFiles, module: nn.Module, training: Training, train: Senten
 def _train_epoch(module: nn.Module, optimizer: torch.optim.Optimizer, train: Sentences, order: torch.Tensor, batch: int) -> Score:
     """Take one Adam step per batch; return the mean loss and accuracy seen on the way."""
     loss_sum, right = 0.0, 0
-    for rows in order.split(batch):
+    for rows in torch.split(order, batch):
         logits = module(train.embeddings[rows])
         loss = nn.functional.cross_entropy(logits, train.labels[rows])
         if not torch.isfinite(loss):

@@ -30,7 +30,7 @@ from orchestrator.effects import (
     with_intervals,
 )
 from orchestrator.factors import Factor
-from orchestrator.formats import setting
+from orchestrator.formats import count, setting
 
 Columns = Callable[[Array], Array]
 """From coded settings [n, factors] to the terms of a model [n, terms]."""
@@ -46,6 +46,7 @@ class Effects:
     response: str
     log: bool = False
     mean: float | None = None
+    """Of the finished rows on the average split; None where they did not meet on common splits."""
     effects: tuple[Effect, ...] = ()
     tests: tuple[FactorTest, ...] = ()
     error: ErrorTerm = NO_ERROR
@@ -143,16 +144,18 @@ def interactions(design: Design, results: pd.DataFrame, response: str = "test_ac
         groups.setdefault((pair.first.factor, pair.second.factor), []).append(len(terms) + at)
     found = _estimate(seen, columns, wanted, groups, biased=True)
     if not found.effects:
+        which = "The two-factor interaction cannot" if len(groups) == 1 else f"None of the {len(groups)} two-factor interactions can"
+        rows = count(len(np.unique(seen.distinct, axis=0)), "different row")
         reason = (
-            f"None of the {len(groups)} two-factor interactions can be told from all the others: the model with every one of them needs "
-            f"{1 + len(terms) + len(pairs)} coefficients, and {len(np.unique(seen.distinct, axis=0))} different rows have finished."
+            f"{which} be told from everything else: the model with all of them needs {1 + len(terms) + len(pairs)} coefficients, "
+            f"and there are finished trials of {rows}."
         )
         found = replace(found, reason=reason)
     return replace(found, response=response, log=log, aliases=finished_aliases(design.factors, seen))
 
 
 def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, factors: tuple[int, ...]) -> pd.DataFrame:
-    """Return the mean response at each level of one factor, or in each cell of two, with the other factors held in the middle.
+    """Return the mean response at each level of one factor, or in each cell of two, the other factors averaged over the finished rows.
 
     Columns: `coded` and `label` (tuples, one entry per factor), `mean`, `low`, `high` (None without an error term), `trials`. Intervals
     leave out how splits differ, because every level is seen on the same splits. Cells that cannot be estimated are left out.
@@ -165,6 +168,7 @@ def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, fact
     which = which.reshape(-1)
     terms, columns = main_effect_columns(design.factors, seen.coded)
     others = columns[:, [at for at, term in enumerate(terms) if term.factor not in factors]]
+    others = others - others[np.unique(seen.rows, return_index=True)[1]].mean(axis=0)
     fit = least_squares(np.column_stack([np.eye(len(cells))[which], others, split_columns(seen.splits)]), seen.response)
     found = []
     for at, cell in enumerate(cells):
@@ -302,10 +306,11 @@ def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], group
     error = choose_error(fit, row_noise(seen), biased)
     if error.method == "lenth" and len(effects) < 3:
         error = NO_ERROR
+    middle = places[0] + columns(seen.distinct).mean(axis=0) @ places[1 : 1 + terms.shape[1]]
     tests = [factor_test(fit, factors, places[[1 + at for at in group]], error) for factors, group in groups.items()]
     return replace(
         counts,
-        mean=float(fit.beta[0]) if fit.estimable(places[0]) else None,
+        mean=float(middle @ fit.beta) if fit.estimable(middle) else None,
         effects=with_intervals(effects, error),
         tests=tuple(test for test in tests if test),
         error=error,

@@ -14,6 +14,7 @@ from scipy import integrate, stats
 from orchestrator.analysis import Observed, row_noise
 from orchestrator.effects import LEVEL, Array, Interval, excludes_zero, sidak_level
 
+FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_BOOTSTRAP = 5
 RESAMPLES = 9999
 MEAN_ROW = "mean of all rows"
@@ -29,7 +30,7 @@ class Comparison:
     by_split: dict[int, float]
     mean: float
     interval: Interval | None
-    """Student's t over splits; None with fewer than two."""
+    """Student's t over splits; None with fewer than three."""
     simultaneous: Interval | None
     """The same, to hold for all comparisons of the table together."""
     bootstrap: Interval | None
@@ -109,11 +110,13 @@ def best_by_validation(results: pd.DataFrame) -> str | None:
 
 
 def screen(results: pd.DataFrame, response: str = "test_accuracy") -> Screen | None:
-    """Set the best row's mean response beside the mean of all rows; None without a finished trial."""
+    """Set the best row's mean response beside the mean of all rows; None where rows have not met on common splits."""
     table = by_split(results, response)
     if table.empty:
         return None
     fitted = _additive(table)
+    if not fitted.connected:
+        return None
     level, noise = fitted.levels, fitted.noise_sd
     gain = None if noise is None else expected_maximum(len(level)) * noise
     return Screen(len(level), float(level.mean()), str(level.idxmax()), float(level.max()), noise, gain)
@@ -141,6 +144,9 @@ def by_split(results: pd.DataFrame, response: str, baselines: bool = False) -> p
 class _Additive:
     """A table [splits, rows] as level of the row plus shift of the split, by least squares over the cells that are there."""
 
+    connected: bool
+    """Whether rows met on common splits, directly or by way of others; else levels and shifts mean nothing."""
+
     levels: pd.Series
     shifts: pd.Series
     """Sum to zero over splits."""
@@ -155,6 +161,7 @@ def _additive(table: pd.DataFrame) -> _Additive:
     shifts = fit.beta[len(row_names) :]
     noise = np.sqrt(fit.rss / fit.df / (len(cells) / len(row_names))) if fit.df > 0 else None
     return _Additive(
+        not fit.null.size,
         pd.Series(fit.beta[: len(row_names)], index=row_names),
         pd.Series([*shifts, -shifts.sum()], index=split_names),
         None if noise is None else float(noise),
@@ -164,7 +171,7 @@ def _additive(table: pd.DataFrame) -> _Additive:
 def _mean_over_rows(differences: pd.DataFrame) -> pd.Series:
     """Return the mean over rows by split; where cells of the table [splits, rows] are missing, as if they followed the other cells."""
     fitted = _additive(differences)
-    return fitted.levels.mean() + fitted.shifts
+    return fitted.levels.mean() + fitted.shifts if fitted.connected else differences.mean(axis=1)
 
 
 def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
@@ -178,11 +185,12 @@ def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: 
     values = differences.to_numpy(dtype=float)
     splits = {int(split): float(value) for split, value in differences.items()}
     mean = float(values.mean())
-    if len(values) < 2:
-        return Comparison(arm, baseline, splits, mean, None, None, None, "one common split: no interval")
+    shared = "1 common split" if len(values) == 1 else f"{len(values)} common splits"
+    if len(values) < FEWEST_FOR_INTERVAL:
+        return Comparison(arm, baseline, splits, mean, None, None, None, f"{shared}: too few for an interval")
     se, df = float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
     alone, together = (float(q) * se for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(count) / 2], df))
-    note = None if len(values) >= FEWEST_FOR_BOOTSTRAP else f"{len(values)} common splits: too few for a bootstrap"
+    note = None if len(values) >= FEWEST_FOR_BOOTSTRAP else f"{shared}: too few for a bootstrap"
     intervals = (mean - alone, mean + alone), (mean - together, mean + together)
     return Comparison(arm, baseline, splits, mean, *intervals, _bootstrap(values, seed), note)
 

@@ -24,7 +24,7 @@ from model.embeddings import cache_directory
 from model.errors import UserError
 from model.sentence_encoders import PACKAGED_NAME, locate
 from model.settings import Data
-from model.simulators.names import PENNYLANE_DEVICES
+from model.simulators import PENNYLANE_DEVICES
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def save(figure: Figure, path: Path) -> Path:
     """Write the figure as a PNG of 256 colours at twice screen resolution, the same bytes for the same figure."""
     full = io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(full, dpi=DPI)
+        figure.savefig(full, dpi=DPI, pil_kwargs={"compress_level": 1})
     with Image.open(full) as image:
         image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     return path

@@ -55,7 +55,7 @@ def trial_seconds(trial: Trial, sentences: int) -> float | None:
 
 
 def trial_bytes(trial: Trial) -> int:
-    """Return the memory one trial needs: the process, and for a quantum head the states of a batch after every gate, kept for the gradient."""
+    """Return the memory one trial needs: the process and, for a quantum head, a batch's states after every gate, kept for the gradient."""
     head = trial.settings.head
     if not isinstance(head, QuantumHead):
         return PROCESS_BYTES

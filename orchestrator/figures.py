@@ -73,8 +73,8 @@ def _main_effect_panel(axes: Axes, effects: Effects, mine: Sequence[Effect], fac
     if len(means) > MOST_LEVELS:
         axes.plot(x, y, "o", color=FAINT, markersize=4, zorder=2)
         if mine and effects.mean is not None:
-            half = mine[0].estimate / 2
-            axes.plot([-1, 1], [100 * (effects.mean - half), 100 * (effects.mean + half)], color=colour, linewidth=2, zorder=3)
+            ends = np.array([-1.0, 1.0])
+            axes.plot(ends, 100 * (effects.mean + mine[0].estimate / 2 * (ends - x.mean())), color=colour, linewidth=2, zorder=3)
         axes.set_xticks([-1, 1], [level_label(factor, -1), level_label(factor, 1)])
         axes.set_xlim(-1.4, 1.4)
         return
@@ -109,6 +109,10 @@ def forest(effects: Effects) -> Figure:
     zero_line(axes, len(shown) - 1)
     axes.set_xlabel(f"change of {words(effects.response)}, percentage points")
     clear = sum(effect.stands_out for effect in shown)
+    if not any(effect.interval for effect in shown):
+        return titled(figure, "Effects without intervals: too few trials to measure noise")
+    if len(shown) == 1:
+        return titled(figure, f"{shown[0].label} {'stands out from noise' if clear else 'does not stand out from noise'}")
     stand = "1 effect stands" if clear == 1 else f"{clear or 'No'} effects stand"
     return titled(figure, f"{stand} out when all {len(shown)} are looked at together")
 
@@ -213,7 +217,7 @@ def paired(comparisons: Sequence[Comparison]) -> Figure:
     for y, comparison in places:
         colour = (UP if comparison.mean > 0 else DOWN) if comparison.is_clear else MUTED
         values = [100 * value for value in comparison.by_split.values()]
-        axes.plot(values, [y] * len(values), "o", color=FAINT, markersize=3.5, alpha=0.7, zorder=1)
+        axes.plot(values, [y - 0.3] * len(values), "o", color=FAINT, markersize=3, zorder=1)
         mark_interval(axes, y, comparison.mean, comparison.interval, comparison.simultaneous, colour)
         note_interval(axes, y, comparison.mean, comparison.interval)
     axes.set_yticks([y for y, _ in places], [f"{c.title}  −  {c.baseline}" for _, c in places], color=INK)
@@ -294,4 +298,4 @@ def learning_curves(curves: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
         ax.set_title(title, color=INK)
     figure.supxlabel("epoch", color=MUTED, fontsize=9)
     axes[0].legend(loc="lower right")
-    return titled(figure, "Learning curves: mean over splits, and the range between them")
+    return titled(figure, "Accuracy by epoch: mean over splits, and the range between them")

@@ -67,7 +67,7 @@ def _effects(effects: Effects, pairs: Effects) -> Iterator[Finding]:
         yield Finding("note", effects.reason or "No effect can be estimated.")
         return
     if effects.error.method == "none":
-        yield Finding("note", "There is nothing to measure noise with: effects below are estimates without intervals.")
+        yield Finding("note", "Too few trials have finished to measure noise: the effects below are estimates without intervals.")
         return
     ordered = sorted(effects.effects, key=lambda effect: -abs(effect.estimate))
     for effect in ordered:
@@ -133,7 +133,7 @@ def _comparisons(comparisons: Sequence[Comparison], results: pd.DataFrame) -> It
         mine = [comparison for comparison in comparisons if comparison.baseline == baseline]
         best = next((c for c in mine if c.arm not in (MEAN_ROW, PICKED)), mine[0])
         tone: Literal["up", "down", "none"] = "none" if not best.is_clear else "up" if best.mean > 0 else "down"
-        base = "" if best.interval else " These are differences on one split, so there are no intervals."
+        base = "" if best.interval else " There are too few common splits for intervals."
         yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + f".{base}")
     if not comparisons and bool(results["row"].isna().any()):
         yield Finding("note", "No baseline shares a finished split with the design yet.")
@@ -155,7 +155,7 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.is_clear:
         return f"{difference} ({interval})"
     if comparison.is_hint:
-        return f"{difference}, though not beyond doubt among all comparisons ({interval})"
+        return f"{difference} ({interval}, so no more than a hint)"
     return f"not told apart from it ({signed(comparison.mean)}, {interval})"
 
 

@@ -102,7 +102,8 @@ class Ledger:
         free, need = shutil.disk_usage(standing).free, owed_trials * BYTES_PER_TRIAL
         if free < need:
             raise LedgerError(
-                f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. Free some, or choose another with --dir"
+                f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. "
+                "Free some, or choose another with --dir"
             )
 
     def _begun(self) -> bool:
@@ -202,4 +203,3 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
         raise LedgerError(
             f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
         ) from error
-

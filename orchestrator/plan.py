@@ -79,13 +79,14 @@ def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
         StudyError: The arms that cannot fit, with what they need.
     """
     too_large = {trial.arm: pack for pack in packs for trial in pack.trials if pack.memory_bytes > allocation.memory_bytes}
-    if too_large:
-        available = allocation.memory_bytes / 2**30
-        raise StudyError([
-            Problem(f"row {arm}" if arm.startswith("r") else arm, "", f"needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {allocation.source} has {available:.1f}. "
-                    "Use fewer qubits or a smaller training.batch, or a machine with more memory")
-            for arm, pack in sorted(too_large.items())
-        ])  # fmt: skip
+    available = f"{allocation.source} has {allocation.memory_bytes / 2**30:.1f}"
+    remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
+    problems = [
+        Problem(arm, "", f"needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {available}. {remedy}")
+        for arm, pack in sorted(too_large.items())
+    ]
+    if problems:
+        raise StudyError(problems)
 
 
 def expected_seconds(packs: Sequence[Pack], cpus: int) -> float | None:

@@ -53,7 +53,7 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     console = Console(file=buffer, width=140, highlight=False, markup=False)
     inputs = inputs_of(study.settings)
     console.print(f"study     {study.study}, seed {study.seed}")
-    console.print(f"data      {inputs.corpus.source}: {len(inputs.corpus.texts)} sentences; {_drawn(plan)}")
+    console.print(f"data      {inputs.corpus.source}: {len(inputs.corpus.texts)} sentences; {drawn(plan)}")
     console.print(f"encoder   {inputs.encoder.name}, {inputs.encoder.dimension} dimensions, from {inputs.encoder.source}")
     console.print(f"design    {plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits")
     for factor in plan.design.factors:
@@ -120,7 +120,8 @@ def _count(trial: Trial) -> int | None:
     return parameters(trial.settings.head, inputs_of(trial.settings).encoder.dimension)
 
 
-def _drawn(plan: Plan) -> str:
+def drawn(plan: Plan) -> str:
+    """Return the sizes of a split in words."""
     data = plan.study.data
     drawn = 2 * data.train_per_class
     validation = round(drawn * data.validation_fraction)

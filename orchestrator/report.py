@@ -89,6 +89,7 @@ def write(
         alias_lines=mains.aliases.lines() if mains.aliases else [],
         pairs=pairs,
         pair_rows=tables.effect_rows(pairs),
+        has_baselines=bool(results["row"].isna().any()),
         comparisons=[tables.comparison_row(comparison) for comparison in compared],
         cost_kinds=[title for column, title in tables.COSTS.items() if column in costs],
         cost_rows=tables.cost_rows(results, costs),
@@ -129,11 +130,10 @@ def draw(
     """Return those pictures for which there are data."""
     found = []
     names = short_names(design.factors)
-    if mains.trials:
-        means = [_level_means(design, results, mains, at) for at in range(len(names))]
-        caption = "Mean accuracy at each level, the other factors in the middle; bars are 95 % intervals, the dashed line is the mean."
-        found.append(Picture("main_effects", caption, figures.main_effects(mains, design.factors, means)))
     if mains.effects:
+        means = [_level_means(design, results, mains, at) for at in range(len(names))]
+        caption = "Mean accuracy at each level, the others at their average; bars are 95 % intervals, the dashed line is the mean."
+        found.append(Picture("main_effects", caption, figures.main_effects(mains, design.factors, means)))
         caption = "Change of accuracy from low to high. Thick: 95 % interval of that effect; thin: interval that holds for all at once."
         found.append(Picture("effects", caption, figures.forest(mains)))
     if len(mains.effects) >= FEWEST_FOR_HALF_NORMAL:

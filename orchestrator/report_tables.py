@@ -21,11 +21,11 @@ from orchestrator.formats import NONE, count, duration, joules, p_value, percent
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "walltime_s": "Wall time", "energy_j": "Energy"}
 YARDSTICKS = {
-    "residual": "what the model of main effects and splits leaves unexplained",
-    "trials": "the noise of trials within rows, because interactions cannot shift these main effects",
-    "rows": "how far rows lie off the main effects, because interactions could shift them",
-    "lenth": "the smallest effects themselves (Lenth's pseudo standard error), for lack of rows or trials to measure anything else",
-    "none": "nothing: there are too few trials for any error term",
+    "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",
+    "trials": "The yardstick of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
+    "rows": "The yardstick of the intervals is how far rows lie off the main effects, because interactions could shift them",
+    "lenth": "The yardstick of the intervals is the smallest effects (Lenth's pseudo standard error), for lack of rows or trials",
+    "none": "There are no intervals, because too few trials have finished to measure noise",
 }
 
 
@@ -55,7 +55,9 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
     largest = max(effects.effects, key=lambda effect: abs(effect.estimate), default=None)
     found = [("Trials done", f"{done}", f"of {len(results)}")]
     if largest is not None:
-        remark = f"{largest.label}, {largest.change}" + {"hint": " (a hint)", "noise": " (within noise)"}.get(largest.verdict, "")
+        remark = f"{largest.label}, {largest.change}" + {"hint": " (a hint)", "noise": " (within noise)", "unknown": " (no interval)"}.get(
+            largest.verdict, ""
+        )
         found.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
     best = best_by_validation(results)
     if best is not None:

@@ -60,6 +60,11 @@ def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def first_line(message: str | None) -> str:
+    """Return the first line of a failure's message, shortened; empty if there is none."""
+    return (message or "").strip().partition("\n")[0][:200]
+
+
 def _line(record: TrialRecord, row: int | None) -> dict[str, Any]:
     trial, result = record.trial, record.result
     responses = result["responses"] if result else {}

@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rich.console import Console
 
@@ -23,10 +23,10 @@ from model.settings import Trial, TrialSettings
 from orchestrator import tracking
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
 from orchestrator.plan import Plan, check_fit, expected_seconds, make_plan, pack_up
-from orchestrator.plan_view import duration
+from orchestrator.plan_view import drawn, duration
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
-from orchestrator.results import costs_table, curves, results_table
+from orchestrator.results import costs_table, curves, first_line, results_table
 from orchestrator.study import load
 
 State = Literal["complete", "failures", "interrupted"]
@@ -148,7 +148,7 @@ def _headline(plan: Plan) -> dict[str, str]:
     return {
         "name": study.study,
         "design": f"{plan.design.kind}, {len(plan.design.rows)} rows x {study.design.splits} splits",
-        "data": f"{study.data.name}, 2 x {study.data.train_per_class} sentences drawn per split, {study.data.validation_fraction:.0%} of them for validation",
+        "data": f"{study.data.name}; {drawn(plan)}",
         "sentence encoder": study.sentence_encoder.name,
         "head": ", ".join(f"{name} {value}" for name, value in study.head.model_dump().items()),
         "training": ", ".join(f"{name} {value}" for name, value in study.training.model_dump().items()),
@@ -164,24 +164,18 @@ def _study_id(ledger: Ledger) -> str:
 def _say_end(
     console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path
 ) -> State:
-    counts: dict[str, Any] = {status: sum(record.status == status for record in records) for status in ("done", "failed")}
-    owed = sum(record.status in ("owed", "running") for record in records)
-    console.print(f"done {counts['done']}, failed {counts['failed']}, owed {owed} of {len(records)} trials")
-    for record in records:
-        if record.status == "failed":
-            console.print(
-                f"  failed: {record.trial.key}: {record.cause}: {(record.message or '').splitlines()[0][:160] if record.message else ''}",
-                markup=False,
-            )
+    done, failed = ([record for record in records if record.status == status] for status in ("done", "failed"))
+    owed = len(records) - len(done) - len(failed)
+    console.print(f"done {len(done)}, failed {len(failed)}, owed {owed} of {len(records)} trials")
+    for record in failed:
+        console.print(f"  failed: {record.trial.key}: {record.cause}: {first_line(record.message)}", markup=False, soft_wrap=True)
     console.print(f"report:  {page}", soft_wrap=True)
     uri = tracking.tracking_uri(ledger)
     console.print(f"MLflow:  mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:  {uri}", soft_wrap=True)
     if shipment.error:
-        console.print(
-            f"         {shipment.runs} of {len(records)} trials are there ({shipment.error}); `hadamard ship {ledger.directory}` sends the rest",
-            soft_wrap=True,
-        )
+        console.print(f"         {shipment.runs} of {len(records)} trials are there ({shipment.error})", soft_wrap=True)
+        console.print(f"         hadamard ship {ledger.directory}   sends the rest", soft_wrap=True)
     if owed:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"
-    return "failures" if counts["failed"] else "complete"
+    return "failures" if failed else "complete"

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from orchestrator.results import costs
+from orchestrator.results import costs, first_line
 from orchestrator.run import opened
 
 
@@ -64,16 +64,12 @@ def _as_text(state: dict[str, Any]) -> str:
         f"  {arm:<10} " + ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
         for arm, counts in sorted(state["arms"].items())
     ]
-    lines += [
-        f"failed    {failure['key']}: {failure['cause']}: {(failure['message'] or '').strip().splitlines()[-1:] or ['']}"
-        for failure in state["failures"]
-    ]
+    lines += [f"failed    {one['key']}: {one['cause']}: {first_line(one['message'])}" for one in state["failures"]]
     if state["best_validation"]:
         lines.append(f"best      validation accuracy {state['best_validation']['accuracy']:.3f} ({state['best_validation']['key']})")
     if state["train_s"] is not None:
-        lines.append(
-            f"training  {state['train_s']:.0f} s in all; energy {'not measured' if state['energy_j'] is None else format(state['energy_j'], '.0f') + ' J'}"
-        )
+        energy = "not measured" if state["energy_j"] is None else f"{state['energy_j']:.0f} J"
+        lines.append(f"training  {state['train_s']:.0f} s in all; energy {energy}")
     if state["report"]:
         lines.append(f"report    {state['report']}")
     return "\n".join(lines) + "\n"

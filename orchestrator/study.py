@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from model.errors import SettingsError
 from model.settings import Head, LogisticHead, MlpHead, QuantumHead, Settings, SvcHead, TrialSettings
-from model.simulators.names import check_name
+from model.simulators import check_name
 from orchestrator.design_kinds import DesignSettings
 from orchestrator.factors import Factor, Value
 from orchestrator.study_file import Location, Problem, StudyError, StudyFile

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from model.errors import SettingsError
 from model.head_layout import check_width
 from model.settings import LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
-from model.simulators.names import ADJOINT_DEVICES, resolve
+from model.simulators import ADJOINT_DEVICES, resolve
 from orchestrator.design import Design
 from orchestrator.factors import Value
 from orchestrator.inputs import Inputs, inputs_of

@@ -18,14 +18,13 @@ def embedding_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) -> None:
     """Keep the user's settings out of the tests, and the tests out of the user's directories."""
     for name in list(os.environ):
         if name.startswith(("SLURM_", "HADAMARD_", "MLFLOW_", "RAY_")) and name != "HADAMARD_SST2":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HADAMARD_CACHE", str(embedding_cache))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    yield
 
 
 @pytest.hookimpl(hookwrapper=True)

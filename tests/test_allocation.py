@@ -10,7 +10,10 @@ from cluster.allocation import detect
 def test_slurm_decides_inside_a_job() -> None:
     found = detect({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "3", "SLURM_MEM_PER_NODE": "2048", "CUDA_VISIBLE_DEVICES": "0,1"})
     assert (found.cpus, found.memory_bytes, found.gpus, found.source) == (3, 2 * 2**30, 2, "Slurm job 7")
-    assert detect({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "8", "SLURM_MEM_PER_CPU": "1024"}).memory_bytes == 2 * 2**30
+    assert (
+        detect({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "2", "SLURM_CPUS_ON_NODE": "8", "SLURM_MEM_PER_CPU": "1024"}).memory_bytes
+        == 2 * 2**30
+    )
 
 
 def test_outside_it_is_what_this_process_may_use() -> None:

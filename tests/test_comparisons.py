@@ -70,12 +70,12 @@ def test_a_gap_does_not_look_like_a_change() -> None:
 def test_only_common_splits_are_compared() -> None:
     found = by_arm(paired_differences(results_of({"r00": [0.9, 0.8, None, 0.7], "mlp": [0.5, None, 0.5, 0.6]})))[MEAN_ROW]
     assert found.by_split == pytest.approx({0: 0.4, 3: 0.1})
-    assert "too few for a bootstrap" in str(found.note)
+    assert found.note == "2 common splits: too few for an interval"
 
 
 def test_one_common_split_gives_no_interval_and_none_no_comparison() -> None:
     one = paired_differences(results_of({"r00": [0.9, None], "svc": [0.5, 0.5]}))
-    assert {(comparison.interval, comparison.note) for comparison in one} == {(None, "one common split: no interval")}
+    assert {(comparison.interval, comparison.note) for comparison in one} == {(None, "1 common split: too few for an interval")}
     assert paired_differences(results_of({"r00": [0.9, None], "svc": [None, 0.5]})) == ()
     assert paired_differences(results_of({"r00": [None], "svc": [0.5]})) == ()
     assert paired_differences(results_of({"r00": [0.9, 0.8]})) == ()
@@ -111,6 +111,12 @@ def test_a_row_that_only_met_easy_splits_is_not_the_maximum() -> None:
     found = screen(results_of({"r00": [0.9, None, None], "r01": [0.91, 0.5, 0.5], "r02": [0.8, 0.4, 0.41]}))
     assert found is not None
     assert found.best == "r01"
+
+
+def test_rows_that_never_met_are_not_ranked() -> None:
+    assert screen(results_of({"r00": [0.9, None], "r01": [None, 0.3]})) is None
+    found = by_arm(paired_differences(results_of({"r00": [0.9, None], "r01": [None, 0.3], "svc": [0.5, 0.5]})))
+    assert found[MEAN_ROW].by_split == pytest.approx({0: 0.4, 1: -0.2})
 
 
 def test_a_screen_of_one_split_cannot_tell_luck() -> None:

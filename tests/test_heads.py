@@ -62,7 +62,10 @@ def test_merges_differ_only_where_they_should() -> None:
 
 
 def test_too_few_qubits_without_a_named_reduction_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"head\.qubits = 3 holds 8 amplitudes, but the embedding has 12.*at least 4 qubits.*pca, truncate or projection"):
+    with pytest.raises(
+        SettingsError,
+        match=r"head\.qubits = 3 holds 8 amplitudes, but the embedding has 12.*at least 4 qubits.*pca, truncate or projection",
+    ):
         check_width(QuantumHead(qubits=3), DIMENSION)
     with pytest.raises(SettingsError, match="13 with its constant"):
         check_width(QuantumHead(qubits=3, constant=True), DIMENSION)

@@ -125,7 +125,7 @@ def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:
 
 
 def test_a_recorded_failure_that_would_repeat_itself_is_not_tried_again(tmp_path: Path) -> None:
-    directory, files = pack(tmp_path, 2)
+    directory, _ = pack(tmp_path, 2)
 
     def diverges(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")

@@ -115,5 +115,3 @@ def test_a_damaged_result_is_named(ledger: Ledger, plan: Plan) -> None:
     ledger.files(plan.trials[0]).result.write_text("{")
     with pytest.raises(LedgerError, match=rf"{plan.trials[0].key}/result\.json:1: damaged"):
         ledger.records(plan.trials)
-
-

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from orchestrator import drawing
+from orchestrator.analysis import interactions, main_effects
+from orchestrator.comparisons import paired_differences, screen
 from orchestrator.design import Design, build
-from orchestrator.design_kinds import PlackettBurman
+from orchestrator.design_kinds import FullFactorial, LatinHypercube, PlackettBurman
+from orchestrator.effects import Array
 from orchestrator.factors import Factor
+from orchestrator.formats import between, duration, joules, points, signed
+from orchestrator.headline import headline
 from orchestrator.report import write
+from orchestrator.report_tables import cost_effects, energy_note, row_table
 
 FACTORS = (
     Factor("head.qubits", levels=(6, 10)),
@@ -24,52 +34,314 @@ FACTORS = (
     Factor("training.weight_decay", levels=(0.0, 0.01)),
     Factor("head.constant", levels=(False, True)),
 )
+MERGE = Factor("head.merge", levels=("mean", "concatenate", "blocks"))
 TRUE_EFFECTS = (0.030, 0.004, 0.0, 0.0, -0.016, 0.0, 0.012)
 BASELINES = {"logistic": (0.758, 385), "svc": (0.751, 179), "mlp": (0.742, 18722)}
+RESPONSES = ["test_accuracy", "validation_accuracy", "train_accuracy", "test_loss"]
+
+Study = dict[str, Any]
+"""The arguments of `write`."""
 
 
-def synthetic(design: Design, splits: int = 20, baselines: Mapping[str, tuple[float, int]] = BASELINES, seed: int = 1) -> dict[str, Any]:
-    """Return the arguments of `write` for a finished study whose true effects, interaction and noise are known."""
+def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, int]] = BASELINES, seed: int = 1) -> Study:
+    """Return a finished study whose true effects, interaction (first and last factor, 0.8 points) and noise are known."""
     rng = np.random.default_rng(seed)
     easy = rng.normal(0, 0.008, splits)
     weights = np.resize(TRUE_EFFECTS, len(design.factors)) / 2
-    lines, curves = [], {}
-    arms = [(row.name, row.index, 0.690 + float(weights @ row.coded) + 0.004 * row.coded[0] * row.coded[-1], 120 + 40 * row.index, row.values) for row in design.rows]
+    arms: list[tuple[str, int | None, float, int, Mapping[str, Any]]] = []
+    for row in design.rows:
+        level = 0.690 + float(weights @ row.coded) + 0.004 * row.coded[0] * row.coded[-1] * (len(row.coded) > 1)
+        arms.append((row.name, row.index, level, 120 + 40 * row.index, row.values))
     arms += [(name, None, level, size, {}) for name, (level, size) in baselines.items()]
+    lines, curves = [], {}
     for name, index, level, size, values in arms:
         for split in range(splits):
-            key = f"{name}-s{split:02d}-{abs(hash((index or 0, split))) % 16**8:08x}"
+            key = f"{name}-s{split:02d}-{hashlib.sha256(f'{name}{split}'.encode()).hexdigest()[:8]}"
             test = level + easy[split] + rng.normal(0, 0.007)
-            lines.append({
-                "key": key, "arm": name, "row": index, "split": split, "status": "done", "cause": None,
-                "test_accuracy": test, "validation_accuracy": round((test + rng.normal(0, 0.03)) * 77) / 77, "train_accuracy": test + 0.06,
-                "test_loss": 0.6 - test / 4, "parameters": size, **values,
-            })  # fmt: skip
+            validation = round((test + rng.normal(0, 0.03)) * 77) / 77
+            accuracies = {
+                "test_accuracy": test,
+                "validation_accuracy": validation,
+                "train_accuracy": test + 0.06,
+                "test_loss": 0.6 - test / 4,
+            }
+            lines.append(
+                {
+                    "key": key,
+                    "arm": name,
+                    "row": index,
+                    "split": split,
+                    "status": "done",
+                    "cause": None,
+                    **accuracies,
+                    "parameters": size,
+                    **values,
+                }
+            )
             if index is not None:
-                curves[key] = [_epoch(epoch, test, rng) for epoch in range(1, 31)]
+                curves[key] = [epoch_of(epoch, test, rng) for epoch in range(1, 31)]
     results = pd.DataFrame(lines).astype({"row": "Int64", "parameters": "Int64"})
-    costs = pd.DataFrame({"key": results["key"], "attempts": 1, "walltime_s": rng.lognormal(3, 0.3, len(lines))})
-    qubits = results["head.qubits"].fillna(0).astype(float) if "head.qubits" in results else pd.Series(0.0, results.index)
-    costs["train_s"] = np.exp(0.3 * qubits + rng.normal(0, 0.1, len(lines)))
-    costs["energy_j"] = costs["train_s"] * 42
     return {
-        "study": {"name": "demo", "corpus": "reviews, 2000 sentences", "sentence encoder": "all-MiniLM-L6-v2, frozen", "training": "30 epochs, batch 16, Adam"},
+        "study": {"name": "demo", "corpus": "reviews, 2000 sentences", "sentence encoder": "all-MiniLM-L6-v2, frozen"},
         "design": design,
         "results": results,
-        "costs": costs.assign(energy_scope="package", energy_method="counter (RAPL)", host="node01"),
+        "costs": costs_of(results, rng),
         "curves": curves,
-        "provenance": {"git commit": "0123abcd", "python": "3.11", "data": "sha256 9f2c", "command": "hadamard run study.yaml"},
-    }  # fmt: skip
+        "provenance": {"git commit": "0123abcd", "data": "sha256 9f2c", "command": "hadamard run study.yaml"},
+    }
 
 
-def _epoch(epoch: int, test: float, rng: np.random.Generator) -> dict[str, float]:
+def epoch_of(epoch: int, test: float, rng: np.random.Generator) -> dict[str, float]:
     risen = 1 - math.exp(-epoch / 6)
-    noise = rng.normal(0, 0.01, 2)
+    train, validation = np.array([0.5 + (test - 0.42) * risen, 0.5 + (test - 0.5) * risen]) + rng.normal(0, 0.01, 2)
     return {
-        "epoch": epoch, "train_loss": 0.7 - 0.2 * risen, "validation_loss": 0.7 - 0.15 * risen,
-        "train_accuracy": 0.5 + (test - 0.42) * risen + noise[0], "validation_accuracy": 0.5 + (test - 0.5) * risen + noise[1],
-    }  # fmt: skip
+        "epoch": epoch,
+        "train_loss": 0.7 - 0.2 * risen,
+        "validation_loss": 0.7 - 0.15 * risen,
+        "train_accuracy": train,
+        "validation_accuracy": validation,
+    }
 
 
-def screening(**settings: Any) -> Design:
-    return build(PlackettBurman(**settings), FACTORS, seed=3)
+def costs_of(results: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Return costs in which the first factor's high level takes twice as long as its low one."""
+    factor = results.columns[-1] if "head.qubits" not in results else "head.qubits"
+    doubled = pd.to_numeric(results[factor], errors="coerce") == results[factor].max() if results[factor].dtype != object else 0
+    seconds = 5 * 2.0**doubled * np.exp(rng.normal(0, 0.02, len(results)))
+    costs = pd.DataFrame({"key": results["key"], "attempts": 1, "walltime_s": seconds + 4, "train_s": seconds, "energy_j": 42 * seconds})
+    return costs.assign(energy_scope="package", energy_method="counter", host="node01")
+
+
+def screening() -> Design:
+    return build(PlackettBurman(), FACTORS, seed=3)
+
+
+def small() -> Study:
+    return synthetic(build(FullFactorial(), FACTORS[:2], seed=1), splits=3)
+
+
+def without(study: Study, lost: Callable[[pd.DataFrame], Any], status: str = "failed") -> Study:
+    """Return the study with those trials failed (or owed) instead of done."""
+    results = study["results"].copy()
+    where = lost(results)
+    results.loc[where, "status"] = status
+    results.loc[where, "cause"] = "diverged" if status == "failed" else None
+    results.loc[where, RESPONSES] = np.nan
+    results.loc[where, "parameters"] = pd.NA
+    return {**study, "results": results}
+
+
+STATES: dict[str, Callable[[], Study]] = {
+    "finished": small,
+    "nothing done": lambda: without(small(), lambda r: r["key"].notna(), "owed") | {"curves": {}},
+    "all failed": lambda: without(small(), lambda r: r["key"].notna()),
+    "one trial": lambda: without(small(), lambda r: r.index > 0, "owed"),
+    "one split": lambda: synthetic(screening(), splits=1),
+    "one factor": lambda: synthetic(build(FullFactorial(), FACTORS[:1], seed=1), splits=4),
+    "no baselines": lambda: synthetic(build(FullFactorial(), FACTORS[:2], seed=1), splits=3, baselines={}),
+    "only baselines done": lambda: without(small(), lambda r: r["row"].notna(), "owed"),
+    "baselines on other splits": lambda: without(small(), lambda r: r["row"].isna() == (r["split"] < 2)),
+    "baselines on some splits": lambda: without(small(), lambda r: r["row"].isna() & (r["split"] > 0)),
+    "a level lost": lambda: without(small(), lambda r: r["head.qubits"] == 10),
+    "half done": lambda: without(small(), lambda r: r.index % 2 == 1, "owed"),
+    "space filling": lambda: synthetic(build(LatinHypercube(rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
+}
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and checks that its elements close in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.references += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw coarse pictures, which take a fifth of the time."""
+    monkeypatch.setattr(drawing, "DPI", 40)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_of_a_study_gives_a_page_that_stands_alone(state: str, tmp_path: Path) -> None:
+    study = STATES[state]()
+    path = write(tmp_path / "report of a study", **study)
+    page = Page(path.read_text())
+    assert page.open == []
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
+    assert len(page.references) == len(list(path.parent.glob("*.png")))
+    assert "nan" not in page.text.split()
+    assert " None" not in page.text.replace("None of the", "")
+    failed = (study["results"]["status"] == "failed").sum()
+    assert page.text.count("diverged") == failed
+    assert len(pd.read_csv(path.parent / "results.csv")) == len(study["results"])
+
+
+def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
+    path = write(tmp_path, **synthetic(screening(), splits=6))
+    pictures = {picture.stem: picture.read_bytes() for picture in path.parent.glob("*.png")}
+    assert set(pictures) == {
+        "main_effects",
+        "effects",
+        "half_normal",
+        "pareto",
+        "paired_differences",
+        "splits",
+        "parameters",
+        "learning_curves",
+    }
+    assert all(len(content) < 150_000 for content in pictures.values())
+    width = int.from_bytes(pictures["main_effects"][16:20], "big")
+    assert width == 1920
+
+
+@pytest.mark.usefixtures("quick")
+def test_equal_results_give_equal_bytes_whatever_the_order_and_the_costs(tmp_path: Path) -> None:
+    study = without(small(), lambda r: r.index == 4)
+    mixed = study["results"].sample(frac=1, random_state=1).astype({"head.qubits": float, "row": "object"})
+    other = {**study, "results": mixed, "costs": study["costs"].assign(train_s=1.0, energy_j=None)}
+    first, second = write(tmp_path / "a", **study).parent, write(tmp_path / "b", **other).parent
+    for name in ("results.csv", "results.parquet"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    assert (first / "costs.csv").read_bytes() != (second / "costs.csv").read_bytes()
+    text = (first / "results.csv").read_text()
+    assert not {"train_s", "energy_j", "walltime_s"} & set(text.splitlines()[0].split(","))
+    assert "\r" not in text
+
+
+@pytest.mark.usefixtures("quick")
+def test_tables_keep_every_digit_and_the_designs_values(tmp_path: Path) -> None:
+    study = without(small(), lambda r: r.index == 4)
+    where = write(tmp_path, **study).parent
+    expected = study["results"].set_index("key")["test_accuracy"]
+    for table in (pd.read_csv(where / "results.csv"), pd.read_parquet(where / "results.parquet")):
+        seen = table.set_index("key")["test_accuracy"]
+        assert all(seen[key] == value or math.isnan(value) for key, value in expected.items())
+        assert list(table["key"]) == sorted(expected.index)
+    assert list(table.loc[table["arm"] == "r02", "head.qubits"].unique()) == [study["design"].rows[2].values["head.qubits"]]
+    assert table.loc[table["arm"] == "svc", "head.qubits"].isna().all()
+
+
+@pytest.mark.usefixtures("quick")
+def test_mixed_levels_are_written_as_text(tmp_path: Path) -> None:
+    design = build(FullFactorial(), (Factor("head.angle_scale", levels=("pi", 1.0)),), seed=1)
+    where = write(tmp_path, **synthetic(design, splits=2, baselines={})).parent
+    assert set(pd.read_parquet(where / "results.parquet")["head.angle_scale"]) == {"pi", "1.0"}
+
+
+@pytest.mark.usefixtures("quick")
+def test_markup_in_texts_is_shown_not_obeyed(tmp_path: Path) -> None:
+    study = without(small(), lambda r: r.index == 0)
+    study["results"]["cause"] = study["results"]["cause"].replace("diverged", "<script>alert(1)</script>")
+    html = write(tmp_path, **study).read_text()
+    assert "script" not in Page(html).tags
+    assert "&lt;script&gt;" in html
+
+
+def sentences(study: Study) -> str:
+    design, results = study["design"], study["results"]
+    pairs = interactions(design, results)
+    found = headline(results, main_effects(design, results), pairs, paired_differences(results), screen(results))
+    return "\n".join(finding.text for finding in found)
+
+
+def test_the_headline_says_what_is_true() -> None:
+    text = sentences(synthetic(build(FullFactorial(), FACTORS[:3], seed=1), splits=20))
+    assert "qubits, 6 → 10, raises test accuracy by 3." in text
+    assert "Not told from noise: reuploads" in text
+    assert "qubits × reuploads interact (+0.8 points" in text
+    assert "Against logistic: the mean row is 6." in text
+    assert text.count("worse") >= 9
+    assert "better" not in text
+    assert "by luck alone" in text
+    assert text.endswith("All 220 trials are done.")
+
+
+def test_the_headline_says_when_a_row_beats_a_baseline() -> None:
+    text = sentences(synthetic(screening(), splits=12, baselines={"svc": (0.60, 10)}))
+    assert "Against svc: the mean row is 9." in text
+    assert "better" in text
+    assert "worse" not in text
+    assert "Every main effect may contain two-factor interactions" in text
+    assert "No rows are left over to check for them." in text
+
+
+def test_the_headline_counts_what_is_missing() -> None:
+    text = sentences(without(without(small(), lambda r: r.index == 0), lambda r: r.index == 1, "owed"))
+    assert "Of 21 trials: 19 done, 1 failed, 1 still owed. These are interim results." in text
+    assert "The study has no baselines" in sentences(STATES["no baselines"]())
+    assert "No trial of the design has finished yet." in sentences(STATES["nothing done"]())
+    assert "too few common splits for intervals" in sentences(STATES["one split"]())
+
+
+def test_costs_are_ratios_of_levels() -> None:
+    study = small()
+    heading, lines = cost_effects(study["design"], study["results"], study["costs"])
+    assert heading == ["Factor", "Change", "Training time", "Wall time", "Energy"]
+    qubits = next(line for line in lines if line[0] == "qubits")
+    assert float(qubits[2].split()[1]) == pytest.approx(2, rel=0.05)
+    assert float(qubits[4].split()[1]) == pytest.approx(2, rel=0.05)
+
+
+def test_energy_that_was_not_measured_is_never_a_number() -> None:
+    study = small()
+    none = study["costs"].assign(energy_j=np.nan, energy_method="no readable counter")
+    assert energy_note(none) == "Energy was not measured (no readable counter)."
+    assert energy_note(none.assign(energy_method=None)) == "Energy was not measured: no meter wrote a reading to the journals."
+    heading, _ = cost_effects(study["design"], study["results"], none)
+    assert "Energy" not in heading
+    some = study["costs"].copy()
+    some.loc[:4, "energy_j"] = np.nan
+    assert energy_note(some).startswith("Energy was measured for 16 of 21 trials that started (package, counter); for the rest it was not")
+    assert energy_note(study["costs"].assign(attempts=0)) == "Nothing has been run yet."
+
+
+def test_rows_are_shown_real_and_coded_with_the_pick_marked() -> None:
+    study = without(synthetic(build(LatinHypercube(rows=8), FACTORS[4:6], seed=1), splits=2), lambda r: r.index == 0)
+    rows = row_table(study["design"], study["results"])
+    assert [row["name"] for row in rows[-3:]] == ["logistic", "mlp", "svc"]
+    assert sum(row["best"] for row in rows) == 1
+    assert rows[0]["trials"] == "1 of 2"
+    lr, coded = rows[0]["settings"][0]
+    assert float(lr) == pytest.approx(0.003 * 10 ** ((float(coded.replace("−", "-")) + 1) / 2), rel=0.03)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0312, "+3.1"), (-0.0004, "0.0"), (-0.012, "−1.2"), (0.0, "0.0")])
+def test_points_carry_a_sign(value: float, text: str) -> None:
+    assert signed(value) == text
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert points(-0.0312) == "3.1 points"
+    assert points(0.01) == "1.0 point"
+    assert points(0.0003) == "0.03 points"
+    assert between((0.0003, 0.0213)) == "+0.03 to +2.13"
+    assert [duration(seconds) for seconds in (0.5, 90, 300, 8000, 200_000)] == ["0.5 s", "90 s", "5 min", "2.22 h", "2.31 d"]
+    assert [joules(energy) for energy in (12.34, 1500, 2.5e6)] == ["12.3 J", "1.5 kJ", "2.5 MJ"]
+
+
+def test_labels_never_come_closer_than_the_gap() -> None:
+    wanted: Array = np.array([1.0, 5.0, 1.05, 1.1])
+    placed = drawing.spread_labels(wanted, 0.2)
+    assert placed == pytest.approx([1.0, 5.0, 1.2, 1.4])

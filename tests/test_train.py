@@ -50,7 +50,11 @@ def enter(directory: Path, trials: list[Trial]) -> list[TrialFiles]:
 
 def numbers(files: TrialFiles) -> tuple[object, ...]:
     """Everything of a trial that must not depend on time or company."""
-    epochs = [{name: value for name, value in event.items() if name not in ("time_ms", "seconds")} for event in files.events() if event["event"] == "epoch"]
+    epochs = [
+        {name: value for name, value in event.items() if name not in ("time_ms", "seconds")}
+        for event in files.events()
+        if event["event"] == "epoch"
+    ]
     return json.loads(files.result.read_text()), epochs
 
 
@@ -77,14 +81,16 @@ def test_every_head_has_a_result_with_all_responses(tmp_path: Path, trials: tupl
         assert [event["event"] for event in one.events()][-1] == "done"
 
 
-def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_anywhere_and_resumed_the_numbers_are_the_same(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trial = next(trial for trial in trials if trial.arm.startswith("r"))
     longer = trial.settings.training.model_copy(update={"epochs": 60})
     trial = trial.model_copy(update={"settings": trial.settings.model_copy(update={"training": longer})})
     through = enter(tmp_path / "through", [trial])[0]
     train.train_pack(tmp_path / "through" / "pack")
     broken = enter(tmp_path / "broken", [trial])[0]
-    code = "from model import train; from pathlib import Path; import sys; train.CHECKPOINT_EVERY_S = 0.05; train.train_pack(Path(sys.argv[1]))"
+    code = "import pathlib, sys; from model import train; train.CHECKPOINT_EVERY_S = 0.05; train.train_pack(pathlib.Path(sys.argv[1]))"
     kills = 0
     for _ in range(20):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack")])
@@ -122,7 +128,8 @@ def test_a_corpus_that_changed_since_the_plan_is_refused(tmp_path: Path, trials:
 
 def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     enter(tmp_path / "p", [trials[0]])
-    code = "import sys, model.train; model.train.main(); print([name for name in ('ray', 'mlflow', 'orchestrator', 'cluster') if name in sys.modules])"
+    foreign = ("ray", "mlflow", "orchestrator", "cluster")
+    code = f"import sys, model.train; model.train.main(); print([name for name in {foreign} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack")], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 

@@ -36,7 +36,10 @@ def test_more_splits_keep_the_keys_of_the_first(tmp_path: Path) -> None:
     assert keys(plan_of(tmp_path)) < keys(plan_of(tmp_path, "design.splits=4"))
 
 
-@pytest.mark.parametrize("override", ["training.epochs=4", "seed=6", "head.encoder_layers=2", "data.train_per_class=17", "data.difficulty=0.6", "simulator=lightning.qubit"])
+@pytest.mark.parametrize(
+    "override",
+    ["training.epochs=4", "seed=6", "head.encoder_layers=2", "data.train_per_class=17", "data.difficulty=0.6", "simulator=lightning.qubit"],
+)
 def test_what_decides_a_result_changes_the_key(tmp_path: Path, override: str) -> None:
     before = {trial.key for trial in plan_of(tmp_path).trials if trial.arm.startswith("r")}
     assert not before & keys(plan_of(tmp_path, override))
@@ -50,14 +53,16 @@ def test_what_does_not_decide_it_keeps_the_key(tmp_path: Path) -> None:
     from model import text
 
     written = text.load(before.study.data)
-    corpus.write_text("text\tlabel\n" + "".join(f"{sentence}\t{label}\n" for sentence, label in zip(written.texts, written.labels, strict=True)))
+    corpus.write_text(
+        "text\tlabel\n" + "".join(f"{sentence}\t{label}\n" for sentence, label in zip(written.texts, written.labels, strict=True))
+    )
     assert keys(plan_of(tmp_path, "data.name=mine", f"data.path={corpus}")) == keys(before)
 
 
 def test_rows_with_the_same_settings_are_replicates_with_seeds_of_their_own(tmp_path: Path) -> None:
-    content = TINY.replace("training.lr: [0.02, 0.1]", "training.lr: {low: 0.02, high: 0.1}\n  training.weight_decay: {low: 0, high: 0.1}").replace(
-        "  head.qubits: [2, 3]\n", ""
-    )
+    content = TINY.replace(
+        "training.lr: [0.02, 0.1]", "training.lr: {low: 0.02, high: 0.1}\n  training.weight_decay: {low: 0, high: 0.1}"
+    ).replace("  head.qubits: [2, 3]\n", "")
     plan = plan_of(tmp_path, "design.centre_points=2", content=content)
     centre = [trial for trial in plan.trials if trial.arm in ("r04", "r05") and trial.split == 0]
     assert sorted(trial.replicate for trial in centre) == [0, 1]
@@ -97,7 +102,7 @@ def shape(trial: Trial) -> object:
 
 def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "factors.head.qubits=[3, 24]")
-    with pytest.raises(StudyError, match=r"row r0\d.*needs about \d+\.\d GiB of memory, this machine has 24\.0"):
+    with pytest.raises(StudyError, match=r"r0\d: needs about \d+\.\d GiB of memory, this machine has 24\.0"):
         check_fit(pack_up(plan.trials, cpus=2), Allocation(2, 24 * 2**30, 0, "this machine"))
 
 

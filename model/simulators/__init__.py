@@ -1,17 +1,24 @@
 """Simulators: what turns a circuit, angles and initial states into expectation values, differentiably.
 
-Owns the protocol and the choice by name. Does not own the circuits, nor anything about heads.
+Owns the protocol, the names and the choice among them. Does not own the circuits, nor anything about heads.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import difflib
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-
-from model.circuit import Circuit
 from model.errors import SettingsError
-from model.simulators.names import PENNYLANE_DEVICES, check_name, resolve
+
+if TYPE_CHECKING:  # names are checked wherever a study is read, which must not take the seconds that torch takes to import
+    import torch
+
+    from model.circuit import Circuit
+
+PENNYLANE_DEVICES = ("default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu")
+ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
+"""Devices differentiated by the adjoint method, which gives no gradient for the initial state."""
+NAMES = ("auto", "torch", *PENNYLANE_DEVICES)
 
 
 class Simulator(Protocol):
@@ -35,7 +42,7 @@ def choose(name: str) -> tuple[Simulator, str]:
     """Return the simulator of that name and the reason for it, in words.
 
     Raises:
-        SettingsError: The name is not known; the message lists those that are.
+        SettingsError: The name is not known, or its device cannot be opened here; the message lists the names.
     """
     check_name(name)
     if resolve(name) == "torch":
@@ -45,9 +52,17 @@ def choose(name: str) -> tuple[Simulator, str]:
         return StateVectorSimulator(), f"torch: {reason}" + (" (chosen by auto)" if name == "auto" else "")
     from model.simulators.pennylane_device import PennyLaneSimulator
 
-    try:
-        return PennyLaneSimulator(name), f"{name}: PennyLane device, asked for by name"
-    except (ImportError, NameError) as error:  # a device that is installed without its compiled part raises either
-        raise SettingsError(
-            f"simulator {name}: PennyLane cannot open this device here: {error}. Use one of: auto, torch, {', '.join(PENNYLANE_DEVICES)}"
-        ) from error
+    return PennyLaneSimulator(name), f"{name}: PennyLane device, asked for by name"
+
+
+def check_name(name: str) -> None:
+    """Raise a SettingsError that lists the valid names unless `name` is one of them."""
+    if name not in NAMES:
+        close = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise SettingsError(f"unknown simulator {name!r}.{hint} Choose one of: {', '.join(NAMES)}")
+
+
+def resolve(name: str) -> str:
+    """Return the simulator that a name stands for: `auto` is the fastest one that suits, today always `torch`."""
+    return "torch" if name == "auto" else name

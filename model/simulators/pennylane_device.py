@@ -9,18 +9,27 @@ import functools
 
 import pennylane as qml
 import torch
+from pennylane.exceptions import DeviceError
 
 from model.circuit import Circuit
 from model.errors import SettingsError
-from model.simulators.names import ADJOINT_DEVICES
+from model.simulators import ADJOINT_DEVICES, NAMES
 
 
 class PennyLaneSimulator:
     """Runs circuits on one PennyLane device: adjoint gradients on lightning devices, backpropagation on default.qubit."""
 
     def __init__(self, device_name: str) -> None:
+        """Open the device once, so that what is missing is found now and not in the first batch.
+
+        Raises:
+            SettingsError: The device is not installed, or its compiled part is missing.
+        """
         self.device_name = device_name
-        qml.device(device_name, wires=1)  # fails now, not in the first batch, where the compiled part is missing
+        try:
+            qml.device(device_name, wires=1)
+        except (DeviceError, ImportError, NameError) as error:  # which of them depends on what exactly is missing
+            raise SettingsError(f"simulator {device_name} cannot be opened here: {error} Choose one of: {', '.join(NAMES)}") from error
 
     def expectations(self, circuit: Circuit, angles: torch.Tensor, states: torch.Tensor | None = None) -> torch.Tensor:
         """Return <Z> of the measured qubits, [rows, measured]; see `model.simulators.Simulator`.

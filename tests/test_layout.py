@@ -1,0 +1,58 @@
+"""The architecture, held by imports, and the documents, held by their links."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import model
+from tests.conftest import ROOT
+
+PACKAGES = ("orchestrator", "model", "cluster", "slurm")
+FORBIDDEN = {
+    "model": {"orchestrator", "cluster", "slurm", "ray", "mlflow"},
+    "cluster": {"orchestrator", "slurm", "mlflow"},
+    "slurm": {"orchestrator", "model"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_packages_import_only_what_the_design_allows(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        assert not imported(path) & FORBIDDEN[package], path
+
+
+def test_the_installed_model_is_ours() -> None:
+    assert Path(model.__file__).parent == ROOT / "model"
+
+
+def test_every_module_says_what_it_owns_and_what_it_does_not() -> None:
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert "Owns" in docstring, path
+        assert "not own" in docstring or "nothing of" in docstring, path
+
+
+def test_no_module_outgrows_its_concept() -> None:
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_relative_links_in_documents_exist() -> None:
+    for document in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text()):
+            if "://" not in target:
+                assert (document.parent / target).exists(), f"{document.name}: {target}"

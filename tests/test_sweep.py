@@ -1,0 +1,185 @@
+"""Whole runs over real Ray: a report, kill -9 and SIGTERM at any moment, lost workers, and the same table in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.studies import TINY, write_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+LONGER = TINY.replace("epochs: 3", "epochs: 40").replace("splits: 2", "splits: 3")
+TRIALS = 15
+KILLS = 10
+
+
+def start(study: Path, directory: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "orchestrator.cli", "run", str(study), "--dir", str(directory), "--no-dashboard", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(study: Path, directory: Path, *options: str) -> tuple[int, str]:
+    process = start(study, directory, *options)
+    output, _ = process.communicate(timeout=400)
+    return process.returncode, output
+
+
+def table(directory: Path) -> str:
+    return (directory / "report" / "results.csv").read_text()
+
+
+def results(directory: Path) -> int:
+    return len(list(directory.glob("trials/*/result.json")))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, embedding_cache: Path) -> Path:
+    """The longer tiny study, run once without disturbance."""
+    os.environ["HADAMARD_CACHE"] = str(embedding_cache)
+    parent = tmp_path_factory.mktemp("undisturbed")
+    code, output = run(write_study(parent, LONGER), parent / "run")
+    assert code == 0, output
+    return parent / "run"
+
+
+def test_a_run_ends_with_results_report_and_mlflow(undisturbed: Path) -> None:
+    assert results(undisturbed) == TRIALS
+    assert table(undisturbed).count("\n") == TRIALS + 1
+    page = (undisturbed / "report" / "report.html").read_text()
+    assert "head.qubits" in page
+    assert "not measured" in page or "counter" in page
+    assert len(mlflow_names(undisturbed)) == TRIALS + 1
+
+
+def test_the_same_command_again_does_nothing_and_keeps_the_table(undisturbed: Path) -> None:
+    before, journals = table(undisturbed), stamps(undisturbed)
+    code, output = run(undisturbed.parent / "study.yaml", undisturbed)
+    assert code == 0
+    assert "0 owed" in output
+    assert table(undisturbed) == before
+    assert stamps(undisturbed) == journals
+
+
+def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undisturbed: Path, tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
+    chance = random.Random(20261122)
+    kills = 0
+    for _ in range(KILLS):
+        process = start(study, directory)
+        time.sleep(chance.uniform(2.0, 14.0))
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        kills += 1
+    finished_before = stamps(directory)
+    code, output = run(study, directory)
+    assert code == 0, output
+    assert kills >= 3, "the run ended before it could be disturbed"
+    assert table(directory) == table(undisturbed)
+    names = mlflow_names(directory)
+    assert sorted(names) == sorted(set(names))
+    assert len(names) == TRIALS + 1
+    after = stamps(directory)
+    assert all(after[path] == stamp for path, stamp in finished_before.items()), "a finished trial was done again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_in_good_order_and_the_same_command_goes_on(undisturbed: Path, tmp_path: Path, number: signal.Signals) -> None:
+    study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
+    process = start(study, directory)
+    until(lambda: results(directory) >= 2)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "the same command goes on where this one was" in output
+    assert not trainers(directory)
+    code, output = run(study, directory)
+    assert code == 0, output
+    assert table(directory) == table(undisturbed)
+
+
+def test_killed_training_processes_and_workers_are_tried_again(undisturbed: Path, tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
+    process = start(study, directory)
+    until(lambda: bool(trainers(directory)))
+    os.kill(trainers(directory)[0], signal.SIGKILL)
+    until(lambda: results(directory) >= 3 and bool(trainers(directory)))
+    worker = parent_of(trainers(directory)[0])
+    os.kill(worker, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert table(directory) == table(undisturbed)
+    causes = [
+        event.get("cause") for path in directory.glob("trials/*/journal.jsonl") for event in map(json.loads, path.read_text().splitlines())
+    ]
+    assert "killed" in causes
+
+
+def test_more_splits_keep_what_is_done(undisturbed: Path, tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path, TINY), tmp_path / "run"
+    assert run(study, directory)[0] == 0
+    before = stamps(directory)
+    code, output = run(study, directory, "--set", "design.splits=3")
+    assert code == 0, output
+    assert "5 owed" in output
+    assert results(directory) == 15
+    assert all(stamps(directory)[path] == stamp for path, stamp in before.items())
+
+
+def test_a_diverging_row_is_reported_and_the_others_are_done(tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path, TINY.replace("[0.02, 0.1]", "[0.02, 1.0e+30]")), tmp_path / "run"
+    code, output = run(study, directory)
+    assert code == 1
+    assert "diverged" in output
+    assert results(directory) == 10 - 4
+    assert table(directory).count("diverged") == 4
+    assert "diverged" in (directory / "report" / "report.html").read_text()
+    assert "0 owed" in run(study, directory)[1], "the same settings would diverge again"
+
+
+def stamps(directory: Path) -> dict[str, int]:
+    """When each result was written: one that is done again gets a new time."""
+    return {str(path): path.stat().st_mtime_ns for path in directory.glob("trials/*/result.json")}
+
+
+def mlflow_names(directory: Path) -> list[str]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{directory.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    return [run.info.run_name for run in client.search_runs([experiment.experiment_id], max_results=1000)]
+
+
+def trainers(directory: Path) -> list[int]:
+    """Process ids of the training processes of this study."""
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            words = (process / "cmdline").read_bytes().decode().split("\0")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if process.name.isdigit() and "model.train" in words and any(str(directory) in word for word in words):
+            found.append(int(process.name))
+    return found
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

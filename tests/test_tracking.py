@@ -1,0 +1,126 @@
+"""Shipping to a real MLflow database: every run exactly once, however often and however rudely it is tried."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator import tracking
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan, make_plan
+from orchestrator.study import load
+from tests.studies import write_study
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return make_plan(load(write_study(tmp_path)))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, plan: Plan) -> Ledger:
+    """A ledger in which three trials are done, one diverged, one is in training, and the others are owed."""
+    ledger = Ledger(tmp_path / "run")
+    with ledger.owned():
+        ledger.save_study(plan.study, {"study_id": "study-1", "shown": {}})
+        ledger.enter(plan.trials)
+    for trial in plan.trials[:5]:
+        ledger.files(trial).append("started", pack="p", host="here")
+        for epoch in (1, 2):
+            losses = {"train_loss": 1 / epoch, "validation_loss": 2 / epoch, "train_accuracy": 0.5, "validation_accuracy": 0.25 * epoch}
+            ledger.files(trial).append("epoch", epoch=epoch, seconds=0.5, **losses)
+    for trial in plan.trials[:3]:
+        responses = {"test_accuracy": 0.75, "test_loss": 0.4, "validation_accuracy": 0.5}
+        ledger.files(trial).result.write_text(json.dumps({"key": trial.key, "responses": responses, "parameters": 17}))
+        ledger.files(trial).append("done", seconds=2.0)
+    ledger.files(plan.trials[3]).append("failed", cause="diverged", message="nan")
+    return ledger
+
+
+def runs(ledger: Ledger) -> list[object]:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.tracking_uri(ledger))
+    experiment = client.get_experiment_by_name("tiny")
+    return list(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def test_runs_carry_params_curves_finals_and_status(ledger: Ledger, plan: Plan) -> None:
+    from mlflow import MlflowClient
+
+    assert tracking.ship(ledger, plan) == tracking.Shipment(4, None)
+    by_name = {run.info.run_name: run for run in runs(ledger)}
+    assert set(by_name) == {"tiny", *(trial.key for trial in plan.trials[:5])}
+    done = by_name[plan.trials[0].key]
+    assert done.info.status == "FINISHED"
+    assert done.data.metrics["test_accuracy"] == 0.75
+    assert done.data.metrics["train_s"] == 1.0
+    assert done.data.metrics["parameters"] == 17
+    assert done.data.params["head.qubits"] == str(plan.trials[0].factors["head.qubits"])
+    assert done.data.tags["mlflow.parentRunId"] == by_name["tiny"].info.run_id
+    curve = MlflowClient(tracking.tracking_uri(ledger)).get_metric_history(done.info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
+    assert by_name[plan.trials[3].key].info.status == "FAILED"
+    assert by_name[plan.trials[3].key].data.tags["hadamard.cause"] == "diverged"
+    assert by_name[plan.trials[4].key].info.status == "RUNNING"
+    assert "energy_j" not in done.data.metrics, "not measured is absent, never 0"
+
+
+def test_shipping_again_changes_nothing_even_if_its_memory_is_lost(ledger: Ledger, plan: Plan) -> None:
+    tracking.ship(ledger, plan)
+    before = [run.to_dictionary() for run in runs(ledger)]
+    tracking.ship(ledger, plan)
+    ledger.shipped.unlink()
+    tracking.ship(ledger, plan)
+    assert sorted(json.dumps(run.to_dictionary(), sort_keys=True) for run in runs(ledger)) == sorted(
+        json.dumps(run, sort_keys=True) for run in before
+    )
+
+
+def test_killed_while_shipping_every_run_is_there_once(ledger: Ledger, plan: Plan) -> None:
+    code = (
+        "import sys; from pathlib import Path; from orchestrator import tracking; from orchestrator.run import opened\n"
+        "ledger, plan = opened(Path(sys.argv[1])); print('go', flush=True); tracking.ship(ledger, plan)"
+    )
+    for delay in (2.5, 3.0, 3.3, 3.6, 4.0):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+    assert tracking.ship(ledger, plan).error is None
+    names = [run.info.run_name for run in runs(ledger)]
+    assert sorted(names) == sorted({"tiny", *(trial.key for trial in plan.trials[:5])})
+
+
+def test_a_dead_server_costs_nothing_but_time(ledger: Ledger, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    began = time.monotonic()
+    shipment = tracking.ship(ledger, plan)
+    assert shipment.error is not None
+    assert time.monotonic() - began < 60
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking.ship(ledger, plan) == tracking.Shipment(4, None)
+
+
+def test_two_studies_of_one_name_keep_their_runs_apart(ledger: Ledger, plan: Plan, tmp_path: Path) -> None:
+    other = Ledger(tmp_path / "other")
+    with other.owned():
+        other.save_study(plan.study, {"study_id": "study-2", "shown": {}})
+        other.enter(plan.trials)
+    other.files(plan.trials[0]).append("started", pack="p", host="here")
+    tracking.ship(ledger, plan)
+    tracking.ship(other, plan)
+    names = [run.info.run_name for run in runs(ledger)]
+    assert names.count(plan.trials[0].key) == 2
+    assert names.count("tiny") == 2
