@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+VARIABLE = "HADAMARD_ENERGY"
 SHORTEST_WINDOW_S = 10.0
 """Counters tick about every 100 ms and GPUs sample only part of the time: below this, a window says little."""
 
@@ -122,21 +123,25 @@ class ReplayMeter:
 
 def open_meter(environment: Mapping[str, str] = os.environ) -> EnergyMeter:
     """Return this node's meter: `HADAMARD_ENERGY=off` or `=replay:TRACE.csv` if set, else the hardware's counters if any can be read."""
-    wanted = environment.get("HADAMARD_ENERGY", "")
-    if wanted == "off":
-        return NullMeter("switched off by HADAMARD_ENERGY=off")
-    if wanted.startswith("replay:"):
-        return ReplayMeter(Path(wanted.removeprefix("replay:")))
-    if reason := counters_missing():
+    if reason := why_not_measured(environment):
         return NullMeter(reason)
+    if trace := _trace(environment):
+        return ReplayMeter(trace)
     try:
         return ZeusMeter()
     except Exception as error:  # drivers fail in their own ways; a missing meter must not cost a trial
         return NullMeter(f"Zeus cannot read this machine's counters: {error}")
 
 
+def why_not_measured(environment: Mapping[str, str] = os.environ) -> str:
+    """Return why `open_meter` would measure nothing, or an empty string if it may; takes no time."""
+    if environment.get(VARIABLE) == "off":
+        return f"switched off by {VARIABLE}=off"
+    return "" if _trace(environment) else counters_missing()
+
+
 def counters_missing(powercap: Path = Path("/sys/class/powercap"), nvidia: Path = Path("/dev/nvidiactl")) -> str:
-    """Return why no energy counter can be read here, or an empty string if one may be; takes no time."""
+    """Return why no energy counter can be read here, or an empty string if one may be."""
     if importlib.util.find_spec("zeus") is None:
         return "the package zeus is not installed (docs/energy.md says how)"
     readable = [path for path in powercap.glob("intel-rapl:*/energy_uj") if os.access(path, os.R_OK)]
@@ -145,3 +150,8 @@ def counters_missing(powercap: Path = Path("/sys/class/powercap"), nvidia: Path 
     if any(powercap.glob("intel-rapl:*")):
         return f"{powercap}/intel-rapl:*/energy_uj is there but may not be read by this user; ask the administrator for read permission"
     return "this machine shows no energy counter (no NVIDIA GPU, no RAPL under /sys/class/powercap), as is usual on virtual machines"
+
+
+def _trace(environment: Mapping[str, str]) -> Path | None:
+    kind, _, path = environment.get(VARIABLE, "").partition(":")
+    return Path(path) if kind == "replay" else None

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from model import checkpoint, classical, embeddings, text
+from model import checkpoint, embeddings, text
 from model.errors import DataError, DivergedError, UserError
 from model.heads import MultiLayerPerceptron, QuantumClassifier
 from model.journal import TrialFiles, write_atomically
@@ -72,6 +72,8 @@ def train_trial(files: TrialFiles) -> None:
     head = trial.settings.head
     begin = time.perf_counter()
     if isinstance(head, LogisticHead | SvcHead):
+        from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
+
         fitted = classical.fit(head, train.embeddings.numpy(), train.labels.numpy(), trial.seed)
         scores = [Score(*fitted.score(side.embeddings.numpy(), side.labels.numpy())) for side in (train, validation, test)]
         parameters = fitted.parameters

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cluster.allocation import detect
-from cluster.energy import counters_missing
+from cluster.energy import why_not_measured
 from model import text
 from model.embeddings import cache_directory
 from model.errors import UserError
@@ -121,7 +121,7 @@ def _mlflow() -> Finding:
 
 
 def _energy() -> Finding:
-    missing = counters_missing()
+    missing = why_not_measured()
     return Finding(
         "energy",
         not missing,

@@ -136,7 +136,7 @@ def half_normal_plot(effects: Effects) -> Figure:
             if size < 1.6 * y.max():
                 top = max(top, 1.1 * size)
                 axes.axhline(size, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-                axes.text(right, size, label, color=MUTED, fontsize=8, va="bottom", ha="right")
+                axes.text(0.02 * right, size, label, color=MUTED, fontsize=8, va="bottom")
     axes.scatter(x, y, s=36, color=list(colours), edgecolor="white", zorder=3)
     for at, height in zip(named, spread_labels(y[named], 0.05 * top), strict=True):
         axes.annotate(points["label"][at], (x[at] - 0.04 * right, height), ha="right", va="center", fontsize=8.5)

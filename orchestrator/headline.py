@@ -154,8 +154,8 @@ def _verdict(comparison: Comparison) -> str:
     interval = between(comparison.simultaneous)
     if comparison.is_clear:
         return f"{difference} ({interval})"
-    if comparison.is_hint:
-        return f"{difference} ({interval}, so no more than a hint)"
+    if comparison.is_hint and comparison.interval:
+        return f"{difference} ({interval} among all comparisons, {between(comparison.interval)} alone)"
     return f"not told apart from it ({signed(comparison.mean)}, {interval})"
 
 

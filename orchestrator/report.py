@@ -59,7 +59,7 @@ def write(
 
     Args:
         directory: made if it is not there.
-        study: `name` and other settings worth showing, as text.
+        study: `name` and other settings worth showing, as text; `energy` says why it could not be measured.
         design: the study's design.
         results: one line per trial: key, arm, row (missing for a baseline), split, status, cause, responses, parameters, factors by path.
         costs: one line per trial: key, attempts, train_s, energy_j and whatever else was measured; missing is not measured.
@@ -94,7 +94,7 @@ def write(
         cost_kinds=[title for column, title in tables.COSTS.items() if column in costs],
         cost_rows=tables.cost_rows(results, costs),
         cost_effects=tables.cost_effects(design, results, costs),
-        energy=tables.energy_note(costs),
+        energy=tables.energy_note(costs, study.get("energy")),
         rows=tables.row_table(design, results),
         names=short_names(design.factors),
         failed=results[results["status"] == "failed"].sort_values("key").to_dict("records"),
@@ -137,7 +137,7 @@ def draw(
         caption = "Change of accuracy from low to high. Thick: 95 % interval of that effect; thin: interval that holds for all at once."
         found.append(Picture("effects", caption, figures.forest(mains)))
     if len(mains.effects) >= FEWEST_FOR_HALF_NORMAL:
-        caption = "Effects without influence lie on a line through zero. Dashed: Lenth's margins, which need no replicates."
+        caption = "Effects without influence lie on a line through zero. Dashed, where near: Lenth's margins, which need no replicates."
         found.append(Picture("half_normal", caption, figures.half_normal_plot(mains)))
         caption = "Each bar has to pass its thick mark to stand out alone, its thin mark to stand out among all."
         found.append(Picture("pareto", caption, figures.pareto(mains)))

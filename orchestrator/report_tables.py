@@ -71,12 +71,12 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
 def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the study at a glance: settings as given, then the design in numbers."""
     arms = results.loc[results["row"].isna(), "arm"].unique()
-    return [
-        *((name.replace("_", " "), value) for name, value in study.items() if name != "name"),
-        ("design", f"{design.kind.replace('_', ' ')}: {count(len(design.rows), 'row')}, {count(len(design.factors), 'factor')}"),
-        ("splits", f"{results['split'].nunique()}, the same for every row and baseline"),
-        ("baselines", ", ".join(sorted(map(str, arms))) or "none"),
-    ]
+    lines = {name.replace("_", " "): value for name, value in study.items() if name != "name"} | {
+        "design": f"{design.kind.replace('_', ' ')}: {count(len(design.rows), 'row')}, {count(len(design.factors), 'factor')}",
+        "splits": f"{results['split'].nunique()}, the same for every row and baseline",
+        "baselines": ", ".join(sorted(map(str, arms))) or "none",
+    }
+    return list(lines.items())
 
 
 def factor_rows(design: Design) -> list[tuple[str, str, str]]:
@@ -167,21 +167,19 @@ def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> 
     return ["Factor", "Change", *(COSTS[name] for name in measured)], lines
 
 
-def energy_note(costs: pd.DataFrame) -> str:
-    """Return how energy was measured, or that and as far as known why it was not."""
+def energy_note(costs: pd.DataFrame, reason: str | None = None) -> str:
+    """Return how energy was measured, or that it was not and why: as the costs say, or else `reason`."""
     started = costs[costs["attempts"].fillna(0) > 0]
+    if started.empty:
+        return "Nothing has been run yet."
     measured = started[started["energy_j"].notna()]
-    methods = [str(method) for method in started.loc[started["energy_j"].isna(), "energy_method"].dropna().unique()]
-    why = f" ({'; '.join(sorted(methods))})" if methods else ""
+    methods = sorted(str(method) for method in started.loc[started["energy_j"].isna(), "energy_method"].dropna().unique())
+    why = "; ".join(methods) or reason or "no meter wrote a reading to the journals"
     if measured.empty:
-        return (
-            f"Energy was not measured{why or ': no meter wrote a reading to the journals'}."
-            if len(started)
-            else "Nothing has been run yet."
-        )
+        return f"Energy was not measured: {why}."
     how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
     text = f"Energy was measured for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
-    return f"{text}." if len(measured) == len(started) else f"{text}; for the rest it was not{why}."
+    return f"{text}." if len(measured) == len(started) else f"{text}; for the rest it was not: {why}."
 
 
 def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:

@@ -25,6 +25,9 @@ def run_with_retries(pack_directory: Path, launch: Callable[[], Outcome]) -> Non
     pack = read_json(pack_directory / "pack.json")
     tries: Counter[str] = Counter()
     left: list[str] = list(pack["trials"])
+    for trial in left:
+        if _in_training(files := _files(pack_directory, trial)):
+            files.append("failed", cause="lost", message="the attempt ended without a word: its worker, node or driver was lost")
     while left:
         write_atomically(pack_directory / "pack.json", json.dumps({**pack, "trials": left}))
         counts = {trial: len(_files(pack_directory, trial).events()) for trial in left}

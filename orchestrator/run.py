@@ -15,7 +15,7 @@ from typing import Literal
 from rich.console import Console
 
 from cluster.allocation import Allocation, detect
-from cluster.energy import counters_missing
+from cluster.energy import why_not_measured
 from cluster.launch import environment
 from model import embeddings
 from model.errors import UserError
@@ -153,7 +153,7 @@ def _headline(plan: Plan) -> dict[str, str]:
         "head": ", ".join(f"{name} {value}" for name, value in study.head.model_dump().items()),
         "training": ", ".join(f"{name} {value}" for name, value in study.training.model_dump().items()),
         "simulator": study.simulator,
-        "energy": counters_missing() or "measured by hardware counters",
+        "energy": why_not_measured() or "measured per pack, shared by seconds",
     }
 
 

@@ -56,6 +56,7 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[Cluster]:
         context = ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:
         context = ray.init(
+            address="local",
             num_cpus=allocation.cpus, num_gpus=allocation.gpus, _memory=allocation.memory_bytes, object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=f"/tmp/hadamard-{os.getuid()}",
         )  # fmt: skip
@@ -81,7 +82,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
     tuner = tune.Tuner(
         trainable,
         param_space={"pack": tune.grid_search(list(directories)), "directories": {key: str(path) for key, path in directories.items()}},
-        tune_config=tune.TuneConfig(trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
+        tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(ledger.tune.absolute()),

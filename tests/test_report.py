@@ -22,7 +22,7 @@ from orchestrator.effects import Array
 from orchestrator.factors import Factor
 from orchestrator.formats import between, duration, joules, points, signed
 from orchestrator.headline import headline
-from orchestrator.report import write
+from orchestrator.report import results_table, write
 from orchestrator.report_tables import cost_effects, energy_note, row_table
 
 FACTORS = (
@@ -177,8 +177,9 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw coarse pictures, which take a fifth of the time."""
+    """Draw coarse pictures without arranging them, which takes a fifth of the time."""
     monkeypatch.setattr(drawing, "DPI", 40)
+    monkeypatch.setitem(drawing.STYLE, "figure.constrained_layout.use", False)
 
 
 @pytest.mark.usefixtures("quick")
@@ -199,7 +200,7 @@ def test_every_state_of_a_study_gives_a_page_that_stands_alone(state: str, tmp_p
 
 
 def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
-    path = write(tmp_path, **synthetic(screening(), splits=6))
+    path = write(tmp_path, **synthetic(screening(), splits=4))
     pictures = {picture.stem: picture.read_bytes() for picture in path.parent.glob("*.png")}
     assert set(pictures) == {
         "main_effects",
@@ -218,7 +219,7 @@ def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_equal_results_give_equal_bytes_whatever_the_order_and_the_costs(tmp_path: Path) -> None:
-    study = without(small(), lambda r: r.index == 4)
+    study = without(small(), lambda r: r.index == 4) | {"curves": {}}
     mixed = study["results"].sample(frac=1, random_state=1).astype({"head.qubits": float, "row": "object"})
     other = {**study, "results": mixed, "costs": study["costs"].assign(train_s=1.0, energy_j=None)}
     first, second = write(tmp_path / "a", **study).parent, write(tmp_path / "b", **other).parent
@@ -232,7 +233,7 @@ def test_equal_results_give_equal_bytes_whatever_the_order_and_the_costs(tmp_pat
 
 @pytest.mark.usefixtures("quick")
 def test_tables_keep_every_digit_and_the_designs_values(tmp_path: Path) -> None:
-    study = without(small(), lambda r: r.index == 4)
+    study = without(small(), lambda r: r.index == 4) | {"curves": {}}
     where = write(tmp_path, **study).parent
     expected = study["results"].set_index("key")["test_accuracy"]
     for table in (pd.read_csv(where / "results.csv"), pd.read_parquet(where / "results.parquet")):
@@ -243,16 +244,16 @@ def test_tables_keep_every_digit_and_the_designs_values(tmp_path: Path) -> None:
     assert table.loc[table["arm"] == "svc", "head.qubits"].isna().all()
 
 
-@pytest.mark.usefixtures("quick")
-def test_mixed_levels_are_written_as_text(tmp_path: Path) -> None:
+def test_mixed_levels_are_written_as_text() -> None:
     design = build(FullFactorial(), (Factor("head.angle_scale", levels=("pi", 1.0)),), seed=1)
-    where = write(tmp_path, **synthetic(design, splits=2, baselines={})).parent
-    assert set(pd.read_parquet(where / "results.parquet")["head.angle_scale"]) == {"pi", "1.0"}
+    table = results_table(design, synthetic(design, splits=2)["results"])
+    assert set(table["head.angle_scale"].dropna()) == {"pi", "1.0"}
+    assert table["head.angle_scale"].dtype == "string"
 
 
 @pytest.mark.usefixtures("quick")
 def test_markup_in_texts_is_shown_not_obeyed(tmp_path: Path) -> None:
-    study = without(small(), lambda r: r.index == 0)
+    study = without(small(), lambda r: r["key"].notna())
     study["results"]["cause"] = study["results"]["cause"].replace("diverged", "<script>alert(1)</script>")
     html = write(tmp_path, **study).read_text()
     assert "script" not in Page(html).tags
@@ -307,7 +308,8 @@ def test_costs_are_ratios_of_levels() -> None:
 def test_energy_that_was_not_measured_is_never_a_number() -> None:
     study = small()
     none = study["costs"].assign(energy_j=np.nan, energy_method="no readable counter")
-    assert energy_note(none) == "Energy was not measured (no readable counter)."
+    assert energy_note(none) == "Energy was not measured: no readable counter."
+    assert energy_note(none.assign(energy_method=None), "no GPU, no RAPL") == "Energy was not measured: no GPU, no RAPL."
     assert energy_note(none.assign(energy_method=None)) == "Energy was not measured: no meter wrote a reading to the journals."
     heading, _ = cost_effects(study["design"], study["results"], none)
     assert "Energy" not in heading
