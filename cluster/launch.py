@@ -44,11 +44,12 @@ def environment(threads: int) -> dict[str, str]:
     return {**os.environ, **limits, "PYTHONSAFEPATH": "1"}
 
 
-def run_pack(pack_directory: Path, threads: int, while_running: Callable[[], None]) -> Outcome:
+def run_pack(pack_directory: Path, working_directory: Path, threads: int, while_running: Callable[[], None]) -> Outcome:
     """Run a pack to its end, its output going to `log.txt` in its directory.
 
     Args:
         pack_directory: Holds `pack.json`.
+        working_directory: Where the user gave the command: relative paths in the study and the environment mean this one.
         threads: For the numerical libraries.
         while_running: Called about once a second.
     """
@@ -59,6 +60,7 @@ def run_pack(pack_directory: Path, threads: int, while_running: Callable[[], Non
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
+            cwd=working_directory,
             env=environment(threads),
             preexec_fn=_die_with_parent,
         )

@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,11 @@ class TrialRecord:
     def attempts(self) -> int:
         """How often training of it was started."""
         return sum(event["event"] == "started" for event in self.events)
+
+    @property
+    def responses(self) -> dict[str, Any]:
+        """What was measured; empty if the trial is not done."""
+        return self.result["responses"] if self.result else {}
 
     @property
     def owed(self) -> bool:
@@ -143,13 +148,26 @@ class Ledger:
             pass
         return False
 
-    def save_study(self, study: Study, provenance: dict[str, Any]) -> None:
-        """Keep the study as it is run now, so that status and report need no other file."""
-        write_atomically(self.study_file, json.dumps({"study": study.model_dump(mode="json"), "provenance": provenance}, indent=1))
+    def save_study(self, study: Study, trials: Sequence[Trial], provenance: dict[str, Any]) -> None:
+        """Keep the study as it is run now, so that status and report need neither the study file nor the corpus.
+
+        Its trials must have been entered.
+        """
+        content = {"study": study.model_dump(mode="json"), "trials": [trial.key for trial in trials], "provenance": provenance}
+        write_atomically(self.study_file, json.dumps(content, indent=1))
 
     def load_study(self) -> Study:
         """Return the study as it was last run."""
         return Study.model_validate(read_json(self.study_file)["study"])
+
+    def load_trials(self) -> list[Trial]:
+        """Return the trials of the study as it was last run, under the arms they had then."""
+        trials = []
+        for key in read_json(self.study_file)["trials"]:
+            arm = key.rsplit("-", 2)[0]
+            entered = Trial.model_validate(read_json(self._directory(key) / "trial.json"))
+            trials.append(entered.model_copy(update={"key": key, "arm": arm}))
+        return trials
 
     def provenance(self) -> dict[str, Any]:
         """Return what was recorded about command, code, versions and data when the study was last run."""
@@ -158,10 +176,12 @@ class Ledger:
 
     def files(self, trial: Trial) -> TrialFiles:
         """Return a trial's files. The hash in the key decides: a trial keeps its directory when a row gets another number."""
+        return TrialFiles(self._directory(trial.key))
+
+    def _directory(self, key: str) -> Path:
         if self._known is None:
             self._known = {path.name.rsplit("-", 1)[-1]: path for path in self.trials.iterdir()} if self.trials.exists() else {}
-        digest = trial.key.rsplit("-", 1)[-1]
-        return TrialFiles(self._known.get(digest, self.trials / trial.key))
+        return self._known.get(key.rsplit("-", 1)[-1], self.trials / key)
 
     def enter(self, trials: Iterable[Trial]) -> None:
         """Write the `trial.json` of every trial that has none yet."""

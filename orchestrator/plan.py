@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from cluster.allocation import Allocation
 from model.embeddings import cached_file
 from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
-from orchestrator import design as designs
-from orchestrator.design import Design
-from orchestrator.design_kinds import DesignError
+from orchestrator.design.design import Design, build
+from orchestrator.design.kinds import DesignError
 from orchestrator.estimates import PACK_START_S, SENTENCES_PER_CORE_S, trial_bytes, trial_seconds
 from orchestrator.inputs import inputs_of
 from orchestrator.study import Study
@@ -55,7 +54,7 @@ def make_plan(study: Study) -> Plan:
         DataError, SentenceEncoderError: The corpus or the sentence encoder is not there.
     """
     try:
-        design = designs.build(study.design, study.factor_list(), study.seed)
+        design = build(study.design, study.factor_list(), study.seed)
     except DesignError as error:
         raise StudyError([Problem("", "design", str(error))]) from error
     return Plan(study, design, trials_of(study, design))

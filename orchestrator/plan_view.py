@@ -17,12 +17,12 @@ from rich.table import Table
 
 from cluster.allocation import detect
 from model.head_layout import parameters
-from model.settings import Trial
-from orchestrator.aliases import Aliases, aliases
-from orchestrator.factors import Value
+from model.settings import Data, Trial
+from orchestrator.design.aliases import Aliases, aliases
+from orchestrator.design.factors import Value
+from orchestrator.design.power import SmallestEffect, smallest_effect
 from orchestrator.inputs import inputs_of
 from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, make_plan, pack_up
-from orchestrator.power import SmallestEffect, smallest_effect
 from orchestrator.study import load
 
 
@@ -53,7 +53,7 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     console = Console(file=buffer, width=140, highlight=False, markup=False)
     inputs = inputs_of(study.settings)
     console.print(f"study     {study.study}, seed {study.seed}")
-    console.print(f"data      {inputs.corpus.source}: {len(inputs.corpus.texts)} sentences; {drawn(plan)}")
+    console.print(f"data      {inputs.corpus.source}: {len(inputs.corpus.texts)} sentences; {drawn(study.data)}")
     console.print(f"encoder   {inputs.encoder.name}, {inputs.encoder.dimension} dimensions, from {inputs.encoder.source}")
     console.print(f"design    {plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits")
     for factor in plan.design.factors:
@@ -120,13 +120,11 @@ def _count(trial: Trial) -> int | None:
     return parameters(trial.settings.head, inputs_of(trial.settings).encoder.dimension)
 
 
-def drawn(plan: Plan) -> str:
+def drawn(data: Data) -> str:
     """Return the sizes of a split in words."""
-    data = plan.study.data
-    drawn = 2 * data.train_per_class
-    validation = round(drawn * data.validation_fraction)
-    rest = len(inputs_of(plan.study.settings).corpus.texts) - drawn
-    return f"per split {drawn - validation} train, {validation} validation, {rest} test"
+    both = 2 * data.train_per_class
+    validation = round(both * data.validation_fraction)
+    return f"per split {both - validation} train, {validation} validation, the rest test"
 
 
 def _shown(value: Value) -> str:

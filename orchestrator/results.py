@@ -60,14 +60,17 @@ def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def first_line(message: str | None) -> str:
-    """Return the first line of a failure's message, shortened; empty if there is none."""
-    return (message or "").strip().partition("\n")[0][:200]
+def failure_lines(failed: Sequence[TrialRecord]) -> list[str]:
+    """Return a line per cause and message of failure, with the trials it took."""
+    groups: dict[str, list[str]] = {}
+    for record in failed:
+        message = (record.message or "").strip().partition("\n")[0][:300]
+        groups.setdefault(f"{record.cause}: {message}", []).append(record.trial.key)
+    return [f"failed {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}: {why}" for why, keys in groups.items()]
 
 
 def _line(record: TrialRecord, row: int | None) -> dict[str, Any]:
-    trial, result = record.trial, record.result
-    responses = result["responses"] if result else {}
+    trial = record.trial
     return {
         "key": trial.key,
         "arm": trial.arm,
@@ -75,7 +78,7 @@ def _line(record: TrialRecord, row: int | None) -> dict[str, Any]:
         "split": trial.split,
         "status": "owed" if record.status == "running" else record.status,
         "cause": record.cause,
-        **{name: responses.get(name) for name in RESPONSES},
-        "parameters": result["parameters"] if result else None,
+        **{name: record.responses.get(name) for name in RESPONSES},
+        "parameters": record.result["parameters"] if record.result else None,
         **trial.factors,
     }

@@ -21,12 +21,13 @@ from model import embeddings
 from model.errors import UserError
 from model.settings import Trial, TrialSettings
 from orchestrator import tracking
+from orchestrator.design.design import build
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
 from orchestrator.plan import Plan, check_fit, expected_seconds, make_plan, pack_up
 from orchestrator.plan_view import drawn, duration
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
-from orchestrator.results import costs_table, curves, first_line, results_table
+from orchestrator.results import costs_table, curves, failure_lines, results_table
 from orchestrator.study import load
 
 State = Literal["complete", "failures", "interrupted"]
@@ -38,7 +39,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     Raises:
         UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     study = load(path, overrides)
     plan = make_plan(study)
     ledger = Ledger(directory or Path("runs") / study.study)
@@ -54,8 +55,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         f"{len(owed)} owed in {len(packs)} packs on {allocation.cpus} cores ({allocation.source}); expected {duration(seconds)}"
     )
     with explained_disk_errors(ledger.directory), ledger.owned():
-        ledger.save_study(study, provenance(plan, _study_id(ledger)))
         ledger.enter(plan.trials)
+        ledger.save_study(study, plan.trials, provenance(plan, _study_id(ledger)))
         if owed:
             _embed(owed, allocation, console)
             _sweep(ledger, plan, owed, allocation, dashboard, console)
@@ -91,9 +92,13 @@ def ship_study(directory: Path, everything: bool) -> str:
 
 
 def opened(directory: Path) -> tuple[Ledger, Plan]:
-    """Return ledger and plan of a study that has been run."""
+    """Return ledger and plan of a study that has been run, from its directory alone."""
     ledger = Ledger.existing(directory)
-    return ledger, make_plan(ledger.load_study())
+    study = ledger.load_study()
+    design = build(study.design, study.factor_list(), study.seed)
+    values = {row.name: row.values for row in design.rows}
+    trials = [trial.model_copy(update={"factors": values.get(trial.arm, {})}) for trial in ledger.load_trials()]
+    return ledger, Plan(study, design, tuple(trials))
 
 
 def _sweep(ledger: Ledger, plan: Plan, owed: list[Trial], allocation: Allocation, dashboard: bool, console: Console) -> None:
@@ -130,9 +135,9 @@ def _check_simulators(trials: Sequence[Trial]) -> None:
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
-    from orchestrator import report
+    from orchestrator.report import page
 
-    return report.write(
+    return page.write(
         ledger.report,
         study=_headline(plan),
         design=plan.design,
@@ -148,7 +153,7 @@ def _headline(plan: Plan) -> dict[str, str]:
     return {
         "name": study.study,
         "design": f"{plan.design.kind}, {len(plan.design.rows)} rows x {study.design.splits} splits",
-        "data": f"{study.data.name}; {drawn(plan)}",
+        "data": f"{study.data.name}; {drawn(study.data)}",
         "sentence encoder": study.sentence_encoder.name,
         "head": ", ".join(f"{name} {value}" for name, value in study.head.model_dump().items()),
         "training": ", ".join(f"{name} {value}" for name, value in study.training.model_dump().items()),
@@ -167,14 +172,14 @@ def _say_end(
     done, failed = ([record for record in records if record.status == status] for status in ("done", "failed"))
     owed = len(records) - len(done) - len(failed)
     console.print(f"done {len(done)}, failed {len(failed)}, owed {owed} of {len(records)} trials")
-    for record in failed:
-        console.print(f"  failed: {record.trial.key}: {record.cause}: {first_line(record.message)}", markup=False, soft_wrap=True)
-    console.print(f"report:  {page}", soft_wrap=True)
+    for line in failure_lines(failed):
+        console.print(f"  {line}", markup=False)
+    console.print(f"report:  {page}")
     uri = tracking.tracking_uri(ledger)
-    console.print(f"MLflow:  mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:  {uri}", soft_wrap=True)
+    console.print(f"MLflow:  mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:  {uri}")
     if shipment.error:
-        console.print(f"         {shipment.runs} of {len(records)} trials are there ({shipment.error})", soft_wrap=True)
-        console.print(f"         hadamard ship {ledger.directory}   sends the rest", soft_wrap=True)
+        console.print(f"         {shipment.runs} of {len(records)} trials are there ({shipment.error})")
+        console.print(f"         hadamard ship {ledger.directory}   sends the rest")
     if owed:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"

@@ -7,66 +7,63 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.results import costs, first_line
+from orchestrator.ledger import Ledger, TrialRecord
+from orchestrator.results import costs, failure_lines
 from orchestrator.run import opened
+
+STATES = ("done", "running", "owed", "failed")
 
 
 def show_status(directory: Path, as_json: bool) -> str:
     """Return the state of a study's directory as text or JSON."""
-    state = status_of(directory)
-    return json.dumps(state, indent=1) + "\n" if as_json else _as_text(state)
-
-
-def status_of(directory: Path) -> dict[str, Any]:
-    """Return counts, failures, costs and the best trial by validation accuracy."""
     ledger, plan = opened(directory)
     records = ledger.records(plan.trials)
-    done = [record for record in records if record.result is not None]
-    energies = [costs(record)["energy_j"] for record in done]
-    best = max(done, key=lambda record: record.result["responses"]["validation_accuracy"], default=None) if done else None  # type: ignore[index]
-    seconds = [costs(record)["train_s"] or 0.0 for record in done]
+    state = {"study": plan.study.study, **_state(ledger, records)}
+    return json.dumps(state, indent=1) + "\n" if as_json else _as_text(state, records)
+
+
+def _state(ledger: Ledger, records: Sequence[TrialRecord]) -> dict[str, Any]:
+    """Return counts, failures, costs and the best trial by validation accuracy."""
+    page = ledger.report / "report.html"
+    spent = [costs(record) for record in records if record.status == "done"]
+    energies = [cost["energy_j"] for cost in spent]
+    accuracies = {record.trial.key: record.responses["validation_accuracy"] for record in records if record.status == "done"}
+    best = max(accuracies, key=lambda key: accuracies[key], default=None)
     return {
-        "study": plan.study.study,
-        "directory": str(directory),
+        "directory": str(ledger.directory),
         "driver_running": ledger.driven(),
-        "trials": {
-            "total": len(records),
-            **{state: sum(record.status == state for record in records) for state in ("done", "running", "owed", "failed")},
-        },
-        "arms": {arm: dict(count) for arm, count in _by_arm(records).items()},
-        "failures": [
-            {"key": record.trial.key, "cause": record.cause, "message": record.message} for record in records if record.status == "failed"
-        ],
-        "train_s": sum(seconds) if seconds else None,
+        "trials": {"total": len(records), **{state: sum(record.status == state for record in records) for state in STATES}},
+        "arms": {arm: dict(counts) for arm, counts in _by_arm(records).items()},
+        "failures": [{"key": one.trial.key, "cause": one.cause, "message": one.message} for one in records if one.status == "failed"],
+        "train_s": sum(cost["train_s"] or 0.0 for cost in spent) if spent else None,
         "energy_j": sum(energies) if energies and None not in energies else None,
-        "best_validation": None if best is None else {"key": best.trial.key, "accuracy": best.result["responses"]["validation_accuracy"]},  # type: ignore[index]
-        "report": str(ledger.report / "report.html") if (ledger.report / "report.html").exists() else None,
+        "best_validation": {"key": best, "accuracy": accuracies[best]} if best else None,
+        "report": str(page) if page.exists() else None,
     }
 
 
-def _by_arm(records: list[Any]) -> dict[str, Counter[str]]:
+def _by_arm(records: Sequence[TrialRecord]) -> dict[str, Counter[str]]:
     arms: dict[str, Counter[str]] = {}
     for record in records:
         arms.setdefault(record.trial.arm, Counter())[record.status] += 1
     return arms
 
 
-def _as_text(state: dict[str, Any]) -> str:
+def _as_text(state: dict[str, Any], records: Sequence[TrialRecord]) -> str:
     trials = state["trials"]
     lines = [
         f"{state['study']} in {state['directory']}: {'running' if state['driver_running'] else 'not running'}",
-        " · ".join(f"{name} {trials[name]}" for name in ("done", "running", "owed", "failed")) + f" of {trials['total']} trials",
+        " · ".join(f"{name} {trials[name]}" for name in STATES) + f" of {trials['total']} trials",
     ]
-    lines += [
-        f"  {arm:<10} " + ", ".join(f"{status} {count}" for status, count in sorted(counts.items()))
-        for arm, counts in sorted(state["arms"].items())
-    ]
-    lines += [f"failed    {one['key']}: {one['cause']}: {first_line(one['message'])}" for one in state["failures"]]
-    if state["best_validation"]:
-        lines.append(f"best      validation accuracy {state['best_validation']['accuracy']:.3f} ({state['best_validation']['key']})")
+    for arm, counts in sorted(state["arms"].items()):
+        lines.append(f"  {arm:<10} " + ", ".join(f"{status} {count}" for status, count in sorted(counts.items())))
+    lines += failure_lines([record for record in records if record.status == "failed"])
+    if best := state["best_validation"]:
+        lines.append(f"best      validation accuracy {best['accuracy']:.3f} ({best['key']})")
     if state["train_s"] is not None:
         energy = "not measured" if state["energy_j"] is None else f"{state['energy_j']:.0f} J"
         lines.append(f"training  {state['train_s']:.0f} s in all; energy {energy}")

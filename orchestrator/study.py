@@ -17,8 +17,8 @@ from pydantic import BaseModel, Field, ValidationError
 from model.errors import SettingsError
 from model.settings import Head, LogisticHead, MlpHead, QuantumHead, Settings, SvcHead, TrialSettings
 from model.simulators import check_name
-from orchestrator.design_kinds import DesignSettings
-from orchestrator.factors import Factor, Value
+from orchestrator.design.factors import Factor, Value
+from orchestrator.design.kinds import DesignSettings
 from orchestrator.study_file import Location, Problem, StudyError, StudyFile
 
 BASELINES: Mapping[str, LogisticHead | SvcHead | MlpHead] = {

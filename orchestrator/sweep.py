@@ -81,7 +81,11 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
     shutil.rmtree(ledger.tune, ignore_errors=True)  # Tune's own state is never used again
     tuner = tune.Tuner(
         trainable,
-        param_space={"pack": tune.grid_search(list(directories)), "directories": {key: str(path) for key, path in directories.items()}},
+        param_space={
+            "pack": tune.grid_search(list(directories)),
+            "directories": {key: str(path) for key, path in directories.items()},
+            "working_directory": os.getcwd(),
+        },
         tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
         run_config=tune.RunConfig(
             name=name,
@@ -114,7 +118,7 @@ def _run_pack(config: dict[str, Any]) -> None:
     def launch() -> Any:
         open_trials = [one for one in files if not one.result.exists()]
         meter.begin()
-        outcome = run_pack(directory, pack["threads"], report_progress)
+        outcome = run_pack(directory, Path(config["working_directory"]), pack["threads"], report_progress)
         _attribute(meter, [one for one in open_trials if one.result.exists()])
         return outcome
 

@@ -124,7 +124,7 @@ def _log(client: MlflowClient, run: str, record: TrialRecord) -> None:
     ]
     if record.result is not None:
         end = record.events[-1]["time_ms"]
-        finals = {**record.result["responses"], "parameters": record.result["parameters"], **costs(record)}
+        finals = {**record.responses, "parameters": record.result["parameters"], **costs(record)}
         curves = {metric.key for metric in metrics}
         metrics += [
             Metric(name, float(value), end, 0) for name, value in finals.items() if isinstance(value, int | float) and name not in curves

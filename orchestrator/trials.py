@@ -17,8 +17,8 @@ from model.errors import SettingsError
 from model.head_layout import check_width
 from model.settings import LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
-from orchestrator.design import Design
-from orchestrator.factors import Value
+from orchestrator.design.design import Design
+from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, inputs_of
 from orchestrator.study import Study, check_head, with_values
 from orchestrator.study_file import Problem, StudyError

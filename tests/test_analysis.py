@@ -11,11 +11,11 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from orchestrator.analysis import Effects, adjusted_means, half_normal, interactions, main_effects
-from orchestrator.design import Design, build
-from orchestrator.design_kinds import LatinHypercube, PlackettBurman
-from orchestrator.effects import Effect, lenth, sidak_level, sidak_p
-from orchestrator.factors import Factor
+from orchestrator.analysis.effects import Effect, lenth, sidak_level, sidak_p
+from orchestrator.analysis.main_effects import Effects, adjusted_means, half_normal, interactions, main_effects
+from orchestrator.design.design import Design, build
+from orchestrator.design.factors import Factor
+from orchestrator.design.kinds import LatinHypercube, PlackettBurman
 from tests.published_designs import (
     EDDY_CURRENT,
     EDDY_CURRENT_EFFECTS,

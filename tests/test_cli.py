@@ -64,8 +64,8 @@ def test_status_as_text_and_json(tmp_path: Path) -> None:
     plan = make_plan(load(write_study(tmp_path)))
     ledger = Ledger(tmp_path / "run")
     with ledger.owned():
-        ledger.save_study(plan.study, {"study_id": "x", "shown": {}})
         ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
     files = ledger.files(plan.trials[0])
     files.append("started", host="here", pack="p")
     files.append("failed", cause="killed", message="by hand")
@@ -75,6 +75,19 @@ def test_status_as_text_and_json(tmp_path: Path) -> None:
     text = hadamard("status", tmp_path / "run").stdout
     assert "owed 9" in text
     assert "killed" in text
+
+
+def test_report_and_status_need_neither_corpus_nor_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "mine.tsv").write_text("text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for index in range(60)))
+    study = load(write_study(tmp_path, TINY.replace("name: reviews, sentences: 300", f"name: mine, path: {tmp_path / 'mine.tsv'}")))
+    plan, ledger = make_plan(study), Ledger(tmp_path / "run")
+    with ledger.owned():
+        ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
+    (tmp_path / "mine.tsv").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    assert "owed 10" in hadamard("status", tmp_path / "run", cwd=tmp_path / "elsewhere").stdout
+    assert hadamard("report", tmp_path / "run", cwd=tmp_path / "elsewhere").returncode == 0
 
 
 def test_doctor_answers_and_tells_what_to_do(tmp_path: Path) -> None:
@@ -145,7 +158,8 @@ def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
     plan = make_plan(load(write_study(tmp_path)))
     ledger = Ledger(tmp_path / "run")
     with ledger.owned():
-        ledger.save_study(plan.study.model_copy(update={"study": "other"}), {"study_id": "x", "shown": {}})
+        ledger.enter(plan.trials)
+        ledger.save_study(plan.study.model_copy(update={"study": "other"}), plan.trials, {"study_id": "x", "shown": {}})
     assert "belongs to the study 'other', not 'tiny'" in refused(tmp_path, TINY)
 
 
@@ -175,8 +189,8 @@ def test_a_damaged_journal_line_is_named_and_nothing_is_touched(tmp_path: Path) 
     plan = make_plan(load(write_study(tmp_path)))
     ledger = Ledger(tmp_path / "run")
     with ledger.owned():
-        ledger.save_study(plan.study, {"study_id": "x", "shown": {}})
         ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
     files: TrialFiles = ledger.files(plan.trials[2])
     files.append("started", host="here", pack="p")
     files.journal.write_text("garbage\n" + files.journal.read_text())

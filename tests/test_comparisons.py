@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, expected_maximum, paired_differences, screen
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, expected_maximum, paired_differences, screen
 from tests.published_designs import HARDNESS
 
 

@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator import generators
-from orchestrator.design import aliases, build, coded_value, interaction_columns, main_effect_columns
-from orchestrator.design_kinds import (
+from orchestrator.design import generators
+from orchestrator.design.aliases import aliases
+from orchestrator.design.columns import interaction_columns, main_effect_columns
+from orchestrator.design.design import build
+from orchestrator.design.factors import Factor, Value
+from orchestrator.design.kinds import (
     DefinitiveScreening,
     DesignError,
     DesignSettings,
@@ -32,7 +35,7 @@ from orchestrator.design_kinds import (
     PlackettBurman,
     Sobol,
 )
-from orchestrator.factors import Factor, Value
+from orchestrator.design.points import coded_value
 
 Matrix = NDArray[np.float64]
 
@@ -404,7 +407,7 @@ def test_sobol_names_the_nearest_powers_of_two(rows: int, nearest: str) -> None:
 
 
 def test_settings_import_nothing_heavy() -> None:
-    code = "import sys, orchestrator.design_kinds; print(sorted({'numpy', 'scipy', 'pydoe', 'pandas', 'torch'} & set(sys.modules)))"
+    code = "import sys, orchestrator.design.kinds; print(sorted({'numpy', 'scipy', 'pydoe', 'pandas', 'torch'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

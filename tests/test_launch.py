@@ -40,12 +40,12 @@ def pack(tmp_path: Path, trials: int) -> tuple[Path, list[TrialFiles]]:
 
 def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
-    code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS']); sys.exit('too bad')"
+    code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS'], 'in', os.getcwd()); sys.exit('too bad')"
     monkeypatch.setattr(launch, "command", lambda path: [sys.executable, "-c", code])
-    ended = launch.run_pack(directory, 1, lambda: None)
+    ended = launch.run_pack(directory, tmp_path, 1, lambda: None)
     assert ended.cause == "error"
     assert "too bad" in ended.message
-    assert "threads 1" in (directory / "log.txt").read_text()
+    assert f"threads 1 in {tmp_path}" in (directory / "log.txt").read_text()
 
 
 PARENT = """
@@ -53,7 +53,7 @@ import sys, time
 from pathlib import Path
 from cluster import launch
 launch.command = lambda path: [sys.executable, "-c", "import os, time; open(r'{marker}', 'w').write(str(os.getpid())); time.sleep(300)"]
-launch.run_pack(Path(r"{directory}"), 1, lambda: None)
+launch.run_pack(Path(r"{directory}"), Path("."), 1, lambda: None)
 """
 
 

@@ -26,8 +26,8 @@ def plan(tmp_path: Path) -> Plan:
 def ledger(tmp_path: Path, plan: Plan) -> Ledger:
     ledger = Ledger(tmp_path / "run")
     with ledger.owned():
-        ledger.save_study(plan.study, {"study_id": "x", "shown": {}})
         ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
     return ledger
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from orchestrator.design import Design, build, main_effect_columns
-from orchestrator.design_kinds import Explicit, FullFactorial, PlackettBurman
-from orchestrator.factors import Factor, Value
-from orchestrator.power import detectable_noncentrality, smallest_effect
+from orchestrator.design.columns import main_effect_columns
+from orchestrator.design.design import Design, build
+from orchestrator.design.factors import Factor, Value
+from orchestrator.design.kinds import Explicit, FullFactorial, PlackettBurman
+from orchestrator.design.power import detectable_noncentrality, smallest_effect
 
 MERGE = Factor("merge", levels=("mean", "concatenate", "blocks"))
 

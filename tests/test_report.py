@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import drawing
-from orchestrator.analysis import interactions, main_effects
-from orchestrator.comparisons import paired_differences, screen
-from orchestrator.design import Design, build
-from orchestrator.design_kinds import FullFactorial, LatinHypercube, PlackettBurman
-from orchestrator.effects import Array
-from orchestrator.factors import Factor
-from orchestrator.formats import between, duration, joules, points, signed
-from orchestrator.headline import headline
-from orchestrator.report import results_table, write
-from orchestrator.report_tables import cost_effects, energy_note, row_table
+from orchestrator.analysis.comparisons import paired_differences, screen
+from orchestrator.analysis.effects import Array
+from orchestrator.analysis.main_effects import interactions, main_effects
+from orchestrator.design.design import Design, build
+from orchestrator.design.factors import Factor
+from orchestrator.design.kinds import FullFactorial, LatinHypercube, PlackettBurman
+from orchestrator.report import drawing
+from orchestrator.report.formats import between, duration, joules, points, signed
+from orchestrator.report.headline import headline
+from orchestrator.report.page import results_table, write
+from orchestrator.report.tables import cost_effects, energy_note, row_table
 
 FACTORS = (
     Factor("head.qubits", levels=(6, 10)),

@@ -142,6 +142,16 @@ def test_energy_is_kept_per_trial_with_scope_and_method(tmp_path: Path, monkeypa
     assert "replay, shared by seconds" in (directory / "report" / "costs.csv").read_text()
 
 
+def test_relative_paths_mean_the_directory_where_the_command_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{'a fine' if index % 2 else 'a dull'} film, number {index}\t{index % 2}" for index in range(80)]
+    Path("mine.tsv").write_text("\n".join(["text\tlabel", *lines, ""]))
+    write_study(tmp_path, TINY.replace("name: reviews, sentences: 300", "name: mine, path: mine.tsv").replace("splits: 2", "splits: 1"))
+    code, output = run(Path("study.yaml"), Path("run"))
+    assert code == 0, output
+    assert results(tmp_path / "run") == 5
+
+
 def test_more_splits_keep_what_is_done(undisturbed: Path, tmp_path: Path) -> None:
     study, directory = write_study(tmp_path, TINY), tmp_path / "run"
     assert run(study, directory)[0] == 0

@@ -29,8 +29,8 @@ def ledger(tmp_path: Path, plan: Plan) -> Ledger:
     """A ledger in which three trials are done, one diverged, one is in training, and the others are owed."""
     ledger = Ledger(tmp_path / "run")
     with ledger.owned():
-        ledger.save_study(plan.study, {"study_id": "study-1", "shown": {}})
         ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, {"study_id": "study-1", "shown": {}})
     for trial in plan.trials[:5]:
         ledger.files(trial).append("started", pack="p", host="here")
         for epoch in (1, 2):
@@ -116,8 +116,8 @@ def test_a_dead_server_costs_nothing_but_time(ledger: Ledger, plan: Plan, monkey
 def test_two_studies_of_one_name_keep_their_runs_apart(ledger: Ledger, plan: Plan, tmp_path: Path) -> None:
     other = Ledger(tmp_path / "other")
     with other.owned():
-        other.save_study(plan.study, {"study_id": "study-2", "shown": {}})
         other.enter(plan.trials)
+        other.save_study(plan.study, plan.trials, {"study_id": "study-2", "shown": {}})
     other.files(plan.trials[0]).append("started", pack="p", host="here")
     tracking.ship(ledger, plan)
     tracking.ship(other, plan)

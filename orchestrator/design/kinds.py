@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from model.errors import UserError
 from model.settings import Settings
-from orchestrator.factors import Value
+from orchestrator.design.factors import Value
 
 
 class DesignError(UserError):

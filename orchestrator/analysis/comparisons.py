@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, stats
 
-from orchestrator.analysis import Observed, row_noise
-from orchestrator.effects import LEVEL, Array, Interval, excludes_zero, sidak_level
+from orchestrator.analysis.effects import LEVEL, Array, Interval, excludes_zero, sidak_level
+from orchestrator.analysis.main_effects import Observed, row_noise
 
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_BOOTSTRAP = 5

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from orchestrator.design import Design, main_effect_columns
+from orchestrator.design.columns import main_effect_columns
+from orchestrator.design.design import Design
 
 Meaning = Literal["low to high", "level against the mean of levels"]
 

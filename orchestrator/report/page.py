@@ -17,15 +17,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.journal import write_atomically
-from orchestrator import figures
-from orchestrator import report_tables as tables
-from orchestrator.analysis import Effects, adjusted_means, interactions, main_effects, observed, short_names
-from orchestrator.comparisons import Comparison, best_by_validation, by_split, paired_differences, screen
-from orchestrator.design import Design
-from orchestrator.drawing import save
-from orchestrator.effects import Effect
-from orchestrator.formats import count
-from orchestrator.headline import headline
+from orchestrator.analysis.comparisons import Comparison, best_by_validation, by_split, paired_differences, screen
+from orchestrator.analysis.effects import Effect
+from orchestrator.analysis.main_effects import Effects, adjusted_means, interactions, main_effects, observed, short_names
+from orchestrator.design.design import Design
+from orchestrator.report import figures, tables
+from orchestrator.report.drawing import save
+from orchestrator.report.formats import count
+from orchestrator.report.headline import headline
 
 RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
 FEWEST_FOR_HALF_NORMAL = 4

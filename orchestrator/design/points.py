@@ -1,20 +1,20 @@
-"""The design: which rows are run, coded and in real values, and in which random order.
+"""The rows of each kind of design, in real values and standard order.
 
-Owns the match between factors and kinds of design. Does not own the standard matrices (generators), model columns and aliases, or power.
+Owns the match between kinds of design and factors, with a reason for every refusal. Does not own the standard matrices (generators).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 import numpy as np
 
-from orchestrator import generators
-from orchestrator.aliases import Aliases, Interaction, Matrix, Term, aliases, interaction_columns, main_effect_columns
-from orchestrator.design_kinds import (
+from orchestrator.design import generators
+from orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
+from orchestrator.design.factors import Factor, Value
+from orchestrator.design.kinds import (
     Centred,
     DefinitiveScreening,
     DesignError,
@@ -29,84 +29,12 @@ from orchestrator.design_kinds import (
     PlackettBurman,
     Sobol,
 )
-from orchestrator.factors import Factor, Value
-
-__all__ = [
-    "Aliases",
-    "Design",
-    "Interaction",
-    "Row",
-    "Term",
-    "aliases",
-    "build",
-    "coded_value",
-    "interaction_columns",
-    "main_effect_columns",
-]
 
 ANY_LEVELS = "full_factorial, latin_hypercube, sobol, d_optimal, one_at_a_time or explicit"
 MOST_ROWS = 10_000
 _MOST_CANDIDATES = 4096
 
 Point = tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the design."""
-
-    index: int
-    """From 0 in standard order."""
-    coded: tuple[float, ...]
-    """One per factor. Numeric: in [-1, 1]. Categorical: -1 and 1 for two levels, else the level's index."""
-    values: dict[str, Value]
-    """Real values by dotted path."""
-
-    @property
-    def name(self) -> str:
-        """The row's name in keys and tables, such as `r07`."""
-        return f"r{self.index:02d}"
-
-
-@dataclass(frozen=True)
-class Design:
-    """Rows in standard order, and the random order in which to run them."""
-
-    kind: str
-    factors: tuple[Factor, ...]
-    rows: tuple[Row, ...]
-    run_order: tuple[int, ...]
-
-    @property
-    def coded(self) -> Matrix:
-        """Coded values [rows, factors]."""
-        return np.array([row.coded for row in self.rows])
-
-
-def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> Design:
-    """Return the design of this kind over these factors; the same for the same seed.
-
-    Standard order is the base design, then centre points, then the fold-over, so each is added without renumbering the rows before.
-    Coded values follow the real ones, also where those had to be rounded to whole numbers.
-
-    Raises:
-        DesignError: the factors do not suit the kind, or the rows are too few.
-    """
-    _check_factors(settings, factors)
-    points = _points(settings, factors, seed)
-    rows = tuple(
-        Row(i, tuple(map(coded_value, factors, point)), {f.path: v for f, v in zip(factors, point, strict=True)})
-        for i, point in enumerate(points)
-    )
-    order = np.random.default_rng([seed, 1]).permutation(len(rows))
-    design = Design(settings.kind, factors, rows, tuple(int(i) for i in order))
-    needed = 1 + len(main_effect_columns(factors, design.coded)[0])
-    if len(rows) < needed:
-        raise DesignError(
-            f"{settings.kind} has {len(rows)} rows, but the mean and the main effects of {len(factors)} factors need {needed}. "
-            f"Give it at least {needed} rows, or take out factors or levels."
-        )
-    return design
 
 
 def coded_value(factor: Factor, value: Value) -> float:
@@ -123,7 +51,8 @@ def coded_value(factor: Factor, value: Value) -> float:
     return round(min(max(2 * (number - low) / (high - low) - 1, -1.0), 1.0), 8) + 0.0
 
 
-def _check_factors(settings: DesignSettings, factors: tuple[Factor, ...]) -> None:
+def check_factors(settings: DesignSettings, factors: tuple[Factor, ...]) -> None:
+    """Raise a DesignError unless every factor has levels that this kind of design takes."""
     if not factors:
         raise DesignError("the study names no factors, so there is nothing to design. Add at least one under `factors`.")
     for factor in factors:
@@ -136,7 +65,7 @@ def _check_factors(settings: DesignSettings, factors: tuple[Factor, ...]) -> Non
             )
 
 
-def _points(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> list[Point]:
+def points(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> list[Point]:
     """Return the real values of every row in standard order."""
     points = _base(settings, factors, seed)
     base = len(points)

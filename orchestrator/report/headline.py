@@ -11,10 +11,10 @@ from typing import Literal
 
 import pandas as pd
 
-from orchestrator.analysis import Effects
-from orchestrator.comparisons import MEAN_ROW, PICKED, Comparison, Screen
-from orchestrator.effects import SURE_LACK_OF_FIT, Effect
-from orchestrator.formats import between, count, listed, p_text, points, signed
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, Screen
+from orchestrator.analysis.effects import SURE_LACK_OF_FIT, Effect
+from orchestrator.analysis.main_effects import Effects
+from orchestrator.report.formats import between, count, listed, p_text, points, signed
 
 LENTH = "the margins are Lenth's, which take the smallest effects for noise."
 

@@ -1,4 +1,4 @@
-"""What a set of rows can tell apart: the columns of the linear model, and which effects share them (aliases).
+"""What a set of rows can tell apart, and what it confounds: aliases.
 
 Owns this for any subset of rows, such as those that really finished. Does not own how rows are chosen, nor the analysis of responses.
 """
@@ -16,38 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from orchestrator.factors import Factor
-
-Matrix = NDArray[np.float64]
+from orchestrator.design.columns import Matrix, Term, interaction_columns, main_effect_columns
+from orchestrator.design.factors import Factor
 
 _NEGLIGIBLE = 0.02
 """What counts as nothing, as a part of a full effect or column: a middle rounded to a whole number may leave that much."""
 _LOST = _NEGLIGIBLE**2
 _SHOWN = 4
 _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
-
-
-@dataclass(frozen=True)
-class Term:
-    """A column of the main-effects model."""
-
-    factor: int
-    """Index of the factor."""
-    label: str
-    """The factor's path, with the level in brackets where a factor has several columns."""
-
-
-@dataclass(frozen=True)
-class Interaction:
-    """A column of a two-factor interaction: the product of two terms of different factors."""
-
-    first: Term
-    second: Term
-
-    @property
-    def label(self) -> str:
-        """Both terms' labels."""
-        return f"{self.first.label} x {self.second.label}"
 
 
 @dataclass(frozen=True)
@@ -103,34 +79,6 @@ class Aliases:
         if not self.estimable:
             return ["No two-factor interaction can be estimated beside all the others."]
         return [f"Two-factor interactions that can be estimated beside all others: {', '.join(self.estimable)}"]
-
-
-def main_effect_columns(factors: Sequence[Factor], coded: Matrix) -> tuple[list[Term], Matrix]:
-    """Return the terms and columns [rows, terms] of the main-effects model, without the intercept.
-
-    A numeric or two-level factor has its coded values as its column. A categorical factor of k levels has k - 1 sum-to-zero
-    columns: 1 at the column's level, -1 at the last one; their coefficients are those levels' distances from the mean of levels.
-    """
-    terms: list[Term] = []
-    columns: list[Matrix] = []
-    for i, factor in enumerate(factors):
-        if factor.is_numeric or len(factor.levels) == 2:
-            terms.append(Term(i, factor.path))
-            columns.append(coded[:, i])
-            continue
-        last = len(factor.levels) - 1
-        for j, level in enumerate(factor.levels[:last]):
-            terms.append(Term(i, f"{factor.path}[{level}]"))
-            columns.append(1.0 * (coded[:, i] == j) - 1.0 * (coded[:, i] == last))
-    return terms, np.column_stack(columns)
-
-
-def interaction_columns(factors: Sequence[Factor], coded: Matrix) -> tuple[list[Interaction], Matrix]:
-    """Return all two-factor interactions and their columns [rows, interactions]: products of main-effect columns."""
-    terms, mains = main_effect_columns(factors, coded)
-    pairs = [(i, j) for i, j in itertools.combinations(range(len(terms)), 2) if terms[i].factor != terms[j].factor]
-    first, second = [i for i, _ in pairs], [j for _, j in pairs]
-    return [Interaction(terms[i], terms[j]) for i, j in pairs], mains[:, first] * mains[:, second]
 
 
 def aliases(factors: Sequence[Factor], coded: Matrix) -> Aliases:

@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from orchestrator.analysis import Effects, half_normal, level_label, short_names
-from orchestrator.comparisons import Comparison
-from orchestrator.drawing import (
+from orchestrator.analysis.comparisons import Comparison
+from orchestrator.analysis.effects import Effect, lenth
+from orchestrator.analysis.main_effects import Effects, half_normal, level_label, short_names
+from orchestrator.design.factors import Factor
+from orchestrator.report.drawing import (
     DOWN,
     FAINT,
     INK,
@@ -36,9 +38,7 @@ from orchestrator.drawing import (
     words,
     zero_line,
 )
-from orchestrator.effects import Effect, lenth
-from orchestrator.factors import Factor
-from orchestrator.formats import signed
+from orchestrator.report.formats import signed
 
 MOST_LEVELS = 6
 """A factor with more levels than this is drawn as a cloud of rows with the fitted line."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.effects import Interval
-from orchestrator.factors import Value
+from orchestrator.analysis.effects import Interval
+from orchestrator.design.factors import Value
 
 NONE = "–"
 

@@ -14,9 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from orchestrator.aliases import Aliases, aliases, interaction_columns, main_effect_columns
-from orchestrator.design import Design
-from orchestrator.effects import (
+from orchestrator.analysis.effects import (
     NO_ERROR,
     Array,
     Effect,
@@ -29,8 +27,11 @@ from orchestrator.effects import (
     relative_precision,
     with_intervals,
 )
-from orchestrator.factors import Factor
-from orchestrator.formats import count, setting
+from orchestrator.design.aliases import Aliases, aliases
+from orchestrator.design.columns import interaction_columns, main_effect_columns
+from orchestrator.design.design import Design
+from orchestrator.design.factors import Factor
+from orchestrator.report.formats import count, setting
 
 Columns = Callable[[Array], Array]
 """From coded settings [n, factors] to the terms of a model [n, terms]."""

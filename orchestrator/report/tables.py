@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.analysis import Effects, level_label, main_effects, short_names
-from orchestrator.comparisons import Comparison, best_by_validation
-from orchestrator.design import Design
-from orchestrator.effects import Interval
-from orchestrator.factors import Factor
-from orchestrator.formats import NONE, count, duration, joules, p_value, percent, setting, signed
+from orchestrator.analysis.comparisons import Comparison, best_by_validation
+from orchestrator.analysis.effects import Interval
+from orchestrator.analysis.main_effects import Effects, level_label, main_effects, short_names
+from orchestrator.design.design import Design
+from orchestrator.design.factors import Factor
+from orchestrator.report.formats import NONE, count, duration, joules, p_value, percent, setting, signed
 
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "walltime_s": "Wall time", "energy_j": "Energy"}

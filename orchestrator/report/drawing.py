@@ -15,8 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from orchestrator.effects import Array, Effect, Interval
-from orchestrator.formats import between, signed
+from orchestrator.analysis.effects import Array, Effect, Interval
+from orchestrator.report.formats import between, signed
 
 INK, MUTED, FAINT, RULE = "#1f2933", "#66727f", "#b9c2cb", "#e3e7eb"
 UP, DOWN = "#0072b2", "#d55e00"
