@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: demo test test-fast lint format lock install clean
+.PHONY: demo test test-fast bench lint format lock install clean
 
 # Install, run the quickstart study, and say where its report, MLflow and the dashboard are.
 demo: install
@@ -15,6 +15,10 @@ test: install
 
 test-fast: install
 	$(BIN)/pytest $(TESTS) -m "not slow"
+
+# Times the simulators side by side on the paper's head; docs/performance.md keeps what was measured.
+bench: install
+	$(BIN)/python -m tests.bench_simulators
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What this machine, container or Slurm allocation lets us use: cores, memory, GPUs.
+"""What this machine, container or Slurm allocation lets us use: cores and memory.
 
 Owns reading these limits. Does not own how they are shared out: that is the plan's and Ray's.
 """
@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -21,29 +20,26 @@ class Allocation:
     Attributes:
         cpus: Cores.
         memory_bytes: Main memory.
-        gpus: Devices visible to us.
         source: Who said so, in words.
     """
 
     cpus: int
     memory_bytes: int
-    gpus: int
     source: str
 
 
 def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
     """Return what this process may use: Slurm's word where there is one, else affinity, cgroup limits and installed memory."""
     memory = min(_installed_bytes(), _cgroup_memory_bytes() or _installed_bytes())
-    gpus = len([index for index in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if index])
     if "SLURM_JOB_ID" in environment:
         cpus = int(environment.get("SLURM_CPUS_PER_TASK") or environment.get("SLURM_CPUS_ON_NODE") or 1)
         if megabytes := environment.get("SLURM_MEM_PER_NODE"):
             memory = int(megabytes) * 2**20
         elif per_cpu := environment.get("SLURM_MEM_PER_CPU"):
             memory = int(per_cpu) * 2**20 * cpus
-        return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}")
+        return Allocation(cpus, memory, f"Slurm job {environment['SLURM_JOB_ID']}")
     cpus = min(len(os.sched_getaffinity(0)), _cgroup_cpus() or os.cpu_count() or 1)
-    return Allocation(cpus, memory, gpus, "this machine")
+    return Allocation(cpus, memory, "this machine")
 
 
 def _installed_bytes() -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from model.errors import UserError
+
 VARIABLE = "HADAMARD_ENERGY"
 SHORTEST_WINDOW_S = 10.0
 """Counters tick about every 100 ms and GPUs sample only part of the time: below this, a window says little."""
@@ -34,11 +36,6 @@ class Energy:
     scope: str
     method: str
     window_s: float
-
-    @property
-    def short(self) -> bool:
-        """Whether the window was too short to be trusted."""
-        return self.window_s < SHORTEST_WINDOW_S
 
 
 class EnergyMeter(Protocol):
@@ -93,13 +90,16 @@ class ZeusMeter:
 
 
 class ReplayMeter:
-    """Replays a recorded trace: CSV with the header `time_s,energy_j`, the joules counted since its start, interpolated linearly."""
+    """Replays a recorded trace: CSV with the columns `time_s` (Unix time) and `energy_j` (a running count), interpolated linearly."""
 
     reason = ""
 
     def __init__(self, trace: Path, clock: Callable[[], float] = time.time) -> None:
-        with open(trace, newline="") as file:
-            rows = [(float(row["time_s"]), float(row["energy_j"])) for row in csv.DictReader(file)]
+        try:
+            with open(trace, newline="") as file:
+                rows = [(float(row["time_s"]), float(row["energy_j"])) for row in csv.DictReader(file)]
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"{VARIABLE}: {trace} is not a trace (CSV with the columns time_s, energy_j): {error!r}") from error
         self._trace = sorted(rows)
         self._clock = clock
         self._begun = 0.0
@@ -134,10 +134,13 @@ def open_meter(environment: Mapping[str, str] = os.environ) -> EnergyMeter:
 
 
 def why_not_measured(environment: Mapping[str, str] = os.environ) -> str:
-    """Return why `open_meter` would measure nothing, or an empty string if it may; takes no time."""
+    """Return why `open_meter` would measure nothing, or an empty string if it may; raises a UserError for a bad trace."""
     if environment.get(VARIABLE) == "off":
         return f"switched off by {VARIABLE}=off"
-    return "" if _trace(environment) else counters_missing()
+    if trace := _trace(environment):
+        ReplayMeter(trace)
+        return ""
+    return counters_missing()
 
 
 def counters_missing(powercap: Path = Path("/sys/class/powercap"), nvidia: Path = Path("/dev/nvidiactl")) -> str:

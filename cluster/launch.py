@@ -6,6 +6,7 @@ Owns the command, the process's environment and the cause of its end. Does not o
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import signal
 import subprocess
@@ -15,8 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR
+from model.journal import PackFiles
+
 Cause = Literal["killed", "crashed", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+"""Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL_BYTES = 4000
 
 
@@ -33,9 +39,9 @@ class Outcome:
     message: str
 
 
-def command(pack_directory: Path) -> list[str]:
+def command(pack_directory: Path, threads: int) -> list[str]:
     """Return the command that trains a pack in one process on this node."""
-    return [sys.executable, "-m", "model.train", str(pack_directory)]
+    return [sys.executable, "-m", "model.train", str(pack_directory), str(threads)]
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -53,16 +59,16 @@ def run_pack(pack_directory: Path, working_directory: Path, threads: int, while_
         threads: For the numerical libraries.
         while_running: Called about once a second.
     """
-    log = pack_directory / "log.txt"
+    log = PackFiles(pack_directory).log
     with open(log, "ab") as output:
         process = subprocess.Popen(
-            command(pack_directory),
+            command(pack_directory, threads),
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=working_directory,
             env=environment(threads),
-            preexec_fn=_die_with_parent,
+            preexec_fn=functools.partial(_die_with, os.getpid()),
         )
         try:
             while process.poll() is None:
@@ -85,7 +91,7 @@ def outcome(returncode: int, log_tail: str) -> Outcome:
             "killed" if returncode in (-signal.SIGTERM, -signal.SIGINT) else "crashed",
             f"ended by {signal.Signals(-returncode).name}. {log_tail}",
         )
-    causes: dict[int, Cause] = {2: "bad input", 28: "disk full"}
+    causes: dict[int, Cause] = {EXIT_USER_ERROR: "bad input", EXIT_DISK_FULL: "disk full"}
     return Outcome(causes.get(returncode, "error"), f"exit code {returncode}. {log_tail}")
 
 
@@ -96,9 +102,11 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         return
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Have the kernel kill this process when the one that launched it dies, even by kill -9: no orphan trains on."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it could be watched
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _tail(log: Path) -> str:

@@ -9,15 +9,16 @@ import fcntl
 import io
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from model import text
-from model.errors import UserError
+from model.errors import EXIT_USER_ERROR, UserError
 from model.journal import write_atomically
-from model.sentence_encoders import LocatedEncoder, locate
+from model.sentence_encoders import LocatedSentenceEncoder, locate
 from model.settings import TrialSettings
 
 Embeddings = npt.NDArray[np.float32]
@@ -29,18 +30,30 @@ def cache_directory() -> Path:
     return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hadamard"
 
 
-def cached_file(data_hash: str, encoder_hash: str) -> Path:
+def cached_file(data_hash: str, sentence_encoder_hash: str) -> Path:
     """Return where the embeddings of this corpus by this encoder are kept."""
-    return cache_directory() / "embeddings" / f"{data_hash[:16]}-{encoder_hash[:16]}.npy"
+    return cache_directory() / "embeddings" / f"{data_hash[:16]}-{sentence_encoder_hash[:16]}.npy"
 
 
-def load(data_hash: str, encoder_hash: str) -> Embeddings:
+def load(data_hash: str, sentence_encoder_hash: str) -> Embeddings:
     """Return the cached embeddings [sentences, dimension] as a read-only memory map, shared by all processes of the node."""
-    mapped: Embeddings = np.load(cached_file(data_hash, encoder_hash), mmap_mode="r")
+    mapped: Embeddings = np.load(cached_file(data_hash, sentence_encoder_hash), mmap_mode="r")
     return mapped
 
 
-def ensure(corpus: text.Corpus, encoder: LocatedEncoder, threads: int) -> Path:
+def check_cache() -> None:
+    """Raise a UserError unless the cache may be written; an existing directory above it is tried."""
+    directory = cache_directory()
+    standing = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=standing):
+            pass
+    except OSError as error:
+        why = f"{standing}: {error.strerror}"
+        raise UserError(f"the embedding cache {directory} cannot be written: {why}. Set HADAMARD_CACHE to another directory") from error
+
+
+def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -> Path:
     """Compute the embeddings unless they are cached; two processes asking at once compute them once."""
     path = cached_file(corpus.hash, encoder.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +66,7 @@ def ensure(corpus: text.Corpus, encoder: LocatedEncoder, threads: int) -> Path:
     return path
 
 
-def _encode(texts: tuple[str, ...], encoder: LocatedEncoder, threads: int) -> Embeddings:
+def _encode(texts: tuple[str, ...], encoder: LocatedSentenceEncoder, threads: int) -> Embeddings:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the model is on disk; without this every load asks the hub for news
     import torch
     import transformers
@@ -73,9 +86,9 @@ def main() -> None:
     settings = TrialSettings.model_validate_json(sys.argv[1])
     try:
         ensure(text.load(settings.data), locate(settings.sentence_encoder.name), int(sys.argv[2]))
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(EXIT_USER_ERROR)
 
 
 if __name__ == "__main__":

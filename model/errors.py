@@ -6,6 +6,11 @@ Does not own bugs: anything else that is raised keeps its traceback.
 
 from __future__ import annotations
 
+import errno
+
+EXIT_USER_ERROR = 2
+EXIT_DISK_FULL = 28  # errno.ENOSPC
+
 
 class UserError(Exception):
     """Bad input or a machine that cannot do what was asked; the message says what, where, why and what to do next."""
@@ -29,3 +34,8 @@ class LedgerError(UserError):
 
 class DivergedError(Exception):
     """A trial's loss became infinite or not a number: a result of its settings, so it is recorded and not tried again."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or the user's quota on it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

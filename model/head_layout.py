@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from model.circuit import Circuit, encoder_circuit, pqc_angles, second_module_circuit
 from model.errors import SettingsError
-from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead
+from model.settings import Head, LogisticHead, MlpHead, QuantumHead, SvcHead
+from model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
 
@@ -32,7 +33,7 @@ def block_angles(settings: QuantumHead) -> tuple[int, int]:
     return (1 if settings.share_blocks else settings.reuploads), angles
 
 
-def parameters(settings: QuantumHead | MlpHead | LogisticHead | SvcHead, dimension: int) -> int | None:
+def parameters(settings: Head, dimension: int) -> int | None:
     """Return how many parameters a head trains on embeddings of this dimension; None for an SVC, where it depends on the data."""
     if isinstance(settings, SvcHead):
         return None
@@ -47,6 +48,31 @@ def parameters(settings: QuantumHead | MlpHead | LogisticHead | SvcHead, dimensi
     room = 2**settings.qubits - settings.constant
     projection = dimension * room if settings.reduction == "projection" and dimension > room else 0
     return settings.encoders * encoder.angles + (blocks + 1) * angles + (settings.measured + 1) * CLASSES + projection
+
+
+def check_head(head: Head, dimension: int, simulator: str) -> None:
+    """Raise a SettingsError if a head's settings cannot go together, or not with this embedding and simulator.
+
+    Args:
+        head: Any head; only a quantum one can be wrong.
+        dimension: Length of an embedding.
+        simulator: The study's name for it.
+    """
+    if not isinstance(head, QuantumHead):
+        return
+    if head.connectivity >= head.qubits:
+        raise SettingsError(f"head.connectivity = {head.connectivity} needs more qubits than head.qubits = {head.qubits}")
+    if head.measured > second_module_qubits(head):
+        raise SettingsError(f"head.measured = {head.measured}, but the second module has {second_module_qubits(head)} qubits")
+    if head.merge == "blocks" and head.reuploads < head.encoders:
+        raise SettingsError(
+            f"head.merge = blocks feeds encoder e to block e, but head.encoders = {head.encoders} meet head.reuploads = {head.reuploads}"
+        )
+    if head.reduction == "projection" and simulator in ADJOINT_DEVICES:
+        raise SettingsError(
+            f"head.reduction = projection needs the gradient of the state, which {simulator} does not give; use simulator: auto"
+        )
+    check_width(head, dimension)
 
 
 def check_width(head: QuantumHead, dimension: int) -> None:

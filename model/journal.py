@@ -1,4 +1,4 @@
-"""The files of one trial: `trial.json`, `journal.jsonl`, `result.json` and a checkpoint, proof against kill -9.
+"""The files of one trial (`trial.json`, `journal.jsonl`, `result.json`, a checkpoint) and of one pack, proof against kill -9.
 
 Owns their names, their atomic writing and the reading of a journal. Does not own what a set of trials means: that is the ledger.
 """
@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,33 @@ LOCK_WAIT_S = 30.0
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        LedgerError: The file is not one; the message names file and line.
+        LedgerError: There is none; the message names file and line, and ends with the remedy.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise LedgerError(f"{path}: is missing. {remedy}") from error
     except json.JSONDecodeError as error:
-        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. Delete the file to have its trial done again.") from error
+        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. {remedy}") from error
+    except UnicodeDecodeError as error:
+        raise LedgerError(f"{path}:1: damaged: not UTF-8. {remedy}") from error
+    if not isinstance(content, dict):
+        raise LedgerError(f"{path}:1: damaged: not a JSON object. {remedy}")
     return content
 
 
@@ -110,3 +120,24 @@ class TrialFiles:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(self.journal, whole)
+
+
+class PackFiles:
+    """Named paths of one pack's directory: `pack.json`, which says what one process is to train, and that process's log."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.description = directory / "pack.json"
+        self.log = directory / "log.txt"
+
+    @property
+    def trials(self) -> list[TrialFiles]:
+        """The files of the pack's trials, in the order in which they are trained."""
+        relative = read_json(self.description, "Give the same `hadamard run` again")["trials"]
+        return [TrialFiles((self.directory / one).resolve()) for one in relative]
+
+    def write(self, trials: Sequence[TrialFiles]) -> None:
+        """Name the trials to train; their paths are kept relative, so that a study's directory may be moved."""
+        self.directory.mkdir(exist_ok=True)
+        relative = [os.path.relpath(one.directory.resolve(), self.directory.resolve()) for one in trials]
+        write_atomically(self.description, json.dumps({"trials": relative}, indent=1))

@@ -20,7 +20,7 @@ HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*/config.json"]
 
 
 @dataclass(frozen=True)
-class LocatedEncoder:
+class LocatedSentenceEncoder:
     """A sentence encoder on this machine's disk."""
 
     name: str
@@ -33,7 +33,7 @@ class LocatedEncoder:
     """Length of an embedding."""
 
 
-def locate(name: str) -> LocatedEncoder:
+def locate(name: str) -> LocatedSentenceEncoder:
     """Find the encoder: a local directory, the packaged MiniLM, or the Hugging Face hub (its cache first).
 
     Raises:
@@ -78,13 +78,13 @@ def _from_hub(name: str) -> Path:
     )
 
 
-def _describe(name: str, directory: Path, source: str) -> LocatedEncoder:
+def _describe(name: str, directory: Path, source: str) -> LocatedSentenceEncoder:
     digest = hashlib.sha256()
     for file in sorted(
         path for path in directory.rglob("*") if path.is_file() and path.suffix in (".json", ".txt", ".safetensors", ".bin")
     ):
         digest.update(f"{file.relative_to(directory)}\0{_sha256(file)}\0".encode())
-    return LocatedEncoder(name, directory, source, digest.hexdigest()[:16], _dimension(name, directory))
+    return LocatedSentenceEncoder(name, directory, source, digest.hexdigest()[:16], _dimension(name, directory))
 
 
 def _dimension(name: str, directory: Path) -> int:

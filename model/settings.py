@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+EVALUATION_ROWS = 256
+"""Sentences evaluated at once: memory does not grow with the corpus."""
 
 
 class Settings(BaseModel):
@@ -32,6 +35,13 @@ class Data(Settings):
     """How many sentences the `reviews` grammar writes. Other corpora ignore it."""
     difficulty: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How compositional the `reviews` sentences are: 0 plain words of praise and blame, 1 nearly all negated, hedged or contrasted."""
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """How many sentences a split has for training and for validation."""
+        drawn = 2 * self.train_per_class
+        validation = round(self.validation_fraction * drawn)
+        return drawn - validation, validation
 
 
 class SentenceEncoder(Settings):
@@ -94,7 +104,18 @@ class MlpHead(Settings):
     hidden: Annotated[int, Field(ge=0)] = 48
 
 
-Head = Annotated[QuantumHead | LogisticHead | SvcHead | MlpHead, Field(discriminator="kind")]
+def _kind(given: object) -> object:
+    return given.get("kind", "quantum") if isinstance(given, dict) else getattr(given, "kind", None)
+
+
+Head = Annotated[
+    Annotated[QuantumHead, Tag("quantum")]
+    | Annotated[LogisticHead, Tag("logistic")]
+    | Annotated[SvcHead, Tag("svc")]
+    | Annotated[MlpHead, Tag("mlp")],
+    Discriminator(_kind),
+]
+"""Any head; one without `kind` is quantum."""
 
 
 class Training(Settings):
@@ -113,8 +134,8 @@ class TrialSettings(Settings):
     sentence_encoder: SentenceEncoder = SentenceEncoder()
     head: Head = QuantumHead()
     training: Training = Training()
-    simulator: str = "auto"
-    """`auto`, `torch`, or the name of a PennyLane device such as `lightning.qubit`."""
+    simulator: Literal["auto", "torch", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"] = "auto"
+    """`auto`, our own `torch`, or a PennyLane device."""
 
 
 class Trial(Settings):
@@ -125,7 +146,7 @@ class Trial(Settings):
     """What is compared: `r07` for row 7 of the design, or a baseline's name."""
     settings: TrialSettings
     data_hash: str
-    encoder_hash: str
+    sentence_encoder_hash: str
     split: int
     split_seed: int
     """Seeds the draw of train, validation and test."""
@@ -133,5 +154,11 @@ class Trial(Settings):
     """Seeds initial parameters and batch order."""
     replicate: int = 0
     """Tells apart rows of the design with the same settings."""
+
+    @property
+    def digest(self) -> str:
+        """The hash at the end of the key: the trial's identity, whatever number its row has."""
+        return self.key.rsplit("-", 1)[-1]
+
     factors: dict[str, float | int | str | bool] = {}
     """The row's factor values by dotted path, for the tables; empty for a baseline."""

@@ -264,7 +264,7 @@ def split(corpus: Corpus, data: Data, seed: int) -> Split:
             f"data.train_per_class is {drawn}, which needs at least {drawn + 1} sentences of each class (one is left for the test side), "
             f"but there are {counts} ({corpus.source}): lower it, or bring more sentences."
         )
-    held = round(data.validation_fraction * 2 * drawn)
+    held = data.sides[1]
     sizes = {0: (drawn - held // 2, held // 2), 1: (drawn - (held - held // 2), held - held // 2)}
     if held == 0 or min(sizes[0][0], sizes[1][0]) == 0:
         raise DataError(

@@ -1,12 +1,12 @@
-"""Trains the trials of one pack, one after the other: `python -m model.train PACK_DIR`.
+"""Trains the trials of one pack, one after the other: `python -m model.train PACK_DIR THREADS`.
 
 Owns the way from a `trial.json` to its `result.json`: split, head, training loop, evaluation. Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
 
-import errno
 import json
+import math
 import socket
 import sys
 import time
@@ -19,16 +19,13 @@ import torch
 from torch import nn
 
 from model import checkpoint, embeddings, text
-from model.errors import DataError, DivergedError, UserError
+from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR, DataError, DivergedError, UserError, is_disk_full
 from model.heads import MultiLayerPerceptron, QuantumClassifier
-from model.journal import TrialFiles, write_atomically
-from model.settings import LogisticHead, QuantumHead, SvcHead, Training, Trial
+from model.journal import PackFiles, TrialFiles, write_atomically
+from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Training, Trial
 from model.simulators import choose
 
 CHECKPOINT_EVERY_S = 5.0
-EVALUATION_ROWS = 256
-EXIT_USER_ERROR = 2
-EXIT_DISK_FULL = 28  # errno.ENOSPC
 
 
 @dataclass(frozen=True)
@@ -47,20 +44,19 @@ class Score:
     accuracy: float
 
 
-def train_pack(pack_directory: Path) -> None:
+def train_pack(pack_directory: Path, threads: int) -> None:
     """Train every trial of the pack that has no result yet; a trial's own failure is recorded and the next one goes on."""
-    pack = json.loads((pack_directory / "pack.json").read_text())
-    torch.set_num_threads(pack["threads"])
-    for relative in pack["trials"]:
-        files = TrialFiles((pack_directory / relative).resolve())
+    torch.set_num_threads(threads)
+    pack = PackFiles(pack_directory)
+    for files in pack.trials:
         with files.locked():
             if files.result.exists():
                 continue
-            files.append("started", pack=pack["id"], host=socket.gethostname())
+            files.append("started", pack=pack_directory.name, host=socket.gethostname())
             try:
                 train_trial(files)
             except Exception as error:
-                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                if is_disk_full(error):
                     raise
                 files.append("failed", cause=_cause(error), message=str(error)[:2000], traceback=traceback.format_exc()[-4000:])
 
@@ -84,6 +80,8 @@ def train_trial(files: TrialFiles) -> None:
         scores = [evaluate(module, side) for side in (train, validation, test)]
         files.append("evaluated", seconds=time.perf_counter() - begin_evaluation)
         parameters = sum(parameter.numel() for parameter in module.parameters())
+    if not all(score.loss is None or math.isfinite(score.loss) for score in scores):
+        raise DivergedError("the trained head's loss is not finite; a lower training.lr may help")
     responses = {
         f"{side}_{what}": getattr(score, what)
         for side, score in zip(("train", "validation", "test"), scores, strict=True)
@@ -146,8 +144,7 @@ def _build(trial: Trial, train: Sentences) -> nn.Module:
     generator = torch.Generator().manual_seed(trial.seed)
     head = trial.settings.head
     if isinstance(head, QuantumHead):
-        simulator, _ = choose(trial.settings.simulator)
-        return QuantumClassifier(head, train.embeddings, simulator, generator)
+        return QuantumClassifier(head, train.embeddings, choose(trial.settings.simulator), generator)
     assert not isinstance(head, LogisticHead | SvcHead)
     return MultiLayerPerceptron(head, train.embeddings.shape[1], generator)
 
@@ -157,7 +154,7 @@ def _sides(trial: Trial) -> tuple[Sentences, Sentences, Sentences]:
     corpus = text.load(trial.settings.data)
     if corpus.hash != trial.data_hash:
         raise DataError(f"the corpus {corpus.source} changed since the study was planned; run the study again in a new directory")
-    embedded = embeddings.load(corpus.hash, trial.encoder_hash)
+    embedded = embeddings.load(corpus.hash, trial.sentence_encoder_hash)
     split = text.split(corpus, trial.settings.data, trial.split_seed)
     train, validation, test = (
         Sentences(torch.from_numpy(np.asarray(embedded[rows])), torch.from_numpy(corpus.labels[rows]))
@@ -176,14 +173,14 @@ def _cause(error: Exception) -> str:
 
 
 def main() -> None:
-    """Run as a program; exit codes: 0 every trial has a result or a recorded failure, 2 bad input, 28 disk full."""
+    """Run as a program; exit code 0: every trial has a result or a recorded failure."""
     try:
-        train_pack(Path(sys.argv[1]))
+        train_pack(Path(sys.argv[1]), int(sys.argv[2]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not is_disk_full(error):
             raise
         print(f"error: no space left on the disk that holds {sys.argv[1]}", file=sys.stderr)
         sys.exit(EXIT_DISK_FULL)

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from model.errors import UserError
+from model.errors import EXIT_USER_ERROR, UserError
 
-EXIT_INCOMPLETE, EXIT_USER_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
 
 app = typer.Typer(
     name="hadamard",
@@ -38,11 +38,14 @@ def run(
     directory: Annotated[Path | None, typer.Option("--dir", help="Where the study is kept. Default: runs/NAME.")] = None,
     dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard.")] = True,
 ) -> None:
-    """Run what the study still owes, then write its report. The same command again goes on where it stopped."""
+    """Run what the study still owes, then write its report. The same command again goes on where it stopped.
+
+    Exit codes: 0 all trials are done, 1 some are not, 2 bad input, 130 stopped before the end.
+    """
     from orchestrator.run import run_study
 
     state = run_study(study, overrides or [], directory, dashboard)
-    raise typer.Exit({"complete": 0, "failures": EXIT_INCOMPLETE, "interrupted": EXIT_INTERRUPTED}[state])
+    raise typer.Exit({"complete": 0, "incomplete": EXIT_INCOMPLETE, "interrupted": EXIT_INTERRUPTED}[state])
 
 
 @app.command()
@@ -50,8 +53,8 @@ def plan(
     study: StudyPath,
     overrides: Overrides = None,
     sd: Annotated[
-        float, typer.Option(help="Standard deviation of one trial's accuracy within a split, for the power. 0.01 is one point.")
-    ] = 0.01,
+        float, typer.Option(min=1e-6, help="Standard deviation of one trial's accuracy within a split, for the power; SST-2 showed 0.02.")
+    ] = 0.02,
     as_json: AsJson = False,
 ) -> None:
     """Show the design, its aliases and power, and what running it will take. Runs nothing."""
@@ -90,9 +93,13 @@ def ship(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine can do, and why not the rest."""
-    from orchestrator.doctor import show_doctor
+    from orchestrator import doctor as checks
 
-    typer.echo(show_doctor(as_json), nl=False)
+    if as_json:
+        typer.echo(checks.as_json(checks.findings()))
+        return
+    for finding in checks.findings():
+        typer.echo(checks.line(finding))
 
 
 def main() -> None:
@@ -103,9 +110,6 @@ def main() -> None:
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on where this one was", err=True)
-        sys.exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

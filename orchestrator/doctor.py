@@ -13,18 +13,15 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from cluster.allocation import detect
 from cluster.energy import why_not_measured
-from model import text
 from model.embeddings import cache_directory
 from model.errors import UserError
 from model.sentence_encoders import PACKAGED_NAME, locate
-from model.settings import Data
-from model.simulators import PENNYLANE_DEVICES
+from model.simulators import ADJOINT_DEVICES
 
 
 @dataclass(frozen=True)
@@ -44,18 +41,22 @@ class Finding:
     remedy: str = ""
 
 
-def show_doctor(as_json: bool) -> str:
-    """Return all findings as text or JSON."""
-    findings = [check() for check in CHECKS] + [_device(name) for name in PENNYLANE_DEVICES]
-    if as_json:
-        return json.dumps([asdict(finding) for finding in findings], indent=1) + "\n"
-    width = max(len(finding.what) for finding in findings)
-    lines = []
-    for finding in findings:
-        lines.append(f"{'yes' if finding.ok else 'no ':<4}{finding.what:<{width}}  {finding.found}")
-        if not finding.ok and finding.remedy:
-            lines.append(f"{'':<4}{'':<{width}}  -> {finding.remedy}")
-    return "\n".join(lines) + "\n"
+def findings() -> Iterator[Finding]:
+    """Yield each finding as soon as it is known."""
+    for check in (_python, _allocation, _torch, _ray, _sentence_encoder, _sst2, _cache, _mlflow, _energy, _slurm):
+        yield check()
+    yield from _devices()
+
+
+def line(finding: Finding) -> str:
+    """Return a finding as a line of text, with what to do about it on a second one."""
+    text = f"{'yes' if finding.ok else 'no ':<4}{finding.what:<17} {finding.found}"
+    return text if finding.ok else f"{text}\n{'':<4}{'':<17} -> {finding.remedy}"
+
+
+def as_json(found: Iterable[Finding]) -> str:
+    """Return findings as JSON."""
+    return json.dumps([{**asdict(one), "remedy": None if one.ok else one.remedy} for one in found], indent=1)
 
 
 def _python() -> Finding:
@@ -64,11 +65,7 @@ def _python() -> Finding:
 
 def _allocation() -> Finding:
     allocation = detect()
-    return Finding(
-        "resources",
-        True,
-        f"{allocation.cpus} cores, {allocation.memory_bytes / 2**30:.1f} GiB, {allocation.gpus} GPUs ({allocation.source})",
-    )
+    return Finding("resources", True, f"{allocation.cpus} cores, {allocation.memory_bytes / 2**30:.1f} GiB ({allocation.source})")
 
 
 def _torch() -> Finding:
@@ -83,7 +80,7 @@ def _ray() -> Finding:
     return _in_own_process("Ray", "import ray; print(ray.__version__)", remedy)
 
 
-def _encoder() -> Finding:
+def _sentence_encoder() -> Finding:
     try:
         located = locate(PACKAGED_NAME)
     except UserError as error:
@@ -92,11 +89,10 @@ def _encoder() -> Finding:
 
 
 def _sst2() -> Finding:
-    try:
-        corpus = text.load(Data(name="sst2"))
-    except UserError as error:
-        return Finding("SST-2", False, "not found", str(error))
-    return Finding("SST-2", True, f"{len(corpus.texts)} sentences from {corpus.source}")
+    # offline: a look at what is there must not download a corpus
+    code = "from model import settings, text; found = text.load(settings.Data(name='sst2')); print(len(found.texts), found.source)"
+    remedy = "give its directory by --set data.path=DIR or HADAMARD_SST2, or let `hadamard run` fetch SetFit/sst2 from the Hugging Face hub"
+    return _in_own_process("SST-2", code, remedy)
 
 
 def _cache() -> Finding:
@@ -141,20 +137,27 @@ def _slurm() -> Finding:
     )
 
 
-def _device(name: str) -> Finding:
-    return _in_own_process(
-        name,
-        f"import pennylane as qml; qml.device({name!r}, wires=1); print('opens,', 'PennyLane', qml.version())",
-        "see docs/simulators.md; `simulator: auto` does not need it",
-    )
+def _devices() -> Iterator[Finding]:
+    code = f"""
+import pennylane as qml
+for name in {("default.qubit", *ADJOINT_DEVICES)}:
+    try:
+        qml.device(name, wires=1)
+        print(name, "yes", "PennyLane", qml.version())
+    except Exception as error:
+        print(name, "no", str(error).splitlines()[0][:150])
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    for answer in done.stdout.splitlines():
+        name, ok, found = answer.split(" ", 2)
+        yield Finding(name, ok == "yes", found, "install its plugin; `simulator: auto` needs nothing more")
 
 
 def _in_own_process(what: str, code: str, remedy: str) -> Finding:
     """Run a line of Python elsewhere: a broken package must not take the doctor along."""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=Path("/"))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
     if done.returncode == 0:
         return Finding(what, True, done.stdout.strip().splitlines()[-1])
     return Finding(what, False, (done.stderr.strip().splitlines() or ["failed"])[-1][:200], remedy)
-
-
-CHECKS: tuple[Callable[[], Finding], ...] = (_python, _allocation, _torch, _ray, _encoder, _sst2, _cache, _mlflow, _energy, _slurm)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from model.head_layout import circuits
-from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
+from model.settings import EVALUATION_ROWS, LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
 
 SECONDS_PER_GATE = 90e-6
 """Forward and gradient of one gate on a small batch, torch simulator, one core of a 2.3 GHz server (measured 2026-11)."""
@@ -24,7 +24,6 @@ SENTENCES_PER_CORE_S = 110.0
 """Embeddings per second and core by all-MiniLM-L6-v2; a larger encoder takes longer, all-mpnet about six times."""
 PROCESS_BYTES = 700 * 2**20
 """A training process before its first state: torch, scikit-learn, and the corpus."""
-EVALUATION_ROWS = 256
 
 
 def gates(head: QuantumHead) -> int:
@@ -45,9 +44,8 @@ def trial_seconds(trial: Trial, sentences: int) -> float | None:
         return CLASSICAL_S
     if trial.settings.simulator != "torch":
         return None
-    drawn = 2 * data.train_per_class
-    validation = round(drawn * data.validation_fraction)
-    steps = training.epochs * math.ceil((drawn - validation) / training.batch)
+    train, validation = data.sides
+    steps = training.epochs * math.ceil(train / training.batch)
     looked_at = sentences + training.epochs * validation
     return steps * _pass_seconds(head, training.batch) + math.ceil(looked_at / EVALUATION_ROWS) * FORWARD_SHARE * _pass_seconds(
         head, EVALUATION_ROWS

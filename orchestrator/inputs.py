@@ -9,7 +9,7 @@ import functools
 from dataclasses import dataclass
 
 from model import text
-from model.sentence_encoders import LocatedEncoder, locate
+from model.sentence_encoders import LocatedSentenceEncoder, locate
 from model.settings import Data, TrialSettings
 
 
@@ -18,26 +18,25 @@ class Inputs:
     """What the settings' names stand for on this machine."""
 
     corpus: text.Corpus
-    encoder: LocatedEncoder
+    sentence_encoder: LocatedSentenceEncoder
 
 
 def inputs_of(settings: TrialSettings) -> Inputs:
     """Return corpus and sentence encoder of these settings.
 
     Raises:
-        DataError: The corpus is not there, damaged, or too small for the split.
+        DataError: The corpus is not there or damaged.
         SentenceEncoderError: The encoder is not there.
     """
-    return Inputs(_corpus(settings.data), _encoder(settings.sentence_encoder.name))
+    return Inputs(corpus_of(settings.data), _sentence_encoder(settings.sentence_encoder.name))
 
 
 @functools.lru_cache(maxsize=64)
-def _corpus(data: Data) -> text.Corpus:
-    corpus = text.load(data)
-    text.split(corpus, data, seed=0)  # too few sentences are found out now, not in the first trial
-    return corpus
+def corpus_of(data: Data) -> text.Corpus:
+    """Return the corpus of these settings; raises as `inputs_of`."""
+    return text.load(data)
 
 
 @functools.lru_cache(maxsize=16)
-def _encoder(name: str) -> LocatedEncoder:
+def _sentence_encoder(name: str) -> LocatedSentenceEncoder:
     return locate(name)

@@ -13,10 +13,13 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
+
+from pydantic import ValidationError
 
 from model.errors import LedgerError
 from model.journal import Event, TrialFiles, read_json, write_atomically
@@ -26,6 +29,9 @@ from orchestrator.study import Study
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)
 """Causes of failure that are results of the settings: trying again would give the same."""
+LOCK_PATIENCE_S = 2.0
+"""A look at the lock, as `hadamard status` takes one, holds it for a moment."""
+RUN_AGAIN = "Delete it and give the same `hadamard run` again; finished trials are kept"
 BYTES_PER_TRIAL = 64 * 1024
 """Room to keep free on the disk per owed trial: journal, result, and the files' blocks."""
 
@@ -68,6 +74,7 @@ class Ledger:
         self.report = directory / "report"
         self.lock = directory / "run.lock"
         self.tune = directory / ".tune"
+        self.ship_lock = directory / "ship.lock"
         self.shipped = directory / "shipped.json"
         self._known: dict[str, Path] | None = None
 
@@ -112,8 +119,9 @@ class Ledger:
             )
 
     def _begun(self) -> bool:
-        """Whether the directory holds nothing, or only what a run leaves that is killed before it has saved its study."""
-        return self.directory.is_dir() and {path.name for path in self.directory.iterdir()} <= {"run.lock", "trials", "packs"}
+        """Whether the directory holds nothing, or only what a ledger does: a run was killed early, or its study.json was deleted."""
+        ours = {self.trials, self.packs, self.report, self.lock, self.ship_lock, self.shipped, self.tune}
+        return self.directory.is_dir() and all(path in ours or path.suffix == ".tmp" for path in self.directory.iterdir())
 
     @contextlib.contextmanager
     def owned(self) -> Iterator[None]:
@@ -125,13 +133,9 @@ class Ledger:
         self.trials.mkdir(parents=True, exist_ok=True)
         self.packs.mkdir(exist_ok=True)
         with open(self.lock, "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(file, LOCK_PATIENCE_S):
                 file.seek(0)
-                raise LedgerError(
-                    f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it"
-                ) from None
+                raise LedgerError(f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it")
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
@@ -157,22 +161,34 @@ class Ledger:
         write_atomically(self.study_file, json.dumps(content, indent=1))
 
     def load_study(self) -> Study:
-        """Return the study as it was last run."""
-        return Study.model_validate(read_json(self.study_file)["study"])
+        """Return the study as it was last run.
+
+        Raises:
+            LedgerError: `study.json` is damaged, or was written by another version.
+        """
+        with _explained(self.study_file, RUN_AGAIN):
+            return Study.model_validate(self._saved()["study"])
 
     def load_trials(self) -> list[Trial]:
-        """Return the trials of the study as it was last run, under the arms they had then."""
+        """Return the trials of the study as it was last run, under the arms they had then; raises as `load_study`."""
         trials = []
-        for key in read_json(self.study_file)["trials"]:
-            arm = key.rsplit("-", 2)[0]
-            entered = Trial.model_validate(read_json(self._directory(key) / "trial.json"))
-            trials.append(entered.model_copy(update={"key": key, "arm": arm}))
+        for key in self._saved()["trials"]:
+            file = self._directory(key) / "trial.json"
+            with _explained(file, RUN_AGAIN):
+                entered = Trial.model_validate(read_json(file, RUN_AGAIN))
+            trials.append(entered.model_copy(update={"key": key, "arm": key.rsplit("-", 2)[0]}))
         return trials
 
     def provenance(self) -> dict[str, Any]:
-        """Return what was recorded about command, code, versions and data when the study was last run."""
-        recorded: dict[str, Any] = read_json(self.study_file)["provenance"]
+        """Return what was recorded about command, code, versions and data when trials were last run."""
+        recorded: dict[str, Any] = self._saved()["provenance"]
         return recorded
+
+    def _saved(self) -> dict[str, Any]:
+        saved = read_json(self.study_file, RUN_AGAIN)
+        if not {"study", "trials", "provenance"} <= saved.keys():
+            raise LedgerError(f"{self.study_file}: was written by another version. {RUN_AGAIN}")
+        return saved
 
     def files(self, trial: Trial) -> TrialFiles:
         """Return a trial's files. The hash in the key decides: a trial keeps its directory when a row gets another number."""
@@ -184,12 +200,12 @@ class Ledger:
         return self._known.get(key.rsplit("-", 1)[-1], self.trials / key)
 
     def enter(self, trials: Iterable[Trial]) -> None:
-        """Write the `trial.json` of every trial that has none yet."""
+        """Write every trial's `trial.json`, anew where paths or names in it have changed since."""
         for trial in trials:
-            files = self.files(trial)
-            if not files.trial.exists():
+            files, content = self.files(trial), trial.model_dump_json(indent=1)
+            if not files.trial.exists() or files.trial.read_text() != content:
                 files.directory.mkdir(exist_ok=True)
-                write_atomically(files.trial, trial.model_dump_json(indent=1))
+                write_atomically(files.trial, content)
 
     def record(self, trial: Trial) -> TrialRecord:
         """Return what is known of a trial.
@@ -201,10 +217,10 @@ class Ledger:
         events = tuple(files.events())
         last = events[-1] if events else None
         if files.result.exists():
-            return TrialRecord(trial, "done", None, None, read_json(files.result), events)
+            return TrialRecord(trial, "done", None, None, _result(files.result), events)
         if last is not None and last["event"] == "failed":
             return TrialRecord(trial, "failed", last["cause"], last.get("message"), None, events)
-        running = last is not None and last["event"] != "stopped" and self.driven()
+        running = last is not None and self.driven()
         return TrialRecord(trial, "running" if running else "owed", None, None, None, events)
 
     def records(self, trials: Iterable[Trial]) -> list[TrialRecord]:
@@ -223,3 +239,34 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
         raise LedgerError(
             f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
         ) from error
+
+
+@contextlib.contextmanager
+def _explained(file: Path, remedy: str) -> Iterator[None]:
+    """Turn content that does not fit the settings, as another version may have written, into a LedgerError."""
+    try:
+        yield
+    except ValidationError as error:
+        raise LedgerError(
+            f"{file}: does not hold what it should ({error.error_count()} problems, first: {error.errors()[0]['msg']}). {remedy}"
+        ) from error
+
+
+def _locked(file: IO[str], patience_s: float) -> bool:
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
+
+def _result(file: Path) -> dict[str, Any]:
+    remedy = "Delete the file to have its trial done again"
+    result = read_json(file, remedy)
+    if not isinstance(result.get("responses"), dict) or "parameters" not in result:
+        raise LedgerError(f"{file}:1: damaged: not a trial's result. {remedy}")
+    return result

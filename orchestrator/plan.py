@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cluster.allocation import Allocation
 from model.embeddings import cached_file
@@ -17,8 +18,9 @@ from orchestrator.design.design import Design, build
 from orchestrator.design.kinds import DesignError
 from orchestrator.estimates import PACK_START_S, SENTENCES_PER_CORE_S, trial_bytes, trial_seconds
 from orchestrator.inputs import inputs_of
-from orchestrator.study import Study
-from orchestrator.study_file import Problem, StudyError
+from orchestrator.ledger import Ledger
+from orchestrator.study import Study, study_of
+from orchestrator.study_file import Problem, StudyError, StudyFile
 from orchestrator.trials import trials_of
 
 PACKS_PER_CORE = 4
@@ -46,18 +48,41 @@ class Plan:
     trials: tuple[Trial, ...]
 
 
-def make_plan(study: Study) -> Plan:
-    """Build the design and its trials.
+def read_plan(path: Path, overrides: Sequence[str]) -> Plan:
+    """Return the plan of a study file.
+
+    Args:
+        path: The YAML file.
+        overrides: `a.b=value` strings, applied before anything is checked.
 
     Raises:
-        StudyError: The design cannot be made, or rows cannot be run.
+        StudyError: The study is not valid, its design cannot be made, or rows cannot be run; every problem with file:line.
         DataError, SentenceEncoderError: The corpus or the sentence encoder is not there.
     """
+    file = StudyFile.read(path, overrides)
+    try:
+        return make_plan(study_of(file))
+    except StudyError as error:
+        raise error.located(file) from error
+
+
+def make_plan(study: Study) -> Plan:
+    """Build a study's design and trials; raises what `read_plan` does, without lines."""
     try:
         design = build(study.design, study.factor_list(), study.seed)
     except DesignError as error:
-        raise StudyError([Problem("", "design", str(error))]) from error
+        raise StudyError([Problem(str(error), ("design",))]) from error
     return Plan(study, design, trials_of(study, design))
+
+
+def reopen(directory: Path) -> tuple[Ledger, Plan]:
+    """Return ledger and plan of a study that has been run, from its directory alone."""
+    ledger = Ledger.existing(directory)
+    study = ledger.load_study()
+    design = build(study.design, study.factor_list(), study.seed)
+    values = {row.name: row.values for row in design.rows}
+    trials = [trial.model_copy(update={"factors": values.get(trial.arm, {})}) for trial in ledger.load_trials()]
+    return ledger, Plan(study, design, tuple(trials))
 
 
 def pack_up(trials: Sequence[Trial], cpus: int) -> tuple[Pack, ...]:
@@ -81,7 +106,7 @@ def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
     available = f"{allocation.source} has {allocation.memory_bytes / 2**30:.1f}"
     remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
     problems = [
-        Problem(arm, "", f"needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {available}. {remedy}")
+        Problem(f"{arm} needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {available}. {remedy}", ("factors",))
         for arm, pack in sorted(too_large.items())
     ]
     if problems:
@@ -99,9 +124,9 @@ def expected_seconds(packs: Sequence[Pack], cpus: int) -> float | None:
 def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
     """Return the expected time for the embeddings that are not in the cache yet."""
     missing = {
-        (trial.data_hash, trial.encoder_hash): len(inputs_of(trial.settings).corpus.texts)
+        (trial.data_hash, trial.sentence_encoder_hash): len(inputs_of(trial.settings).corpus.texts)
         for trial in trials
-        if not cached_file(trial.data_hash, trial.encoder_hash).exists()
+        if not cached_file(trial.data_hash, trial.sentence_encoder_hash).exists()
     }
     return sum(missing.values()) / (SENTENCES_PER_CORE_S * cpus)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,28 @@ from rich.table import Table
 from cluster.allocation import detect
 from model.head_layout import parameters
 from model.settings import Data, Trial
+from model.simulators import reason
 from orchestrator.design.aliases import Aliases, aliases
-from orchestrator.design.factors import Value
+from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
 from orchestrator.inputs import inputs_of
-from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, make_plan, pack_up
-from orchestrator.study import load
+from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan
+from orchestrator.report.formats import duration
+
+NARROW, WIDE = 100, 1000
+"""Width of the text, and of the table of rows, whose values are never cut."""
 
 
 def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) -> str:
-    """Return the plan of a study file as text or JSON; refuses, with a UserError, what `run` would refuse about study and memory."""
-    plan = make_plan(load(path, overrides))
+    """Return the plan of a study file as text or JSON; refuses, with a UserError, what `run` would refuse about study and memory.
+
+    Args:
+        path: The study file.
+        overrides: `a.b=value` strings.
+        sd: Standard deviation of one trial's accuracy within a split, in accuracy (0.01 is one point).
+        as_json: Whether JSON is wanted.
+    """
+    plan = read_plan(path, overrides)
     allocation = detect()
     packs = pack_up(plan.trials, allocation.cpus)
     check_fit(packs, allocation)
@@ -39,64 +49,102 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
     return _as_text(plan, packs, found, power, sd, allocation.cpus)
 
 
-def duration(seconds: float | None) -> str:
-    """Return seconds in words."""
+def expected(seconds: float | None) -> str:
+    """Return an expected time in words."""
     if seconds is None:
-        return "not known (no rate was measured for this simulator)"
-    return (
-        f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else str(timedelta(minutes=round(seconds / 60)))
-    )
+        return "time not known, since no rate was measured for this simulator"
+    return f"about {duration(seconds)}, from rates measured on one 2.3 GHz server core"
+
+
+def drawn(data: Data) -> str:
+    """Return the sizes of a split in words."""
+    train, validation = data.sides
+    return f"per split {train} train, {validation} validation, the rest test"
 
 
 def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, cpus: int) -> str:
     study, buffer = plan.study, io.StringIO()
-    console = Console(file=buffer, width=140, highlight=False, markup=False)
+    console = Console(file=buffer, width=NARROW, highlight=False, markup=False)
     inputs = inputs_of(study.settings)
-    console.print(f"study     {study.study}, seed {study.seed}")
-    console.print(f"data      {inputs.corpus.source}: {len(inputs.corpus.texts)} sentences; {drawn(study.data)}")
-    console.print(f"encoder   {inputs.encoder.name}, {inputs.encoder.dimension} dimensions, from {inputs.encoder.source}")
-    console.print(f"design    {plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits")
-    for factor in plan.design.factors:
-        console.print(f"factor    {factor}")
+    say = [
+        ("study", f"{study.study}, seed {study.seed}"),
+        ("data", f"{inputs.corpus.source}; {len(inputs.corpus.texts)} in all, {drawn(study.data)}"),
+        (
+            "sentences",
+            f"embedded by {inputs.sentence_encoder.name}: {inputs.sentence_encoder.dimension} dimensions, {inputs.sentence_encoder.source}",
+        ),
+        ("simulator", reason(study.simulator)),
+        ("design", f"{plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits"),
+        *(("factor", str(factor)) for factor in plan.design.factors),
+    ]
+    for heading, text in say:
+        console.print(f"{heading:<10}{text}", soft_wrap=True)
     console.print()
-    console.print(_rows(plan))
-    console.print("\nAliases (what is confounded with what)")
+    Console(file=buffer, width=WIDE, highlight=False, markup=False).print(_rows(plan))
+    console.print("\nAliases: what is confounded with what")
     for line in found.lines():
         console.print(f"  {line}")
+    console.print("\nPower: the smallest effects that are found 8 times in 10 at the 5 % level, if the standard deviation of one")
+    console.print(f"trial within a split is {100 * sd:.3g} points (give yours by --sd)")
+    for effect, labels in _by_effect(power).items():
+        console.print(f"  {effect}: {', '.join(labels)}")
+    console.print()
+    baselines = f", baselines {', '.join(study.baseline_heads())}" if study.baselines else ""
     console.print(
-        f"\nPower: smallest effect found 8 times in 10 at the 5 % level, if one trial's standard deviation within a split is {sd:g}"
+        f"{'trials':<10}{len(plan.trials)}: {len(plan.design.rows)} rows{baselines}, each on {study.design.splits} splits", soft_wrap=True
     )
-    for term in power:
-        console.print(f"  {term.label}: {term.reason if term.effect is None else f'{term.effect:.4f} ({term.meaning})'}")
-    console.print(
-        f"\ntrials    {len(plan.trials)}: {len(plan.design.rows)} rows and {len(study.baselines)} baselines on {study.design.splits} splits"
-    )
-    console.print(f"packs     {len(packs)} on {cpus} cores, one core each")
-    console.print(f"memory    up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per pack (estimate)")
-    console.print(f"time      {duration(expected_seconds(packs, cpus))} (estimate, from rates of a 2.3 GHz server core)")
+    console.print(f"{'packs':<10}{len(packs)} on {cpus} cores, one core each")
+    console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per pack, estimated")
+    console.print(f"{'time':<10}{expected(expected_seconds(packs, cpus))}", soft_wrap=True)
     return buffer.getvalue()
 
 
 def _rows(plan: Plan) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("row", "runs", *(factor.path for factor in plan.design.factors), "coded", "parameters"):
-        table.add_column(heading, justify="right")
+    names = short_names(plan.design.factors)
+    for heading in ("row", "order", *names, "coded", "parameters"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    counted = _parameters(plan)
     for row in plan.design.rows:
-        table.add_row(
-            row.name, str(plan.design.run_order.index(row.index) + 1), *map(_shown, row.values.values()),
-            " ".join(f"{value:+.2g}" for value in row.coded), str(_parameters(plan)[row.name]),
-        )  # fmt: skip
+        values = [value_text(value) for value in row.values.values()]
+        coded = " ".join({1.0: "+", -1.0: "-"}.get(value, f"{value:.2g}") for value in row.coded)
+        table.add_row(row.name, str(plan.design.run_order.index(row.index) + 1), *values, coded, str(counted[row.name]))
     return table
+
+
+def _by_effect(power: Sequence[SmallestEffect]) -> dict[str, list[str]]:
+    """Return the terms by what can be seen of them, in points."""
+    groups: dict[str, list[str]] = {}
+    for term in power:
+        seen = f"{100 * term.effect:.2g} points, {term.meaning}" if term.effect is not None else str(term.reason)
+        groups.setdefault(seen, []).append(term.label)
+    return groups
 
 
 def _as_json(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, cpus: int) -> dict[str, Any]:
     counted = _parameters(plan)
+    inputs = inputs_of(plan.study.settings)
+    train, validation = plan.study.data.sides
     return {
         "study": plan.study.model_dump(mode="json"),
-        "factors": [factor.path for factor in plan.design.factors],
+        "data": {
+            "source": inputs.corpus.source,
+            "hash": inputs.corpus.hash,
+            "sentences": len(inputs.corpus.texts),
+            "train": train,
+            "validation": validation,
+        },
+        "sentence_encoder": {
+            "name": inputs.sentence_encoder.name,
+            "dimension": inputs.sentence_encoder.dimension,
+            "hash": inputs.sentence_encoder.hash,
+        },
+        "simulator": reason(plan.study.simulator),
+        "factors": [{"path": factor.path, "levels": list(factor.choices), "numeric": factor.is_numeric} for factor in plan.design.factors],
         "rows": [
             {"row": row.name, "coded": list(row.coded), "values": row.values, "parameters": counted[row.name]} for row in plan.design.rows
         ],
+        "baselines": {name: counted[name] for name in plan.study.baseline_heads()},
         "run_order": [plan.design.rows[index].name for index in plan.design.run_order],
         "splits": [{"split": trial.split, "seed": trial.split_seed} for trial in plan.trials[: plan.study.design.splits]],
         "aliases": found.to_json(),
@@ -117,15 +165,4 @@ def _parameters(plan: Plan) -> dict[str, int | None]:
 
 
 def _count(trial: Trial) -> int | None:
-    return parameters(trial.settings.head, inputs_of(trial.settings).encoder.dimension)
-
-
-def drawn(data: Data) -> str:
-    """Return the sizes of a split in words."""
-    both = 2 * data.train_per_class
-    validation = round(both * data.validation_fraction)
-    return f"per split {both - validation} train, {validation} validation, the rest test"
-
-
-def _shown(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return parameters(trial.settings.head, inputs_of(trial.settings).sentence_encoder.dimension)

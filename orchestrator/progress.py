@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -29,13 +30,14 @@ class Progress:
 
     def __init__(self, ledger: Ledger, trials: Sequence[Trial], owed: Sequence[Trial], console: Console) -> None:
         self._files = {trial.key: ledger.files(trial) for trial in owed}
+        self._trials = {trial.key: trial for trial in owed}
+        self._seen: list[tuple[Trial, float]] = []
         self._open = dict(self._files)
         self._finished_before = len(trials) - len(owed)
         self._total = len(trials)
         self._console = console
         self._started = time.monotonic()
         self._failed = 0
-        self._best: tuple[float, str] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -48,18 +50,18 @@ class Progress:
         self._thread.join(timeout=10)
 
     def line(self) -> str:
-        """Look at the ledger and return the line: done, owed, failed, best so far, time left."""
+        """Look at the ledger and return the line: done, owed, failed, best row so far, time left."""
         for key, files in list(self._open.items()):
             if files.result.exists():
                 accuracy = json.loads(files.result.read_text())["responses"]["validation_accuracy"]
-                self._best = max(self._best or (0.0, ""), (accuracy, key))
+                self._seen.append((self._trials[key], accuracy))
                 del self._open[key]
         self._failed = sum(_has_failed(files.journal) for files in self._open.values())
         finished_now = len(self._files) - len(self._open)
         owed = len(self._open) - self._failed
         parts = [f"done {self._finished_before + finished_now}/{self._total}", f"owed {owed}", f"failed {self._failed}"]
-        if self._best:
-            parts.append(f"best validation {self._best[0]:.3f} ({self._best[1]})")
+        if best := best_row(self._seen):
+            parts.append(f"best row so far {best_text(best)}")
         if finished_now:
             left = (time.monotonic() - self._started) / finished_now * owed
             parts.append(f"about {timedelta(seconds=round(left))} left")
@@ -79,6 +81,25 @@ class Progress:
                 said, said_at = line, time.monotonic()
         if (line := self.line()) != said:
             self._console.print(line, highlight=False)
+
+
+def best_row(done: Iterable[tuple[Trial, float]]) -> dict[str, Any] | None:
+    """Return the design's row with the highest mean validation accuracy over its finished splits, or None if none has finished.
+
+    A single trial would not do: of many, the best one is the luckiest.
+    """
+    accuracies: dict[str, list[float]] = {}
+    for trial, accuracy in done:
+        if trial.factors:
+            accuracies.setdefault(trial.arm, []).append(accuracy)
+    means = {arm: sum(values) / len(values) for arm, values in accuracies.items()}
+    best = max(means, key=lambda arm: means[arm], default=None)
+    return None if best is None else {"row": best, "validation_accuracy": means[best], "splits": len(accuracies[best])}
+
+
+def best_text(best: dict[str, Any]) -> str:
+    """Return that row in words."""
+    return f"{best['row']}, validation {best['validation_accuracy']:.1%} over {best['splits']} splits"
 
 
 def _has_failed(journal: Path) -> bool:

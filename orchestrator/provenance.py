@@ -21,14 +21,21 @@ from orchestrator.trials import RESULTS_VERSION
 PACKAGES = ("hadamard", "torch", "sentence-transformers", "scikit-learn", "pennylane", "ray", "mlflow", "numpy")
 
 
-def provenance(plan: Plan, study_id: str) -> dict[str, Any]:
-    """Return the study's id and, under `shown`, what the report's last table holds."""
+def provenance(plan: Plan, study_id: str, earlier_commits: str) -> dict[str, Any]:
+    """Return the study's id and, under `shown`, what the report's last table holds.
+
+    Args:
+        plan: What is run.
+        study_id: Given at the first run.
+        earlier_commits: The code of earlier runs of this study, as this function returned it.
+    """
+    commits = [one for one in earlier_commits.split(", ") if one]
     data = sorted({trial.data_hash[:16] for trial in plan.trials})
-    encoders = sorted({f"{trial.settings.sentence_encoder.name} ({trial.encoder_hash})" for trial in plan.trials})
+    encoders = sorted({f"{trial.settings.sentence_encoder.name} ({trial.sentence_encoder_hash})" for trial in plan.trials})
     allocation = detect()
     shown = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "commit": commit(),
+        "commit": ", ".join(dict.fromkeys([*commits, commit()])),
         "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "machine": f"{allocation.cpus} cores, {allocation.memory_bytes / 2**30:.0f} GiB ({allocation.source})",
@@ -45,6 +52,9 @@ def commit() -> str:
     """Return the commit of the code that runs, with `+` if files differ from it; `not from a git checkout` if it is installed."""
     here = Path(__file__).resolve().parent
     try:
+        subprocess.run(
+            ["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True, check=True
+        )  # or the commit is another's
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True

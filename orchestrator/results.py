@@ -18,25 +18,35 @@ RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_los
 
 
 def results_table(plan: Plan, records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Return one line per trial: key, arm, row, split, status, cause, responses, parameters, and a column per factor.
+    """Return one line per trial, sorted by key: arm, row, split, status, cause, responses, parameters, and a column per factor by its path.
 
-    A trial that runs now counts as owed; responses of trials that are not done are missing values.
+    A trial that runs now counts as owed; responses of trials that are not done are missing, and so are row and factors of baselines.
+    Equal records in any order give equal tables, down to the types of empty columns.
     """
     rows = {row.name: row.index for row in plan.design.rows}
+    paths = [factor.path for factor in plan.design.factors]
     lines = [_line(record, rows.get(record.trial.arm)) for record in records]
-    columns = ["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters", *(factor.path for factor in plan.design.factors)]
-    table = pd.DataFrame(lines, columns=columns)
-    return table.astype({"row": "Int64", "parameters": "Int64", "split": int, **dict.fromkeys(RESPONSES, float)})
+    table = pd.DataFrame(lines, columns=["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters", *paths], dtype=object)
+    for path in paths:
+        typed = table[path].convert_dtypes()
+        # Levels such as `pi` and 1.0 have no type in common.
+        table[path] = table[path].map(str, na_action="ignore").astype("string") if typed.dtype == object else typed
+    texts = dict.fromkeys(("key", "arm", "status", "cause"), "string")
+    types = {**texts, "row": "Int64", "split": "Int64", "parameters": "Int64", **dict.fromkeys(RESPONSES, float)}
+    return table.astype(types).sort_values("key", ignore_index=True)
 
 
 def costs_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Return one line per trial: attempts, seconds, joules with scope and method. Missing means not measured."""
+    """Return one line per trial, sorted by key: attempts, seconds, joules with scope, method and window. Missing means not measured."""
     table = pd.DataFrame([{"key": record.trial.key, **costs(record)} for record in records])
-    return table.astype({"train_s": float, "energy_j": float})
+    return table.astype({"train_s": float, "energy_j": float, "energy_window_s": float}).sort_values("key", ignore_index=True)
 
 
 def costs(record: TrialRecord) -> dict[str, Any]:
-    """Return what a trial cost: attempts, seconds of training and evaluation, and joules where they were measured (else None)."""
+    """Return what a trial cost: attempts, seconds of training and evaluation, and joules where they were measured (else None).
+
+    `energy_window_s` is the length of the meter's window, which the trial may have shared with others of its pack.
+    """
     seconds = [event["seconds"] for event in record.events if event["event"] in ("epoch", "evaluated")]
     whole = [event["seconds"] for event in record.events if event["event"] == "done"]
     energy = next((event for event in reversed(record.events) if event["event"] == "energy"), {})
@@ -47,6 +57,7 @@ def costs(record: TrialRecord) -> dict[str, Any]:
         "energy_j": energy.get("energy_j"),
         "energy_scope": energy.get("scope"),
         "energy_method": energy.get("method"),
+        "energy_window_s": energy.get("window_s"),
         "host": host,
     }
 

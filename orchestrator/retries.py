@@ -5,13 +5,12 @@ Owns the policy per cause and who is blamed when a process dies. Does not own la
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cluster.launch import Outcome
-from model.journal import TrialFiles, read_json, write_atomically
+from model.journal import PackFiles, TrialFiles
 
 RETRIES: Mapping[str, int] = {"killed": 2, "crashed": 1, "out of memory": 1}
 """How often a trial is tried again within one run, by cause. Causes not named here would only repeat themselves."""
@@ -22,38 +21,34 @@ def run_with_retries(pack_directory: Path, launch: Callable[[], Outcome]) -> Non
 
     A process that dies fails the trial it was training; the others go on in the next launch.
     """
-    pack = read_json(pack_directory / "pack.json")
-    tries: Counter[str] = Counter()
-    left: list[str] = list(pack["trials"])
-    for trial in left:
-        if _in_training(files := _files(pack_directory, trial)):
+    pack = PackFiles(pack_directory)
+    left = pack.trials
+    for files in left:
+        if _in_training(files):
             files.append("failed", cause="lost", message="the attempt ended without a word: its worker, node or driver was lost")
+    tries: Counter[Path] = Counter()
     while left:
-        write_atomically(pack_directory / "pack.json", json.dumps({**pack, "trials": left}))
-        counts = {trial: len(_files(pack_directory, trial).events()) for trial in left}
+        pack.write(left)
+        counts = {files.directory: len(files.events()) for files in left}
         outcome = launch()
         if outcome.cause is not None:
-            victim = next((trial for trial in left if _in_training(_files(pack_directory, trial))), left[0])
-            _files(pack_directory, victim).append("failed", cause=outcome.cause, message=outcome.message)
-            if outcome.cause in ("disk full", "bad input"):
-                return
-        left = [trial for trial in left if _try_again(_files(pack_directory, trial), counts[trial], tries, trial)]
+            victim = next((files for files in left if _in_training(files)), left[0])
+            if outcome.cause == "disk full":
+                return  # nothing can be written, and the driver finds out by itself
+            victim.append("failed", cause=outcome.cause, message=outcome.message)
+        left = [files for files in left if _try_again(files, counts[files.directory], tries)]
 
 
-def _try_again(files: TrialFiles, events_before: int, tries: Counter[str], trial: str) -> bool:
+def _try_again(files: TrialFiles, events_before: int, tries: Counter[Path]) -> bool:
     if files.result.exists():
         return False
     new = files.events()[events_before:]
     if not new or new[-1]["event"] != "failed":
         return True
-    tries[trial] += 1
-    return tries[trial] <= RETRIES.get(new[-1]["cause"], 0)
+    tries[files.directory] += 1
+    return tries[files.directory] <= RETRIES.get(new[-1]["cause"], 0)
 
 
 def _in_training(files: TrialFiles) -> bool:
     events = files.events()
     return bool(events) and events[-1]["event"] in ("started", "epoch", "evaluated") and not files.result.exists()
-
-
-def _files(pack_directory: Path, trial: str) -> TrialFiles:
-    return TrialFiles((pack_directory / trial).resolve())

@@ -5,6 +5,7 @@ Owns the order of these steps. Does not own any of them.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import uuid
@@ -20,17 +21,16 @@ from cluster.launch import environment
 from model import embeddings
 from model.errors import UserError
 from model.settings import Trial, TrialSettings
+from model.simulators import choose, reason
 from orchestrator import tracking
-from orchestrator.design.design import build
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
-from orchestrator.plan import Plan, check_fit, expected_seconds, make_plan, pack_up
-from orchestrator.plan_view import drawn, duration
+from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan, reopen
+from orchestrator.plan_view import drawn, expected
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.results import costs_table, curves, failure_lines, results_table
-from orchestrator.study import load
 
-State = Literal["complete", "failures", "interrupted"]
+State = Literal["complete", "incomplete", "interrupted"]
 
 
 def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dashboard: bool) -> State:
@@ -39,36 +39,37 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     Raises:
         UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    study = load(path, overrides)
-    plan = make_plan(study)
-    ledger = Ledger(directory or Path("runs") / study.study)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    plan = read_plan(path, overrides)
+    ledger = Ledger(directory or Path("runs") / plan.study.study)
     allocation = detect()
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
-    ledger.check(study, len(owed))
+    ledger.check(plan.study, len(owed))
     packs = pack_up(owed, allocation.cpus)
     check_fit(packs, allocation)
     _check_simulators(owed)
-    seconds = expected_seconds(packs, allocation.cpus)
-    console.print(
-        f"{study.study}: {len(plan.design.rows)} rows x {study.design.splits} splits, {len(plan.trials)} trials with baselines; "
-        f"{len(owed)} owed in {len(packs)} packs on {allocation.cpus} cores ({allocation.source}); expected {duration(seconds)}"
-    )
+    embeddings.check_cache()
+    why_not_measured()  # refuses a trace that cannot be replayed
+    interrupted = False
+    _say_start(console, plan, owed, packs, allocation)
     with explained_disk_errors(ledger.directory), ledger.owned():
         ledger.enter(plan.trials)
-        ledger.save_study(study, plan.trials, provenance(plan, _study_id(ledger)))
+        ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         if owed:
-            _embed(owed, allocation, console)
-            _sweep(ledger, plan, owed, allocation, dashboard, console)
+            interrupted = _train(ledger, plan, owed, packs, allocation, dashboard, console)
         records = ledger.records(plan.trials)
-        shipment = tracking.ship(ledger, plan)
+        shipment = tracking.ship(ledger, plan, run_has_ended=True)
         page = _write_report(ledger, plan, records)
-    return _say_end(console, ledger, plan, records, shipment, page)
+        _say_end(console, ledger, records, shipment, page)
+    if interrupted:
+        console.print("stopped before the end; the same command goes on where this one was")
+        return "interrupted"
+    return "complete" if all(record.status == "done" for record in records) else "incomplete"
 
 
 def write_report(directory: Path) -> Path:
     """Write the report of a study's directory; return the page."""
-    ledger, plan = opened(directory)
+    ledger, plan = reopen(directory)
     with explained_disk_errors(directory):
         return _write_report(ledger, plan, ledger.records(plan.trials))
 
@@ -79,10 +80,10 @@ def ship_study(directory: Path, everything: bool) -> str:
     Raises:
         UserError: MLflow could not be reached or did not take it.
     """
-    ledger, plan = opened(directory)
+    ledger, plan = reopen(directory)
     if everything:
         ledger.shipped.unlink(missing_ok=True)
-    shipment = tracking.ship(ledger, plan)
+    shipment = tracking.ship(ledger, plan, run_has_ended=not ledger.driven())
     where = tracking.tracking_uri(ledger)
     if shipment.error:
         raise UserError(
@@ -91,30 +92,36 @@ def ship_study(directory: Path, everything: bool) -> str:
     return f"{shipment.runs} of {len(plan.trials)} trials are complete in MLflow at {where}"
 
 
-def opened(directory: Path) -> tuple[Ledger, Plan]:
-    """Return ledger and plan of a study that has been run, from its directory alone."""
-    ledger = Ledger.existing(directory)
-    study = ledger.load_study()
-    design = build(study.design, study.factor_list(), study.seed)
-    values = {row.name: row.values for row in design.rows}
-    trials = [trial.model_copy(update={"factors": values.get(trial.arm, {})}) for trial in ledger.load_trials()]
-    return ledger, Plan(study, design, tuple(trials))
-
-
-def _sweep(ledger: Ledger, plan: Plan, owed: list[Trial], allocation: Allocation, dashboard: bool, console: Console) -> None:
+def _train(
+    ledger: Ledger, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, dashboard: bool, console: Console
+) -> bool:
+    """Embed and sweep; return whether SIGINT or SIGTERM ended it early. Trials then stay owed, and nothing is lost."""
     from orchestrator.sweep import ray_cluster, run_packs
 
-    with ray_cluster(allocation, dashboard) as cluster:
-        if cluster.dashboard:
-            console.print(f"Ray dashboard: {cluster.dashboard} (asks once for the token that `ray get-auth-token` prints)")
-        with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console):
-            run_packs(ledger, pack_up(owed, allocation.cpus), plan.study.study)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _embed(owed, allocation, console)
+        with ray_cluster(allocation, dashboard) as url:
+            if url:
+                console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
+            with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console):
+                run_packs(ledger, packs, plan.study.study)
+    except KeyboardInterrupt:
+        return True
+    except Exception as error:  # Tune may die of a full disk in many ways; what it was is seen by trying
+        ledger.check(plan.study, 1)
+        raise error
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return False
 
 
 def _embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> None:
     """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch."""
     missing: dict[Path, TrialSettings] = {
-        file: trial.settings for trial in trials if not (file := embeddings.cached_file(trial.data_hash, trial.encoder_hash)).exists()
+        file: trial.settings
+        for trial in trials
+        if not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
     }
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
@@ -126,12 +133,8 @@ def _embed(trials: Sequence[Trial], allocation: Allocation, console: Console) ->
 
 def _check_simulators(trials: Sequence[Trial]) -> None:
     """Open every PennyLane device that is asked for by name: better refused now than in each trial."""
-    names = {trial.settings.simulator for trial in trials} - {"torch"}
-    if names:
-        from model.simulators import choose
-
-        for name in sorted(names):
-            choose(name)
+    for name in sorted({trial.settings.simulator for trial in trials} - {"torch"}):
+        choose(name)
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
@@ -139,7 +142,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
 
     return page.write(
         ledger.report,
-        study=_headline(plan),
+        study=_at_a_glance(plan),
         design=plan.design,
         results=results_table(plan, records),
         costs=costs_table(records),
@@ -148,39 +151,53 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
     )
 
 
-def _headline(plan: Plan) -> dict[str, str]:
+def _at_a_glance(plan: Plan) -> dict[str, str]:
     study = plan.study
     return {
         "name": study.study,
-        "design": f"{plan.design.kind}, {len(plan.design.rows)} rows x {study.design.splits} splits",
         "data": f"{study.data.name}; {drawn(study.data)}",
         "sentence encoder": study.sentence_encoder.name,
         "head": ", ".join(f"{name} {value}" for name, value in study.head.model_dump().items()),
         "training": ", ".join(f"{name} {value}" for name, value in study.training.model_dump().items()),
-        "simulator": study.simulator,
-        "energy": why_not_measured() or "measured per pack, shared by seconds",
+        "simulator": reason(study.simulator),
+        "energy": why_not_measured(),
     }
 
 
-def _study_id(ledger: Ledger) -> str:
-    return str(ledger.provenance()["study_id"]) if ledger.study_file.exists() else uuid.uuid4().hex
+def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, object]:
+    """Return the provenance to keep: the earlier one if nothing is run now; the study's id never changes."""
+    before = ledger.provenance() if ledger.study_file.exists() else None
+    if before and not owed:
+        return before
+    return provenance(plan, before["study_id"] if before else uuid.uuid4().hex, before["shown"].get("commit", "") if before else "")
 
 
-def _say_end(
-    console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path
-) -> State:
-    done, failed = ([record for record in records if record.status == status] for status in ("done", "failed"))
-    owed = len(records) - len(done) - len(failed)
-    console.print(f"done {len(done)}, failed {len(failed)}, owed {owed} of {len(records)} trials")
+def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation) -> None:
+    study = plan.study
+    arms = f"{len(plan.design.rows)} rows and {len(study.baselines)} baselines"
+    console.print(f"{study.study}: {arms} x {study.design.splits} splits = {len(plan.trials)} trials")
+    console.print(f"to do:     {len(owed)} trials in {len(packs)} packs on {allocation.cpus} cores of {allocation.source}")
+    console.print(f"expected:  {expected(expected_seconds(packs, allocation.cpus))}")
+    console.print(f"simulator: {reason(study.simulator)}")
+
+
+def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path) -> None:
+    failed = [record for record in records if record.status == "failed"]
+    done = sum(record.status == "done" for record in records)
+    console.print(f"done {done}, failed {len(failed)}, owed {len(records) - done - len(failed)} of {len(records)} trials")
     for line in failure_lines(failed):
-        console.print(f"  {line}", markup=False)
-    console.print(f"report:  {page}")
+        console.print(f"  {line}")
+    if any(record.owed for record in failed):
+        console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
+    console.print(f"report:    {page}")
     uri = tracking.tracking_uri(ledger)
-    console.print(f"MLflow:  mlflow ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:  {uri}")
+    console.print(f"MLflow:    {_tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
     if shipment.error:
-        console.print(f"         {shipment.runs} of {len(records)} trials are there ({shipment.error})")
-        console.print(f"         hadamard ship {ledger.directory}   sends the rest")
-    if owed:
-        console.print("stopped before the end; the same command goes on where this one was")
-        return "interrupted"
-    return "failures" if failed else "complete"
+        console.print(f"           {shipment.runs} of {len(records)} trials are there ({shipment.error})")
+        console.print(f"           {_tool('hadamard')} ship {ledger.directory}   sends the rest")
+
+
+def _tool(name: str) -> str:
+    """Return how to call a command of this environment, activated or not."""
+    path = Path(sys.executable).parent / name
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

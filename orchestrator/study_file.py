@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from model.errors import UserError
 
@@ -22,15 +22,16 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a study: where, at which path, and what to do about it."""
+    """One thing wrong with a study: what and why, at which place of the study, and where that stands."""
 
-    where: str
-    path: str
     message: str
+    location: Location = ()
+    where: str = ""
+    """`file:line` or `--set ...`; empty until the problem is located."""
 
     def __str__(self) -> str:
         """Return `file:line: path: message`."""
-        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+        return ": ".join(part for part in (self.where, ".".join(map(str, self.location)), self.message) if part)
 
 
 class StudyError(UserError):
@@ -39,6 +40,10 @@ class StudyError(UserError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+    def located(self, file: StudyFile) -> StudyError:
+        """Return the same problems, each with its file and line."""
+        return StudyError([problem if problem.where else replace(problem, where=file.where(problem.location)) for problem in self.problems])
 
 
 @dataclass
@@ -60,10 +65,10 @@ class StudyFile:
         try:
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
-            raise StudyError([Problem(str(path), "", f"cannot be read: {error}")]) from error
+            raise StudyError([Problem(f"cannot be read: {error}", where=str(path))]) from error
         content = _parse(text, str(path))
         if not isinstance(content, CommentedMap):
-            raise StudyError([Problem(f"{path}:1", "", "a study is a mapping of settings, such as `study: my-study`")])
+            raise StudyError([Problem("a study is a mapping of settings, such as `study: my-study`", where=f"{path}:1")])
         file = cls(path, content)
         for override in overrides:
             file._apply(override)
@@ -76,13 +81,11 @@ class StudyFile:
         return plain
 
     def where(self, location: Location) -> str:
-        """Return `file:line` (or `--set ...`) of the value at a location, or of its nearest ancestor in the file.
-
-        Names that pydantic puts into a location but the file does not hold (the tags of unions) are passed over.
-        """
-        for length in range(len(location), 0, -1):
-            if location[:length] in self.overrides:
-                return f"--set {self.overrides[location[:length]]}"
+        """Return `file:line` of the value at a location, or of its nearest ancestor in the file; `--set ...` if that put it there."""
+        inside = [keys for keys in self.overrides if location and keys[: len(location)] == location]
+        around = [location[:length] for length in range(len(location), 0, -1) if location[:length] in self.overrides]
+        if keys := next(iter(around + inside), None):
+            return f"--set {self.overrides[keys]}"
         node: Any = self.content
         line = 1
         for key in location:
@@ -98,7 +101,7 @@ class StudyFile:
         dotted, equals, text = override.partition("=")
         keys = tuple(dotted.split("."))
         if not equals or not all(keys):
-            raise StudyError([Problem(f"--set {override}", "", "write it as path.to.key=value, for example training.epochs=5")])
+            raise StudyError([Problem("write it as path.to.key=value, for example training.epochs=5", where=f"--set {override}")])
         if keys[0] == "factors" and len(keys) > 1:  # a factor's name is itself a dotted path
             keys = ("factors", ".".join(keys[1:]))
         value = _parse(text, f"--set {override}")
@@ -114,9 +117,10 @@ class StudyFile:
 def _parse(text: str, where: str) -> Any:
     try:
         return YAML(typ="rt").load(io.StringIO(text))
-    except MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None and not where.startswith("--set") else ""
-        raise StudyError([Problem(f"{where}{line}", "", f"not valid YAML: {error.problem or error.context}")]) from error
+    except YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        line = f":{mark.line + 1}" if mark is not None and not where.startswith("--set") else ""
+        raise StudyError([Problem(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=f"{where}{line}")]) from error
 
 
 def _plain(node: Any) -> Any:

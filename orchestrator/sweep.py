@@ -5,30 +5,27 @@ Owns Ray's start and stop and the trainable that runs a pack on a node. Does not
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.allocation import Allocation
-from cluster.energy import Energy, EnergyMeter, open_meter
-from cluster.launch import run_pack
-from model.journal import TrialFiles, write_atomically
+from cluster.energy import Energy, open_meter
+from cluster.launch import Outcome, run_pack
+from model.journal import PackFiles, TrialFiles
 from orchestrator.ledger import Ledger
 from orchestrator.plan import CPUS_PER_PACK, Pack
 from orchestrator.retries import run_with_retries
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
 LOST_NODE_RETRIES = 3
-QUIET = {
+RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's: the sweep ends by KeyboardInterrupt
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
@@ -36,18 +33,13 @@ QUIET = {
 }
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """The Ray cluster that runs the sweep."""
-
-    dashboard: str | None
-    """URL, or None where the dashboard is not running."""
-
-
 @contextmanager
-def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[Cluster]:
-    """Start Ray on this machine with what the allocation gives, or join the cluster named by RAY_ADDRESS; leave it at the end."""
-    for name, value in QUIET.items():
+def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]:
+    """Start Ray on this machine with what the allocation gives, or join the cluster named by RAY_ADDRESS; leave it at the end.
+
+    Yields the dashboard's URL, or None where it is not running.
+    """
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -57,20 +49,23 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[Cluster]:
     else:
         context = ray.init(
             address="local",
-            num_cpus=allocation.cpus, num_gpus=allocation.gpus, _memory=allocation.memory_bytes, object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR, _temp_dir=f"/tmp/hadamard-{os.getuid()}",
-        )  # fmt: skip
+            num_cpus=allocation.cpus,
+            num_gpus=0,
+            _memory=allocation.memory_bytes,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=f"/tmp/hadamard-{os.getuid()}",  # socket paths end at 107 bytes, and others may own /tmp/ray
+        )
     try:
-        yield Cluster(f"http://{context.dashboard_url}" if context.dashboard_url else None)
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else None
     finally:
         ray.shutdown()
 
 
 def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
-    """Run the packs to their end over the Ray cluster; returns early, in good order, on SIGINT or SIGTERM.
-
-    Each pack is one Tune trial. What went wrong with a trial is in its journal; this raises only for what concerns them all.
-    """
+    """Run the packs to their end over the Ray cluster: each pack is one Tune trial. What went wrong with a trial is in its journal."""
     from ray import tune
 
     directories = {pack.id: _write_pack(ledger, pack) for pack in packs}
@@ -94,18 +89,17 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
             failure_config=tune.FailureConfig(max_failures=LOST_NODE_RETRIES),
         ),
     )
-    with _sigterm_as_sigint():
-        tuner.fit()
+    tuner.fit()
 
 
 def _run_pack(config: dict[str, Any]) -> None:
     """Run one pack; this is what Ray starts on a node, in a worker process."""
     from ray import tune
 
-    directory = Path(config["directories"][config["pack"]])
+    os.chdir(config["working_directory"])  # relative paths in the environment, such as a trace to replay, mean this one
+    pack = PackFiles(Path(config["directories"][config["pack"]]))
     meter = open_meter()
-    pack = json.loads((directory / "pack.json").read_text())
-    files = [TrialFiles((directory / relative).resolve()) for relative in pack["trials"]]
+    files = pack.trials
     reported = -1
 
     def report_progress() -> None:
@@ -115,54 +109,37 @@ def _run_pack(config: dict[str, Any]) -> None:
             reported = done
             tune.report({"trials_done": done, "trials": len(files)})
 
-    def launch() -> Any:
+    def launch() -> Outcome:
         open_trials = [one for one in files if not one.result.exists()]
         meter.begin()
-        outcome = run_pack(directory, Path(config["working_directory"]), pack["threads"], report_progress)
-        _attribute(meter, [one for one in open_trials if one.result.exists()])
+        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, report_progress)
+        energy = meter.end()
+        if energy is not None and outcome.cause is None:  # a process that died took joules which no trial can be charged with
+            _attribute(energy, [one for one in open_trials if one.result.exists()])
         return outcome
 
-    run_with_retries(directory, launch)
+    run_with_retries(pack.directory, launch)
     report_progress()
 
 
-def _attribute(meter: EnergyMeter, finished: list[TrialFiles]) -> None:
-    """Share a pack's joules among the trials it finished, by their seconds of training."""
-    energy: Energy | None = meter.end()
-    if energy is None:
-        return
-    seconds = [max((event["seconds"] for event in one.events() if event["event"] == "done"), default=0.0) for one in finished]
-    for one, part in zip(finished, seconds, strict=True):
-        share = part / sum(seconds) if sum(seconds) else 0.0
-        one.append(
-            "energy",
-            energy_j=energy.energy_j * share,
-            scope=energy.scope,
-            method=f"{energy.method}, shared by seconds",
-            window_s=energy.window_s,
-        )
+def _attribute(energy: Energy, finished: Sequence[TrialFiles]) -> None:
+    """Share a pack's joules among the trials it finished, by their seconds; one that was begun before has used more than is known."""
+    journals = {one: one.events() for one in finished}
+    seconds = {
+        one: max((event["seconds"] for event in events if event["event"] == "done"), default=0.0) for one, events in journals.items()
+    }
+    for one, events in journals.items():
+        if sum(event["event"] == "started" for event in events) == 1 and sum(seconds.values()):
+            joules = energy.energy_j * seconds[one] / sum(seconds.values())
+            method = f"{energy.method}, shared by seconds"
+            one.append("energy", energy_j=joules, scope=energy.scope, method=method, window_s=energy.window_s)
 
 
 def _write_pack(ledger: Ledger, pack: Pack) -> Path:
-    directory = (ledger.packs / pack.id).absolute()
-    directory.mkdir(exist_ok=True)
-    relative = [os.path.relpath(ledger.files(trial).directory, directory) for trial in pack.trials]
-    write_atomically(directory / "pack.json", json.dumps({"id": pack.id, "threads": CPUS_PER_PACK, "trials": relative}, indent=1))
-    return directory
+    files = PackFiles((ledger.packs / pack.id).absolute())
+    files.write([ledger.files(trial) for trial in pack.trials])
+    return files.directory
 
 
 def _pack_name(trial: Any) -> str:
     return str(trial.config["pack"])
-
-
-@contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM end the sweep the way Tune lets SIGINT: no new packs, workers stopped, then return."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

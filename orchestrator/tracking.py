@@ -10,12 +10,13 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.journal import write_atomically
+from cluster.energy import why_not_measured
+from model.journal import read_json, write_atomically
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import costs
@@ -23,11 +24,13 @@ from orchestrator.results import costs
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-STUDY_TAG, TRIAL_TAG, ARM_TAG = "hadamard.study", "hadamard.trial", "hadamard.arm"
-HTTP_PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
-"""A dead server is noticed within a minute; the next round tries again anyway."""
+STUDY_TAG, ROLE_TAG, TRIAL_TAG, ARM_TAG, CAUSE_TAG = (f"hadamard.{name}" for name in ("study", "role", "trial", "arm", "cause"))
+MLFLOW_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+"""The next round tries again anyway; a request that MLflow repeats by itself could create a run twice."""
 BATCH = 500
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
+NOT_PARAMS = ("data.path",)
+"""Settings that decide no result and may change, which MLflow forbids to params."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,9 @@ class Shipment:
     """What one round of shipping did."""
 
     runs: int
-    """Trials that are in MLflow now, complete with their end."""
+    """Trials of the study that are in MLflow complete with their end."""
     error: str | None
-    """Why the round ended early; None if it did not."""
+    """Why not everything could be sent; None if it could."""
 
 
 def tracking_uri(ledger: Ledger) -> str:
@@ -45,22 +48,22 @@ def tracking_uri(ledger: Ledger) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ledger.directory.absolute().parent / 'mlflow.db'}"
 
 
-def ship(ledger: Ledger, plan: Plan) -> Shipment:
+def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
     """Bring MLflow up to date with the ledger; finds or creates runs by tag, so that it may be killed and repeated at will.
 
     Never raises for what MLflow does: the error is returned.
+
+    Args:
+        ledger: The study's directory.
+        plan: Its trials.
+        run_has_ended: Whether nothing more will be written of trials that have a result; the study's own run is ended too.
     """
-    os.environ |= {name: value for name, value in HTTP_PATIENCE.items() if name not in os.environ}
-    uri = tracking_uri(ledger)
-    with _only_shipper(ledger) as alone:
-        if not alone:
-            return Shipment(0, "another process is shipping this study")
-        shipped = _read_shipped(ledger, uri)
-        try:
-            _ship_all(ledger, plan, uri, shipped)
-        except Exception as error:  # whatever the server or its database says, the sweep goes on
-            return Shipment(len(shipped), f"{type(error).__name__}: {error}".splitlines()[0][:300])
-        return Shipment(len(shipped), None)
+    os.environ |= {name: value for name, value in MLFLOW_ENVIRONMENT.items() if name not in os.environ}
+    try:
+        with _only_shipper(ledger.ship_lock, wait=run_has_ended) as alone:
+            return _Round(ledger, plan, run_has_ended).ship() if alone else Shipment(0, "another process is shipping this study")
+    except Exception as error:  # whatever the server or its database says, the sweep goes on
+        return Shipment(0, _first_line(error))
 
 
 class BackgroundShipper:
@@ -80,39 +83,79 @@ class BackgroundShipper:
 
     def _run(self, ledger: Ledger, plan: Plan, every_s: float) -> None:
         while not self._stop.wait(every_s):
-            ship(ledger, plan)
+            ship(ledger, plan, run_has_ended=False)
 
 
-def _ship_all(ledger: Ledger, plan: Plan, uri: str, shipped: set[str]) -> None:
-    from mlflow import MlflowClient
+class _Round:
+    """One round of shipping, by the only shipper of the study."""
 
-    client = MlflowClient(uri)
-    experiment = _experiment(client, plan.study.study, ledger)
-    parent = _find_or_create(client, experiment, plan.study.study, {STUDY_TAG: _study_id(ledger), "mlflow.note.content": _note(plan)})
-    for trial in plan.trials:
-        if trial.key in shipped:
-            continue
-        record = ledger.record(trial)
+    def __init__(self, ledger: Ledger, plan: Plan, run_has_ended: bool) -> None:
+        self.ledger, self.plan, self.run_has_ended = ledger, plan, run_has_ended
+        self.study_id = str(ledger.provenance()["study_id"])
+        self.uri = tracking_uri(ledger)
+        self.all_shipped = read_json(ledger.shipped, "Delete it") if ledger.shipped.exists() else {}
+        self.shipped = set(self.all_shipped.get(self.uri, []))
+
+    def ship(self) -> Shipment:
+        """Send what is missing; one trial that MLflow refuses does not stop the others."""
+        _create_database(self.uri)
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(self.uri)
+        self.experiment = self._experiment()
+        parent = self._find_or_create(self.plan.study.study, {ROLE_TAG: "study", "mlflow.note.content": _note(self.plan)})
+        errors = []
+        for trial in self.plan.trials:
+            if trial.digest in self.shipped:
+                continue
+            try:
+                self._ship_trial(self.ledger.record(trial), parent)
+            except Exception as error:
+                errors.append(f"{trial.key}: {_first_line(error)}")
+        if self.run_has_ended:
+            journals = [file for trial in self.plan.trials if (file := self.ledger.files(trial).journal).exists()]
+            self.client.set_terminated(parent, end_time=max((int(file.stat().st_mtime * 1000) for file in journals), default=None))
+        complete = sum(trial.digest in self.shipped for trial in self.plan.trials)
+        return Shipment(complete, errors[0] if errors else None)
+
+    def _ship_trial(self, record: TrialRecord, parent: str) -> None:
         if not record.events:
-            continue
-        tags = {
-            STUDY_TAG: _study_id(ledger), TRIAL_TAG: trial.key, ARM_TAG: trial.arm, "mlflow.parentRunId": parent,
-            **({"hadamard.cause": record.cause} if record.cause else {}),
-        }  # fmt: skip
-        run = _find_or_create(client, experiment, trial.key, tags, record.events[0]["time_ms"])
-        _log(client, run, record)
+            return
+        trial = record.trial
+        run = self._find_or_create(trial.key, {ROLE_TAG: "trial", TRIAL_TAG: trial.digest}, record.events[0]["time_ms"])
+        self.client.update_run(run, name=trial.key)  # a row may have got another number
+        for tag, value in ((ARM_TAG, trial.arm), ("mlflow.parentRunId", parent), (CAUSE_TAG, record.cause or "")):
+            self.client.set_tag(run, tag, value)
+        ended_ms = max((event["time_ms"] for event in record.events if event["event"] in ("done", "failed")), default=None)
+        if record.status == "done" and ended_ms is None:  # killed between the result and the word of it
+            ended_ms = int(self.ledger.files(trial).result.stat().st_mtime * 1000)
+        _log(self.client, run, record, ended_ms)
         if record.status == "done" or (record.status == "failed" and not record.owed):
-            client.set_terminated(run, "FINISHED" if record.status == "done" else "FAILED", record.events[-1]["time_ms"])
-            shipped.add(trial.key)
-            _write_shipped(ledger, uri, shipped)
+            self.client.set_terminated(run, "FINISHED" if record.status == "done" else "FAILED", ended_ms)
+            if self.run_has_ended or why_not_measured():  # while its pack runs, a trial's joules may still come
+                self.shipped.add(trial.digest)
+                write_atomically(self.ledger.shipped, json.dumps({**self.all_shipped, self.uri: sorted(self.shipped)}))
         elif record.status == "failed":
-            client.update_run(run, "FAILED")
-    if len(shipped) == len(plan.trials):
-        client.set_terminated(parent)
+            self.client.update_run(run, "FAILED")
+
+    def _experiment(self) -> str:
+        name = self.plan.study.study
+        if (found := self.client.get_experiment_by_name(name)) is not None:
+            return str(found.experiment_id)
+        location = (self.ledger.directory.absolute() / "mlflow-artifacts").as_uri()
+        return str(self.client.create_experiment(name, artifact_location=location))
+
+    def _find_or_create(self, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
+        """Return the run with this study's id and these tags; MLflow gives no say over run ids, so the tags are the identity."""
+        identity = {STUDY_TAG: self.study_id, **{tag: value for tag, value in tags.items() if tag in (ROLE_TAG, TRIAL_TAG)}}
+        query = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in identity.items())
+        found = self.client.search_runs([self.experiment], query, max_results=1)
+        run = found[0] if found else self.client.create_run(self.experiment, start_time=start_ms, tags={**identity, **tags}, run_name=name)
+        return str(run.info.run_id)
 
 
-def _log(client: MlflowClient, run: str, record: TrialRecord) -> None:
-    """Send params, curves and final numbers. Repeats are harmless: times come from the journal, and MLflow drops an exact repeat."""
+def _log(client: MlflowClient, run: str, record: TrialRecord, ended_ms: int | None) -> None:
+    """Send params, curves and final numbers. Repeats are harmless: times come from the ledger, and MLflow drops an exact repeat."""
     from mlflow.entities import Metric, Param
 
     params = [Param(key, str(value)[:500]) for key, value in _params(record).items()]
@@ -122,12 +165,13 @@ def _log(client: MlflowClient, run: str, record: TrialRecord) -> None:
         if event["event"] == "epoch"
         for name in CURVES
     ]
-    if record.result is not None:
-        end = record.events[-1]["time_ms"]
+    if record.result is not None and ended_ms is not None:
         finals = {**record.responses, "parameters": record.result["parameters"], **costs(record)}
         curves = {metric.key for metric in metrics}
         metrics += [
-            Metric(name, float(value), end, 0) for name, value in finals.items() if isinstance(value, int | float) and name not in curves
+            Metric(name, float(value), ended_ms, 0)
+            for name, value in finals.items()
+            if isinstance(value, int | float) and name not in curves
         ]
     client.log_batch(run, params=params)
     for start in range(0, len(metrics), BATCH):
@@ -135,10 +179,10 @@ def _log(client: MlflowClient, run: str, record: TrialRecord) -> None:
 
 
 def _params(record: TrialRecord) -> dict[str, Any]:
-    """Return the run's params: arm, split and factors first, then all settings by dotted path."""
+    """Return the run's params: split and factors first, then all settings by dotted path."""
     trial = record.trial
-    first = {"arm": trial.arm, "split": trial.split, **trial.factors}
-    return {**first, **{path: value for path, value in _dotted(trial.settings.model_dump()) if path not in first}}
+    first = {"split": trial.split, **trial.factors}
+    return {**first, **{path: value for path, value in _dotted(trial.settings.model_dump()) if path not in (*first, *NOT_PARAMS)}}
 
 
 def _dotted(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -149,24 +193,21 @@ def _dotted(content: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _experiment(client: MlflowClient, name: str, ledger: Ledger) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    return str(client.create_experiment(name, artifact_location=(ledger.directory.absolute() / "mlflow-artifacts").as_uri()))
+def _create_database(uri: str) -> None:
+    """Create an sqlite tracking database as a whole: MLflow killed while creating one leaves it unusable for ever."""
+    file = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or file.exists():
+        return
+    with _only_shipper(file.with_name(f".{file.name}.lock"), wait=True):
+        if file.exists():
+            return
+        from mlflow import MlflowClient
 
-
-def _find_or_create(client: MlflowClient, experiment: str, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
-    """Return the run with these study and trial tags; MLflow gives no say over run ids, so the tags are the identity."""
-    trial = tags.get(TRIAL_TAG)
-    mine = f"tags.`{STUDY_TAG}` = '{tags[STUDY_TAG]}'" + (f" and tags.`{TRIAL_TAG}` = '{trial}'" if trial else "")
-    found = [run for run in client.search_runs([experiment], mine) if trial or TRIAL_TAG not in run.data.tags]
-    run = found[0] if found else client.create_run(experiment, start_time=start_ms, tags=tags, run_name=name)
-    return str(run.info.run_id)
-
-
-def _study_id(ledger: Ledger) -> str:
-    return str(ledger.provenance()["study_id"])
+        for left in file.parent.glob(f".{file.name}.*.tmp"):
+            left.unlink()
+        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+        MlflowClient(f"sqlite:///{temporary}").search_experiments()
+        os.replace(temporary, file)
 
 
 def _note(plan: Plan) -> str:
@@ -174,28 +215,16 @@ def _note(plan: Plan) -> str:
     return f"{plan.design.kind}, {len(plan.design.rows)} rows x {plan.study.design.splits} splits\n\n{factors}"
 
 
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
 @contextlib.contextmanager
-def _only_shipper(ledger: Ledger) -> Iterator[bool]:
-    with open(ledger.directory / "ship.lock", "w") as file:
+def _only_shipper(lock: Path, wait: bool) -> Iterator[bool]:
+    with open(lock, "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return
         yield True
-
-
-def _read_shipped(ledger: Ledger, uri: str) -> set[str]:
-    if not ledger.shipped.exists():
-        return set()
-    return set(json.loads(ledger.shipped.read_text()).get(uri, []))
-
-
-def _write_shipped(ledger: Ledger, uri: str, shipped: Sequence[str] | set[str]) -> None:
-    everything = json.loads(ledger.shipped.read_text()) if ledger.shipped.exists() else {}
-    write_atomically(ledger.shipped, json.dumps({**everything, uri: sorted(shipped)}))
-
-
-def database_file(uri: str) -> Path | None:
-    """Return the file of an sqlite tracking URI."""
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None

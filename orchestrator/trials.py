@@ -8,23 +8,38 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import ValidationError
 
+from model import text
 from model.errors import SettingsError
-from model.head_layout import check_width
+from model.head_layout import check_head
 from model.settings import LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
-from model.simulators import ADJOINT_DEVICES, resolve
+from model.simulators import resolve
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
-from orchestrator.inputs import Inputs, inputs_of
-from orchestrator.study import Study, check_head, with_values
+from orchestrator.inputs import Inputs, corpus_of, inputs_of
+from orchestrator.study import Study, with_values
 from orchestrator.study_file import Problem, StudyError
+from orchestrator.study_problems import messages_of
 
+DIGEST_LENGTH = 12
 RESULTS_VERSION = 1
 """Part of every key: raised when a change of the code changes results, so that old and new ones never mix."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is run on every split: a row of the design or a baseline."""
+
+    name: str
+    settings: TrialSettings
+    replicate: int
+    """Counts rows of the same settings, which get different seeds."""
+    factors: dict[str, Value]
+    """The row's values by dotted path; empty for a baseline."""
 
 
 def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
@@ -34,57 +49,67 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
         StudyError: Rows whose settings cannot go together; every such row is named.
         DataError, SentenceEncoderError: A corpus or sentence encoder is not there.
     """
-    arms = [*_rows(study, design), *_baselines(study)]
-    return tuple(
-        _trial(study, arm, settings, inputs_of(settings), split, replicate, values)
-        for arm, settings, replicate, values in arms
+    trials = tuple(
+        _trial(study, arm, inputs_of(arm.settings), split)
+        for arm in [*_rows(study, design), *_baselines(study)]
         for split in range(study.design.splits)
     )
+    twins: dict[str, list[str]] = {}
+    for trial in trials:
+        twins.setdefault(trial.digest, []).append(trial.arm)
+    if same := sorted({" and ".join(arms) for arms in twins.values() if len(arms) > 1}):
+        raise StudyError([Problem(f"{arms} are the same head with the same settings; leave one out", ("baselines",)) for arms in same])
+    for data, seed in {(trial.settings.data, trial.split_seed) for trial in trials}:
+        text.split(corpus_of(data), data, seed)  # too few sentences, or too many copies, are found out now
+    return trials
 
 
-def _rows(study: Study, design: Design) -> Iterator[tuple[str, TrialSettings, int, dict[str, Value]]]:
-    problems = []
-    seen: Counter[str] = Counter()
-    arms = []
+def _rows(study: Study, design: Design) -> list[Arm]:
+    """Return the rows in run order; rows that cannot be run are named together where the reason is the same."""
+    arms, seen = [], Counter[str]()
+    refused: dict[str, list[str]] = {}
     for index in design.run_order:
         row = design.rows[index]
         try:
             settings = with_values(study.settings, row.values)
-            check_head(settings.head)
-            if isinstance(settings.head, QuantumHead):
-                check_width(settings.head, inputs_of(settings).encoder.dimension)
-                if settings.head.reduction == "projection" and settings.simulator in ADJOINT_DEVICES:
-                    raise SettingsError(f"a trained projection needs the gradient of the state, which {settings.simulator} does not give")
-        except (ValidationError, SettingsError) as error:
-            shown = ", ".join(f"{path}={value}" for path, value in row.values.items())
-            problems.append(Problem(f"row {row.name} ({shown})", "", str(error)))
+            check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
+        except ValidationError as error:
+            refused.setdefault(messages_of(error, TrialSettings), []).append(row.name)
+            continue
+        except SettingsError as error:
+            refused.setdefault(str(error), []).append(row.name)
             continue
         same = settings.model_dump_json()
-        arms.append((row.name, settings, seen[same], row.values))
+        arms.append(Arm(row.name, settings, seen[same], row.values))
         seen[same] += 1
-    if problems:
-        raise StudyError(sorted(problems, key=str))
-    yield from arms
+    if refused:
+        raise StudyError([Problem(f"rows {', '.join(sorted(names))}: {reason}", ("factors",)) for reason, names in refused.items()])
+    return arms
 
 
-def _baselines(study: Study) -> Iterator[tuple[str, TrialSettings, int, dict[str, Value]]]:
-    for name, head in study.baseline_heads().items():
-        yield name, study.settings.model_copy(update={"head": head}), 0, {}
+def _baselines(study: Study) -> list[Arm]:
+    return [Arm(name, study.settings.model_copy(update={"head": head}), 0, {}) for name, head in study.baseline_heads().items()]
 
 
-def _trial(study: Study, arm: str, settings: TrialSettings, inputs: Inputs, split: int, replicate: int, values: dict[str, Value]) -> Trial:
+def _trial(study: Study, arm: Arm, inputs: Inputs, split: int) -> Trial:
     """Return one trial. A split's seed depends on study and split alone: the same splits serve every arm, as blocks."""
-    settings = settings.model_copy(update={"simulator": resolve(settings.simulator)})
+    settings = arm.settings.model_copy(update={"simulator": resolve(arm.settings.simulator)})
     split_seed = _seed(study.seed, 1, split)
-    seed = _seed(study.seed, 2, split, replicate)
-    identity = json.dumps(
-        [RESULTS_VERSION, _deciding(settings), inputs.corpus.hash, inputs.encoder.hash, split_seed, seed, replicate], sort_keys=True
-    )
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    seed = _seed(study.seed, 2, split, arm.replicate)
+    hashes = {"data_hash": inputs.corpus.hash, "sentence_encoder_hash": inputs.sentence_encoder.hash}
+    identity = json.dumps([RESULTS_VERSION, _deciding(settings), *hashes.values(), split_seed, seed, arm.replicate], sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGEST_LENGTH]
     return Trial(
-        key=f"{arm}-s{split:02d}-{digest}", arm=arm, settings=settings, data_hash=inputs.corpus.hash, encoder_hash=inputs.encoder.hash,
-        split=split, split_seed=split_seed, seed=seed, replicate=replicate, factors=values,
-    )  # fmt: skip
+        key=f"{arm.name}-s{split:02d}-{digest}",
+        arm=arm.name,
+        settings=settings,
+        split=split,
+        split_seed=split_seed,
+        seed=seed,
+        replicate=arm.replicate,
+        factors=arm.factors,
+        **hashes,
+    )
 
 
 def _deciding(settings: TrialSettings) -> dict[str, object]:

@@ -29,9 +29,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) ->
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """In CI a skipped test is a failure, unless it needs a GPU: there every component is installed."""
+    """In CI a skipped test is a failure: there every component is installed."""
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.skipped and os.environ.get("CI") == "true" and item.get_closest_marker("gpu") is None and not hasattr(report, "wasxfail"):
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped in CI, where nothing may be: {report.longrepr}"

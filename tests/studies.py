@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan, read_plan
 
 TINY = """\
 study: tiny
@@ -23,3 +27,18 @@ def write_study(directory: Path, content: str = TINY) -> Path:
     path = directory / "study.yaml"
     path.write_text(content)
     return path
+
+
+def read(directory: Path, content: str = TINY, overrides: Sequence[str] = ()) -> Plan:
+    """Write a study file and return its plan."""
+    return read_plan(write_study(directory, content), overrides)
+
+
+def entered(directory: Path, plan: Plan, study_id: str = "study-1", name: str | None = None) -> Ledger:
+    """Return a ledger in which the plan's trials are entered, under another study's name if one is given."""
+    ledger = Ledger(directory)
+    study = plan.study.model_copy(update={"study": name or plan.study.study})
+    with ledger.owned():
+        ledger.enter(plan.trials)
+        ledger.save_study(study, plan.trials, {"study_id": study_id, "shown": {}})
+    return ledger

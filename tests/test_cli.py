@@ -13,10 +13,7 @@ from pathlib import Path
 import pytest
 
 from model.journal import TrialFiles
-from orchestrator.ledger import Ledger
-from orchestrator.plan import make_plan
-from orchestrator.study import load
-from tests.studies import TINY, write_study
+from tests.studies import TINY, entered, read, write_study
 
 
 def hadamard(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -42,7 +39,9 @@ def test_plan_shows_design_aliases_power_and_cost(tmp_path: Path) -> None:
         "Aliases",
         "Power",
         "Every two-factor interaction can be estimated",
-        "10: 4 rows and 1 baselines",
+        "10: 4 rows, baselines logistic, each on 2 splits",
+        "points, low to high",
+        "chosen by auto",
         "memory",
         "time",
     ):
@@ -61,11 +60,8 @@ def test_plan_as_json(tmp_path: Path) -> None:
 
 
 def test_status_as_text_and_json(tmp_path: Path) -> None:
-    plan = make_plan(load(write_study(tmp_path)))
-    ledger = Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
+    plan = read(tmp_path)
+    ledger = entered(tmp_path / "run", plan)
     files = ledger.files(plan.trials[0])
     files.append("started", host="here", pack="p")
     files.append("failed", cause="killed", message="by hand")
@@ -79,15 +75,24 @@ def test_status_as_text_and_json(tmp_path: Path) -> None:
 
 def test_report_and_status_need_neither_corpus_nor_working_directory(tmp_path: Path) -> None:
     (tmp_path / "mine.tsv").write_text("text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for index in range(60)))
-    study = load(write_study(tmp_path, TINY.replace("name: reviews, sentences: 300", f"name: mine, path: {tmp_path / 'mine.tsv'}")))
-    plan, ledger = make_plan(study), Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
+    entered(tmp_path / "run", read(tmp_path, TINY.replace("name: reviews, sentences: 300", f"name: mine, path: {tmp_path / 'mine.tsv'}")))
     (tmp_path / "mine.tsv").unlink()
     (tmp_path / "elsewhere").mkdir()
     assert "owed 10" in hadamard("status", tmp_path / "run", cwd=tmp_path / "elsewhere").stdout
     assert hadamard("report", tmp_path / "run", cwd=tmp_path / "elsewhere").returncode == 0
+
+
+@pytest.mark.slow
+def test_ship_sends_what_is_missing(tmp_path: Path) -> None:
+    plan = read(tmp_path)
+    files = entered(tmp_path / "run", plan).files(plan.trials[0])
+    files.append("started", host="here", pack="p")
+    files.result.write_text(json.dumps({"responses": {"test_accuracy": 0.5}, "parameters": 1}))
+    files.append("done", seconds=1.0)
+    for words in (("ship",), ("ship", "--all")):
+        done = hadamard(*words, tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+        assert f"1 of 10 trials are complete in MLflow at sqlite:///{tmp_path / 'mlflow.db'}" in done.stdout
 
 
 def test_doctor_answers_and_tells_what_to_do(tmp_path: Path) -> None:
@@ -155,11 +160,7 @@ def test_bad_corpora_are_refused(tmp_path: Path, corpus: str, expected: str) -> 
 
 
 def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
-    plan = make_plan(load(write_study(tmp_path)))
-    ledger = Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study.model_copy(update={"study": "other"}), plan.trials, {"study_id": "x", "shown": {}})
+    entered(tmp_path / "run", read(tmp_path), name="other")
     assert "belongs to the study 'other', not 'tiny'" in refused(tmp_path, TINY)
 
 
@@ -179,6 +180,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADAMARD_CACHE", "/proc/none")
+    assert "the embedding cache /proc/none cannot be written" in refused(tmp_path, TINY)
+
+
+def test_a_trace_that_cannot_be_replayed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADAMARD_ENERGY", "replay:none.csv")
+    assert "none.csv is not a trace" in refused(tmp_path, TINY)
+
+
 def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(b"x" * 400_000)
     assert "the disk has 0.1 MiB free, 10 trials need 0.6" in refused(tmp_path, TINY, "--dir", small_disk / "run")
@@ -186,11 +197,8 @@ def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, small_dis
 
 
 def test_a_damaged_journal_line_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
-    plan = make_plan(load(write_study(tmp_path)))
-    ledger = Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
+    plan = read(tmp_path)
+    ledger = entered(tmp_path / "run", plan)
     files: TrialFiles = ledger.files(plan.trials[2])
     files.append("started", host="here", pack="p")
     files.journal.write_text("garbage\n" + files.journal.read_text())

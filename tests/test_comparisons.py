@@ -33,7 +33,7 @@ def test_hardness_difference_has_montgomerys_interval() -> None:
     assert found.mean == pytest.approx(-0.10) or found.mean == pytest.approx(0.10)
     assert found.interval is not None
     assert (found.interval[1] - found.interval[0]) / 2 == pytest.approx(0.86, abs=0.005)
-    assert not found.is_clear
+    assert not found.stands_out
     assert found.bootstrap is not None
     assert found.bootstrap[0] < 0 < found.bootstrap[1]
 
@@ -42,7 +42,7 @@ def test_a_worse_arm_is_shown_as_worse() -> None:
     rng = np.random.default_rng(0)
     easy = rng.normal(0.7, 0.05, 12)
     found = paired_differences(results_of({"r00": list(easy - 0.03 + rng.normal(0, 0.003, 12)), "logistic": list(easy)}))
-    assert all(comparison.mean < 0 and comparison.is_clear for comparison in found)
+    assert all(comparison.mean < 0 and comparison.stands_out for comparison in found)
 
 
 def test_rows_are_picked_by_validation_not_by_test() -> None:

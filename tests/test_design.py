@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pydoe
@@ -15,27 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from orchestrator.design import generators
 from orchestrator.design.aliases import aliases
 from orchestrator.design.columns import interaction_columns, main_effect_columns
 from orchestrator.design.design import build
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import (
-    DefinitiveScreening,
-    DesignError,
-    DesignSettings,
-    DOptimal,
-    Explicit,
-    FractionalFactorial,
-    FullFactorial,
-    LatinHypercube,
-    OneAtATime,
-    PlackettBurman,
-    Sobol,
-)
+from orchestrator.design.factors import Factor, Value, levels_text
+from orchestrator.design.kinds import DesignError, DesignSettings, Explicit, FractionalFactorial
 from orchestrator.design.points import coded_value
+from tests.designs import asked
 
 Matrix = NDArray[np.float64]
 
@@ -192,14 +181,18 @@ def test_latin_hypercube_has_one_point_in_every_slice(rows: int, factors: int, s
 # Designs over factors
 
 EVERY_KIND: list[DesignSettings] = [
-    FullFactorial(),
-    LatinHypercube(rows=18),
-    Sobol(rows=16),
-    DOptimal(rows=14),
-    DOptimal(rows=40, model="quadratic"),
-    OneAtATime(),
+    asked("full_factorial"),
+    asked("latin_hypercube", rows=18),
+    asked("sobol", rows=16),
+    asked("d_optimal", rows=14),
+    asked("d_optimal", rows=40, model="quadratic"),
+    asked("one_at_a_time"),
 ]
-SCREENING: list[DesignSettings] = [PlackettBurman(), FractionalFactorial(resolution=3), PlackettBurman(fold_over=True)]
+SCREENING: list[DesignSettings] = [
+    asked("plackett_burman"),
+    asked("fractional_factorial", resolution=3),
+    asked("plackett_burman", fold_over=True),
+]
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=lambda kind: kind.kind)
@@ -229,18 +222,20 @@ def test_another_seed_gives_another_run_order(kind: DesignSettings) -> None:
 
 
 def test_rows_have_names() -> None:
-    assert [row.name for row in build(FullFactorial(), (QUBITS, MERGE), 0).rows] == ["r00", "r01", "r02", "r03", "r04", "r05"]
+    assert [row.name for row in build(asked("full_factorial"), (QUBITS, MERGE), 0).rows] == ["r00", "r01", "r02", "r03", "r04", "r05"]
 
 
 def test_full_factorial_has_every_combination_once() -> None:
-    rows = build(FullFactorial(), (QUBITS, MERGE, BATCH), 0).rows
+    rows = build(asked("full_factorial"), (QUBITS, MERGE, BATCH), 0).rows
     every = itertools.product(QUBITS.levels, MERGE.levels, BATCH.levels)
     assert sorted(tuple(map(str, row.values.values())) for row in rows) == sorted(tuple(map(str, point)) for point in every)
 
 
 @settings(deadline=None, max_examples=25)
 @given(
-    kind=st.sampled_from([FractionalFactorial(resolution=3), PlackettBurman(), FullFactorial(), DefinitiveScreening()]),
+    kind=st.sampled_from(
+        [asked("fractional_factorial", resolution=3), asked("plackett_burman"), asked("full_factorial"), asked("definitive_screening")]
+    ),
     factors=st.sampled_from([5, 6]),
     centre=st.integers(1, 4),
     splits=st.integers(1, 9),
@@ -264,21 +259,21 @@ def test_extensions_append_rows(kind: Any, factors: int, centre: int, splits: in
 
 
 def test_a_longer_sobol_design_starts_with_the_shorter() -> None:
-    assert build(Sobol(rows=32), MIXED, 5).rows[:16] == build(Sobol(rows=16), MIXED, 5).rows
+    assert build(asked("sobol", rows=32), MIXED, 5).rows[:16] == build(asked("sobol", rows=16), MIXED, 5).rows
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_space_filling_gives_levels_equal_shares(seed: int) -> None:
     four = Factor("encoders", low=1, high=4, integer=True)
-    hypercube = build(LatinHypercube(rows=24), (QUBITS, MERGE, four), seed).rows
+    hypercube = build(asked("latin_hypercube", rows=24), (QUBITS, MERGE, four), seed).rows
     for path, levels in (("head.qubits", 2), ("head.merge", 3), ("encoders", 4)):
         assert set(Counter(row.values[path] for row in hypercube).values()) == {24 // levels}
-    sobol = build(Sobol(rows=16), (QUBITS, LR, four), seed).rows
+    sobol = build(asked("sobol", rows=16), (QUBITS, LR, four), seed).rows
     assert set(Counter(row.values["encoders"] for row in sobol).values()) == {4}
 
 
 def test_one_at_a_time_changes_one_factor_from_the_first_row() -> None:
-    first, *others = build(OneAtATime(), MIXED, 0).rows
+    first, *others = build(asked("one_at_a_time"), MIXED, 0).rows
     assert first.values == {f.path: f.choices[0] for f in MIXED}
     changed = [{path: value for path, value in row.values.items() if value != first.values[path]} for row in others]
     assert all(len(change) == 1 for change in changed)
@@ -286,19 +281,19 @@ def test_one_at_a_time_changes_one_factor_from_the_first_row() -> None:
 
 
 def test_d_optimal_repeats_rows_when_it_must() -> None:
-    design = build(DOptimal(rows=8, model="interactions"), two_level(2), 0)
+    design = build(asked("d_optimal", rows=8, model="interactions"), two_level(2), 0)
     assert Counter(row.coded for row in design.rows) == {point: 2 for point in itertools.product((-1.0, 1.0), repeat=2)}
 
 
 def test_d_optimal_of_many_factors_draws_from_the_grid() -> None:
-    design = build(DOptimal(rows=24), tuple(Factor(f"f{i}", levels=(0, 1, 2)) for i in range(16)), 0)
+    design = build(asked("d_optimal", rows=24), tuple(Factor(f"f{i}", levels=(0, 1, 2)) for i in range(16)), 0)
     model = np.column_stack([np.ones(24), design.coded])
     assert np.linalg.slogdet(model.T @ model)[1] > 0.9 * 17 * np.log(24)
 
 
 def test_definitive_screening_puts_two_level_factors_where_they_belong() -> None:
     factors = (SHARED, LR, QUBITS, BATCH, LAYERS)
-    design = build(DefinitiveScreening(), factors, 0)
+    design = build(asked("definitive_screening"), factors, 0)
     levels = [sorted(set(column)) for column in design.coded.T]
     assert levels == [[-1, 1], [-1, 0, 1], [-1, 1], [-1, 0, 1], [-1, 0, 1]]
     assert not any(aliases(factors, design.coded).main_effects.values())
@@ -307,7 +302,7 @@ def test_definitive_screening_puts_two_level_factors_where_they_belong() -> None
 def test_coded_values_follow_rounded_ones() -> None:
     """The middle of 2 to 5 is run at 4, a third of the way from the middle to the top."""
     factors = (*ranges(3), Factor("D", low=2, high=5, integer=True))
-    design = build(DefinitiveScreening(), factors, 0)
+    design = build(asked("definitive_screening"), factors, 0)
     assert {row.values["D"]: row.coded[3] for row in design.rows} == {2: -1, 4: 0.33333333, 5: 1}
 
 
@@ -320,7 +315,7 @@ def test_explicit_rows_are_coded_from_their_values() -> None:
         {"training.lr": 3e-3, "head.merge": "mean", "head.layers": 4, "training.batch": 32},
         {"training.lr": 3e-3, "head.merge": "mean", "head.layers": 4, "training.batch": 32},
     ]
-    design = build(Explicit(rows=rows), (LR, MERGE, LAYERS, BATCH), 0)
+    design = build(asked("explicit", rows=rows), (LR, MERGE, LAYERS, BATCH), 0)
     expected = np.array([[-1, 0, -1, -1], [1, 1, -0.5, 0], [0, 2, 1, 1], [1, 0, 0, 1], [-1, 0, 0.5, 1], [-1, 0, 0.5, 1]])
     assert np.array_equal(design.coded, expected)
     assert design.rows[1].values == {"training.lr": 3e-2, "head.merge": "concatenate", "head.layers": 2, "training.batch": 16}
@@ -335,41 +330,62 @@ def test_coded_value_inverts_at(low: float, ratio: float, scale: Any, coded: flo
     assert [coded_value(factor, factor.at(c)) for c in (-1, 0, 1)] == [-1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [
+        (SHARED, "false, true"),
+        (MERGE, "mean, concatenate, blocks"),
+        (Factor("x", levels=(0.00125, 2.0, 8)), "0.00125, 2, 8"),
+        (LR, "0.003 to 0.03, log scale"),
+        (Factor("x", low=0, high=1, steps=3), "0 to 1 in 3 levels"),
+        (Factor("x", low=10, high=100, steps=3, scale="log", integer=True), "10 to 100 in 3 levels, log scale, whole numbers"),
+    ],
+)
+def test_levels_are_written_as_in_a_study_file(factor: Factor, text: str) -> None:
+    assert levels_text(factor) == text
+    assert str(factor) == f"{factor.path}: {text}"
+
+
 # Refusals
 
 ODD = Factor("head.layers", low=2, high=3, integer=True)
 REFUSALS: list[tuple[DesignSettings, tuple[Factor, ...], list[str]]] = [
-    (FullFactorial(), (), ["no factors"]),
-    (FullFactorial(), (Factor("x", levels=(1,)),), ["x has", "only one"]),
-    (FullFactorial(), (Factor("x", low=1, high=3, steps=5, integer=True),), ["x has a repeated level"]),
-    (FullFactorial(), wide(14), ["16,384 rows", "10,000"]),
-    (FractionalFactorial(resolution=8), wide(30), ["32,768 rows", "lower the resolution"]),
-    (FractionalFactorial(resolution=8), wide(40), ["resolution 8", "40 factors"]),
-    (FractionalFactorial(), (QUBITS, MERGE), ["two levels", "head.merge has 3", "mean, concatenate, blocks", "full_factorial"]),
-    (PlackettBurman(), (QUBITS, BATCH), ["two levels", "training.batch has 3", "8, 16, 32", "definitive_screening"]),
-    (PlackettBurman(), (QUBITS, Factor("x", low=0, high=1, steps=3)), ["x has 3", "0 to 1 in 3 levels"]),
-    (PlackettBurman(centre_points=2), (LR, SHARED), ["middle", "head.share_blocks", "centre_points: 0"]),
-    (PlackettBurman(centre_points=2), (LR, QUBITS), ["middle", "head.qubits"]),
-    (FullFactorial(centre_points=1), (LR, ODD), ["middle", "head.layers"]),
-    (DefinitiveScreening(centre_points=1), (*ranges(3), SHARED), ["middle", "head.share_blocks"]),
-    (FractionalFactorial(fold_over=True), two_level(4), ["fold_over", "same 8 rows"]),
-    (DefinitiveScreening(), (LR, LAYERS), ["at least three", "here are 2: training.lr, head.layers"]),
-    (DefinitiveScreening(), (*ranges(3), MERGE), ["head.merge", "mean, concatenate, blocks", "d_optimal"]),
-    (DefinitiveScreening(), (*ranges(3), Factor("q", levels=(2, 4, 6, 8))), ["q is neither", "2, 4, 6, 8"]),
-    (DefinitiveScreening(), (*ranges(3), ODD), ["head.layers is neither", "2 to 3"]),
-    (LatinHypercube(rows=7), MIXED, ["7 rows", "need 8"]),
-    (Sobol(rows=4), MIXED, ["4 rows", "need 8"]),
-    (DOptimal(rows=7), MIXED, ["7 rows", "`main`", "Set rows to 8"]),
+    (asked("full_factorial"), (), ["no factors"]),
+    (asked("full_factorial"), (Factor("x", levels=(1,)),), ["x has", "only one"]),
+    (asked("full_factorial"), (Factor("x", low=1, high=3, steps=5, integer=True),), ["x has a repeated level"]),
+    (asked("full_factorial"), wide(14), ["16,384 rows", "10,000"]),
+    (asked("fractional_factorial", resolution=8), wide(30), ["32,768 rows", "lower the resolution"]),
+    (asked("fractional_factorial", resolution=8), wide(40), ["resolution 8", "40 factors"]),
+    (asked("fractional_factorial"), (QUBITS, MERGE), ["two levels", "head.merge has 3", "mean, concatenate, blocks", "full_factorial"]),
+    (asked("plackett_burman"), (QUBITS, BATCH), ["two levels", "training.batch has 3", "8, 16, 32", "definitive_screening"]),
+    (asked("plackett_burman"), (QUBITS, Factor("x", low=0, high=1, steps=3)), ["x has 3", "0 to 1 in 3 levels"]),
+    (asked("plackett_burman", centre_points=2), (LR, SHARED), ["middle", "head.share_blocks", "centre_points: 0"]),
+    (asked("plackett_burman", centre_points=2), (LR, QUBITS), ["middle", "head.qubits"]),
+    (asked("full_factorial", centre_points=1), (LR, ODD), ["middle", "head.layers"]),
+    (asked("definitive_screening", centre_points=1), (*ranges(3), SHARED), ["middle", "head.share_blocks"]),
+    (asked("fractional_factorial", fold_over=True), two_level(4), ["fold_over", "same 8 rows"]),
+    (asked("definitive_screening"), (LR, LAYERS), ["at least three", "here are 2: training.lr, head.layers"]),
+    (asked("definitive_screening"), (*ranges(3), MERGE), ["head.merge", "mean, concatenate, blocks", "d_optimal"]),
+    (asked("definitive_screening"), (*ranges(3), Factor("q", levels=(2, 4, 6, 8))), ["q is neither", "2, 4, 6, 8"]),
+    (asked("definitive_screening"), (*ranges(3), ODD), ["head.layers is neither", "2 to 3"]),
+    (asked("latin_hypercube", rows=7), MIXED, ["7 rows", "need 8"]),
+    (asked("sobol", rows=4), MIXED, ["4 rows", "need 8"]),
+    (asked("d_optimal", rows=7), MIXED, ["7 rows", "`main`", "Set rows to 8"]),
     # 1 + 7 main effects + 20 pairs of columns (21, less the one within head.merge) + squares of lr, layers and batch.
-    (DOptimal(rows=30, model="quadratic"), MIXED, ["30 rows", "`quadratic`", "Set rows to 31"]),
-    (Explicit(rows=[{"head.qubits": 6}]), (QUBITS,), ["1 rows", "need 2"]),
-    (Explicit(rows=[{"head.qubits": 6}, {}]), (QUBITS,), ["row 1", "says nothing of head.qubits"]),
-    (Explicit(rows=[{"head.qubits": 6, "x": 1}]), (QUBITS,), ["row 0", "names x"]),
-    (Explicit(rows=[{"head.qubits": 8}]), (QUBITS,), ["row 0", "head.qubits the value 8", "6, 10"]),
-    (Explicit(rows=[{"head.share_blocks": 1}]), (SHARED,), ["the value 1", "False, True"]),
-    (Explicit(rows=[{"training.lr": 0.1}]), (LR,), ["the value 0.1", "0.003 to 0.03"]),
-    (Explicit(rows=[{"training.lr": "low"}]), (LR,), ["the value 'low'"]),
-    (Explicit(rows=[{"head.layers": 1.5}]), (LAYERS,), ["the value 1.5", "whole numbers"]),
+    (asked("d_optimal", rows=30, model="quadratic"), MIXED, ["30 rows", "`quadratic`", "Set rows to 31"]),
+    (asked("explicit", rows=[{"head.qubits": 6}]), (QUBITS,), ["1 rows", "need 2"]),
+    (asked("explicit", rows=[{"head.qubits": 6}, {}]), (QUBITS,), ["row 1", "says nothing of head.qubits"]),
+    (
+        asked("explicit", rows=[{"head.qubit": 6, "training.lr": 3e-3}]),
+        (QUBITS, LR),
+        ["nothing of head.qubits and names head.qubit, which is no factor (did you mean head.qubits?)"],
+    ),
+    (asked("explicit", rows=[{"head.qubits": 6, "x": 1}]), (QUBITS,), ["row 0", "names x"]),
+    (asked("explicit", rows=[{"head.qubits": 8}]), (QUBITS,), ["row 0", "head.qubits the value 8", "6, 10"]),
+    (asked("explicit", rows=[{"head.share_blocks": 1}]), (SHARED,), ["the value 1", "false, true"]),
+    (asked("explicit", rows=[{"training.lr": 0.1}]), (LR,), ["the value 0.1", "0.003 to 0.03"]),
+    (asked("explicit", rows=[{"training.lr": "low"}]), (LR,), ["the value 'low'"]),
+    (asked("explicit", rows=[{"head.layers": 1.5}]), (LAYERS,), ["the value 1.5", "whole numbers"]),
 ]
 
 
@@ -382,28 +398,37 @@ def test_refuses_with_a_reason(kind: DesignSettings, factors: tuple[Factor, ...]
 
 
 def test_settings_are_told_apart_by_kind() -> None:
-    adapter: TypeAdapter[DesignSettings] = TypeAdapter(DesignSettings)
-    parsed = adapter.validate_python({"kind": "fractional_factorial", "resolution": 5, "splits": 3})
-    assert parsed == FractionalFactorial(resolution=5, splits=3)
+    assert asked("fractional_factorial", resolution=5, splits=3) == FractionalFactorial(kind="fractional_factorial", resolution=5, splits=3)
     row = {"a.b": True, "c": 2, "d": 2.5, "e": "x"}
-    explicit = adapter.validate_python({"kind": "explicit", "rows": [row]})
+    explicit = asked("explicit", rows=[row])
     assert isinstance(explicit, Explicit)
     assert [type(value) for value in explicit.rows[0].values()] == [bool, int, float, str]
     assert explicit.rows == [row]
-    for wrong in (
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
         {"kind": "box"},
         {"kind": "sobol"},
         {"kind": "one_at_a_time", "centre_points": 1},
         {"kind": "full_factorial", "splits": 0},
-    ):
-        with pytest.raises(ValidationError):
-            adapter.validate_python(wrong)
+    ],
+)
+def test_refuses_settings_that_no_kind_takes(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        asked(**wrong)
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(DesignSettings)[0]))
+def test_no_kind_goes_without_saying(kind: type[BaseModel]) -> None:
+    assert kind.model_fields["kind"].is_required()
 
 
 @pytest.mark.parametrize(("rows", "nearest"), [(3, "2 and 4"), (12, "8 and 16"), (100, "64 and 128")])
 def test_sobol_names_the_nearest_powers_of_two(rows: int, nearest: str) -> None:
     with pytest.raises(ValidationError, match=nearest):
-        Sobol(rows=rows)
+        asked("sobol", rows=rows)
 
 
 def test_settings_import_nothing_heavy() -> None:
@@ -508,11 +533,15 @@ def test_long_sums_are_cut() -> None:
     assert lines[0].startswith("A ")
     assert lines[0].count(" 1/3 ") == 5
     assert lines[0].endswith("and 41 more, at most 1/3 each")
+    one_column_left = aliases(two_level(10), generators.plackett_burman(11)[:, :10]).lines()
+    assert len(one_column_left) == 12
+    assert one_column_left[10].count(" = ") == 3
+    assert one_column_left[10].endswith(" and 41 more")
 
 
 @pytest.mark.parametrize("factors", [5, 7, 9, 11, 19])
 def test_fold_over_frees_main_effects(factors: int) -> None:
-    folded = build(PlackettBurman(fold_over=True, centre_points=2), ranges(factors), 0)
+    folded = build(asked("plackett_burman", fold_over=True, centre_points=2), ranges(factors), 0)
     assert not any(aliases(ranges(factors), folded.coded).main_effects.values())
     assert aliases(ranges(factors), folded.coded).resolution == (4 if factors in (5, 7) else None)
 
@@ -520,7 +549,7 @@ def test_fold_over_frees_main_effects(factors: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(
     design=st.sampled_from(
-        [build(kind, ON_A_GRID, 0) for kind in EVERY_KIND] + [build(PlackettBurman(), two_level(count), 0) for count in (5, 7, 11)]
+        [build(kind, ON_A_GRID, 0) for kind in EVERY_KIND] + [build(asked("plackett_burman"), two_level(count), 0) for count in (5, 7, 11)]
     ),
     data=st.data(),
 )
@@ -581,7 +610,7 @@ def test_before_any_row_has_finished_nothing_can_be_estimated() -> None:
 
 
 def test_overlapping_main_effects_are_named() -> None:
-    design = build(OneAtATime(), (QUBITS, LR, SHARED), 0)
+    design = build(asked("one_at_a_time"), (QUBITS, LR, SHARED), 0)
     found = {(one, other): r for one, other, r in aliases(design.factors, design.coded).correlated}
     assert len(found) == 3
     assert found["head.qubits", "training.lr"] == pytest.approx(-1 / 3)
@@ -589,7 +618,7 @@ def test_overlapping_main_effects_are_named() -> None:
 
 def test_a_middle_rounded_to_a_whole_number_is_no_alias() -> None:
     epochs = Factor("training.epochs", low=10, high=100, scale="log", integer=True)
-    design = build(DefinitiveScreening(), (*ranges(3), epochs, SHARED), 0)
+    design = build(asked("definitive_screening"), (*ranges(3), epochs, SHARED), 0)
     assert 32 in {row.values["training.epochs"] for row in design.rows}
     assert not any(aliases(design.factors, design.coded).main_effects.values())
     assert aliases(design.factors, design.coded).estimable == ()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model.errors import SettingsError
-from model.head_layout import check_width, parameters
+from model.head_layout import check_head, parameters
 from model.heads import MultiLayerPerceptron, QuantumClassifier
 from model.settings import MlpHead, QuantumHead
 from model.simulators import choose
@@ -17,7 +17,7 @@ DIMENSION = 12
 
 def classifier(head: QuantumHead, seed: int = 0, rows: int = 20) -> QuantumClassifier:
     generator = torch.Generator().manual_seed(seed)
-    return QuantumClassifier(head, torch.randn(rows, DIMENSION, generator=generator), choose("torch")[0], generator)
+    return QuantumClassifier(head, torch.randn(rows, DIMENSION, generator=generator), choose("torch"), generator)
 
 
 def embeddings(rows: int = 6) -> torch.Tensor:
@@ -66,9 +66,23 @@ def test_too_few_qubits_without_a_named_reduction_are_refused() -> None:
         SettingsError,
         match=r"head\.qubits = 3 holds 8 amplitudes, but the embedding has 12.*at least 4 qubits.*pca, truncate or projection",
     ):
-        check_width(QuantumHead(qubits=3), DIMENSION)
+        check_head(QuantumHead(qubits=3), DIMENSION, "torch")
     with pytest.raises(SettingsError, match="13 with its constant"):
-        check_width(QuantumHead(qubits=3, constant=True), DIMENSION)
+        check_head(QuantumHead(qubits=3, constant=True), DIMENSION, "torch")
+
+
+@pytest.mark.parametrize(
+    ("head", "simulator", "expected"),
+    [
+        (QuantumHead(qubits=4, connectivity=4), "torch", "head.connectivity = 4 needs more qubits"),
+        (QuantumHead(qubits=4, measured=5), "torch", "head.measured = 5, but the second module has 4"),
+        (QuantumHead(qubits=4, encoders=3, merge="blocks", reuploads=2), "torch", "head.encoders = 3 meet head.reuploads = 2"),
+        (QuantumHead(qubits=3, reduction="projection"), "lightning.qubit", "needs the gradient of the state"),
+    ],
+)
+def test_settings_that_cannot_go_together(head: QuantumHead, simulator: str, expected: str) -> None:
+    with pytest.raises(SettingsError, match=expected):
+        check_head(head, DIMENSION, simulator)
 
 
 @pytest.mark.parametrize("reduction", ["pca", "truncate", "projection"])
@@ -84,7 +98,7 @@ def test_pca_finds_the_directions_that_vary() -> None:
     spread = torch.zeros(200, DIMENSION)
     spread[:, [2, 7]] = torch.randn(200, 2, generator=generator) * torch.tensor([5.0, 3.0])
     spread += 0.01 * torch.randn(200, DIMENSION, generator=generator)
-    head = QuantumClassifier(QuantumHead(qubits=2, reduction="pca", connectivity=1), spread, choose("torch")[0], generator)
+    head = QuantumClassifier(QuantumHead(qubits=2, reduction="pca", connectivity=1), spread, choose("torch"), generator)
     strongest = head.encoding.components[:, :2].abs().argmax(dim=0)
     assert strongest.tolist() == [2, 7]
 
@@ -94,7 +108,7 @@ def test_the_quantum_head_learns_a_quadratic_rule() -> None:
     generator = torch.Generator().manual_seed(5)
     vectors = nn.functional.normalize(torch.randn(160, 4, generator=generator), dim=1)
     labels = ((vectors[:, :2] ** 2).sum(dim=1) > (vectors[:, 2:] ** 2).sum(dim=1)).long()
-    module = QuantumClassifier(QuantumHead(qubits=2, encoder_layers=2, reuploads=1, layers=1), vectors, choose("torch")[0], generator)
+    module = QuantumClassifier(QuantumHead(qubits=2, encoder_layers=2, reuploads=1, layers=1), vectors, choose("torch"), generator)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
     for _ in range(120):
         loss = nn.functional.cross_entropy(module(vectors), labels)

@@ -49,8 +49,8 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
 def test_damaged_json_is_named_by_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text('{\n"key": \n')
-    with pytest.raises(LedgerError, match=r"result\.json:\d+: damaged"):
-        read_json(path)
+    with pytest.raises(LedgerError, match=r"result\.json:\d+: damaged.*Mend it"):
+        read_json(path, "Mend it")
 
 
 def test_atomic_writes_leave_no_temporary_file(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,7 +13,7 @@ import pytest
 
 from cluster import launch
 from cluster.launch import Outcome, outcome
-from model.journal import TrialFiles
+from model.journal import PackFiles, TrialFiles
 from orchestrator.retries import RETRIES, run_with_retries
 
 
@@ -33,15 +31,14 @@ def pack(tmp_path: Path, trials: int) -> tuple[Path, list[TrialFiles]]:
     files = [TrialFiles(tmp_path / "trials" / f"t{index}") for index in range(trials)]
     for one in files:
         one.directory.mkdir(parents=True)
-    relative = [os.path.relpath(one.directory, directory) for one in files]
-    (directory / "pack.json").write_text(json.dumps({"id": "p", "threads": 1, "trials": relative}))
+    PackFiles(directory).write(files)
     return directory, files
 
 
 def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
     code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS'], 'in', os.getcwd()); sys.exit('too bad')"
-    monkeypatch.setattr(launch, "command", lambda path: [sys.executable, "-c", code])
+    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
     ended = launch.run_pack(directory, tmp_path, 1, lambda: None)
     assert ended.cause == "error"
     assert "too bad" in ended.message
@@ -52,7 +49,8 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from cluster import launch
-launch.command = lambda path: [sys.executable, "-c", "import os, time; open(r'{marker}', 'w').write(str(os.getpid())); time.sleep(300)"]
+code = r"import os, time; open('{marker}', 'w').write(str(os.getpid())); time.sleep(300)"
+launch.command = lambda path, threads: [sys.executable, "-c", code]
 launch.run_pack(Path(r"{directory}"), Path("."), 1, lambda: None)
 """
 
@@ -77,9 +75,8 @@ class Script:
         self.left: list[list[str]] = []
 
     def __call__(self) -> Outcome:
-        relative = json.loads((self.directory / "pack.json").read_text())["trials"]
-        self.left.append([Path(one).name for one in relative])
-        files = [TrialFiles((self.directory / one).resolve()) for one in relative]
+        files = PackFiles(self.directory).trials
+        self.left.append([one.directory.name for one in files])
         return self.steps.pop(0)(files)
 
 
@@ -136,6 +133,15 @@ def test_a_recorded_failure_that_would_repeat_itself_is_not_tried_again(tmp_path
     script = Script(directory, diverges)
     run_with_retries(directory, script)
     assert script.left == [["t0", "t1"]]
+
+
+def test_an_attempt_that_ended_without_a_word_is_named_lost(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 1)
+    files[0].append("started")
+    files[0].append("epoch", epoch=1)
+    run_with_retries(directory, Script(directory, all_done))
+    assert [event["event"] for event in files[0].events()] == ["started", "epoch", "failed", "started", "done"]
+    assert files[0].events()[2]["cause"] == "lost"
 
 
 def test_a_process_that_dies_before_its_first_trial_is_not_launched_for_ever(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,23 +13,18 @@ import pytest
 
 from model.errors import LedgerError
 from orchestrator.ledger import Ledger, explained_disk_errors
-from orchestrator.plan import Plan, make_plan
-from orchestrator.study import load
-from tests.studies import write_study
+from orchestrator.plan import Plan, reopen
+from tests.studies import entered, read
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return make_plan(load(write_study(tmp_path)))
+    return read(tmp_path)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path, plan: Plan) -> Ledger:
-    ledger = Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study, plan.trials, {"study_id": "x", "shown": {}})
-    return ledger
+    return entered(tmp_path / "run", plan)
 
 
 def test_the_study_comes_back_as_it_was(ledger: Ledger, plan: Plan) -> None:
@@ -38,7 +34,7 @@ def test_the_study_comes_back_as_it_was(ledger: Ledger, plan: Plan) -> None:
 def test_states_follow_the_files(ledger: Ledger, plan: Plan) -> None:
     done, failed, diverged, broken, untouched = plan.trials[:5]
     ledger.files(done).append("started")
-    ledger.files(done).result.write_text('{"responses": {}}')
+    ledger.files(done).result.write_text('{"responses": {}, "parameters": 1}')
     for trial, cause in ((failed, "killed"), (diverged, "diverged")):
         ledger.files(trial).append("started")
         ledger.files(trial).append("failed", cause=cause, message="why")
@@ -115,3 +111,26 @@ def test_a_damaged_result_is_named(ledger: Ledger, plan: Plan) -> None:
     ledger.files(plan.trials[0]).result.write_text("{")
     with pytest.raises(LedgerError, match=rf"{plan.trials[0].key}/result\.json:1: damaged"):
         ledger.records(plan.trials)
+
+
+def test_a_study_json_that_is_damaged_or_of_another_version_has_a_way_back(ledger: Ledger, plan: Plan) -> None:
+    whole = ledger.study_file.read_text()
+    for broken, expected in (
+        (whole[:100], "damaged"),
+        ("[]", "not a JSON object"),
+        (whole.replace('"trials"', '"others"'), "another version"),
+        (whole.replace('"seed"', '"sead"', 1), "does not hold what it should"),
+    ):
+        ledger.study_file.write_text(broken)
+        with pytest.raises(LedgerError, match=rf"study\.json.*{expected}.*Delete it and give the same `hadamard run` again"):
+            reopen(ledger.directory)
+    ledger.study_file.unlink()
+    Ledger(ledger.directory).check(plan.study, 1)
+
+
+def test_a_deleted_trial_is_named_by_reopening_and_entered_again_by_running(ledger: Ledger, plan: Plan) -> None:
+    shutil.rmtree(ledger.files(plan.trials[0]).directory)
+    with pytest.raises(LedgerError, match=r"trial\.json: is missing"):
+        reopen(ledger.directory)
+    Ledger(ledger.directory).enter(plan.trials)
+    assert reopen(ledger.directory)[1] == plan

@@ -9,8 +9,8 @@ from scipy import optimize, stats
 from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import Explicit, FullFactorial, PlackettBurman
 from orchestrator.design.power import detectable_noncentrality, smallest_effect
+from tests.designs import asked
 
 MERGE = Factor("merge", levels=("mean", "concatenate", "blocks"))
 
@@ -20,7 +20,7 @@ def two_level(count: int) -> tuple[Factor, ...]:
 
 
 def two_groups(each: int) -> Design:
-    return build(Explicit(rows=[{"f0": i % 2} for i in range(2 * each)]), two_level(1), 0)
+    return build(asked("explicit", rows=[{"f0": i % 2} for i in range(2 * each)]), two_level(1), 0)
 
 
 @pytest.mark.parametrize(("effect", "each"), [(0.2, 393), (0.5, 64), (0.8, 26)])
@@ -36,9 +36,9 @@ def test_two_groups_need_the_sizes_of_cohens_table(effect: float, each: int) -> 
 def test_effects_are_found_as_often_as_promised() -> None:
     """Simulate an unbalanced design with blocks; fit it with a dummy for each split; count rejections for each term."""
     factors = (*two_level(2), MERGE)
-    full = build(FullFactorial(), factors, 0)
+    full = build(asked("full_factorial"), factors, 0)
     rows = [full.rows[i].values for i in (0, 1, 2, 4, 5, 7, 8, 10, 11)]
-    design = build(Explicit(rows=rows), factors, 0)
+    design = build(asked("explicit", rows=rows), factors, 0)
     splits, sd, power, repeats = 3, 0.7, 0.8, 20_000
     columns = np.tile(main_effect_columns(factors, design.coded)[1], (splits, 1))
     blocks = np.repeat(np.eye(splits), len(rows), axis=0)
@@ -74,7 +74,7 @@ def test_power_must_exceed_alpha() -> None:
 
 
 def test_effects_scale_with_noise_and_shrink_with_splits() -> None:
-    design = build(PlackettBurman(), two_level(5), 0)
+    design = build(asked("plackett_burman"), two_level(5), 0)
     one, two, more = (smallest_effect(design, splits, sd)[0].effect for splits, sd in ((3, 1.0), (3, 2.0), (12, 1.0)))
     assert one is not None
     assert two is not None
@@ -85,7 +85,7 @@ def test_effects_scale_with_noise_and_shrink_with_splits() -> None:
 
 
 def test_no_residual_degrees_of_freedom_is_none_with_a_reason() -> None:
-    saturated = build(PlackettBurman(), two_level(7), 0)
+    saturated = build(asked("plackett_burman"), two_level(7), 0)
     found = smallest_effect(saturated, 1, 1.0)
     assert [one.effect for one in found] == [None] * 7
     assert found[0].reason is not None
@@ -96,7 +96,7 @@ def test_no_residual_degrees_of_freedom_is_none_with_a_reason() -> None:
 
 def test_effects_that_share_a_column_are_none_with_a_reason() -> None:
     rows: list[dict[str, Value]] = [{"f0": i % 2, "f1": i % 2, "f2": i // 2 % 2} for i in range(8)]
-    first, second, third = smallest_effect(build(Explicit(rows=rows), two_level(3), 0), 2, 1.0)
+    first, second, third = smallest_effect(build(asked("explicit", rows=rows), two_level(3), 0), 2, 1.0)
     assert first.effect is None
     assert second.effect is None
     assert third.effect is not None
@@ -106,7 +106,7 @@ def test_effects_that_share_a_column_are_none_with_a_reason() -> None:
 
 def test_a_level_against_the_mean_has_its_textbook_variance() -> None:
     """In a balanced one-way layout of k levels with n trials each, level mean less grand mean has variance sd^2 (k - 1) / (k n)."""
-    design = build(Explicit(rows=[{"merge": level} for level in MERGE.levels * 4]), (MERGE,), 0)
+    design = build(asked("explicit", rows=[{"merge": level} for level in MERGE.levels * 4]), (MERGE,), 0)
     splits = 5
     df = 12 * splits - splits - 2
     expected = detectable_noncentrality(df, 0.05, 0.8) * np.sqrt(2 / 3 / (4 * splits))

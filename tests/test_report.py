@@ -14,16 +14,16 @@ import pandas as pd
 import pytest
 
 from orchestrator.analysis.comparisons import paired_differences, screen
-from orchestrator.analysis.effects import Array
-from orchestrator.analysis.main_effects import interactions, main_effects
+from orchestrator.analysis.effects import interactions, main_effects
+from orchestrator.analysis.inference import Array
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
-from orchestrator.design.kinds import FullFactorial, LatinHypercube, PlackettBurman
 from orchestrator.report import drawing
 from orchestrator.report.formats import between, duration, joules, points, signed
 from orchestrator.report.headline import headline
-from orchestrator.report.page import results_table, write
+from orchestrator.report.page import Picture, draw, write
 from orchestrator.report.tables import cost_effects, energy_note, row_table
+from tests.designs import asked
 
 FACTORS = (
     Factor("head.qubits", levels=(6, 10)),
@@ -80,7 +80,8 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
             )
             if index is not None:
                 curves[key] = [epoch_of(epoch, test, rng) for epoch in range(1, 31)]
-    results = pd.DataFrame(lines).astype({"row": "Int64", "parameters": "Int64"})
+    texts = dict.fromkeys(("key", "arm", "status", "cause"), "string")
+    results = pd.DataFrame(lines).astype({**texts, "row": "Int64", "split": "Int64", "parameters": "Int64"})
     return {
         "study": {"name": "demo", "corpus": "reviews, 2000 sentences", "sentence encoder": "all-MiniLM-L6-v2, frozen"},
         "design": design,
@@ -108,16 +109,16 @@ def costs_of(results: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     factor = results.columns[-1] if "head.qubits" not in results else "head.qubits"
     doubled = pd.to_numeric(results[factor], errors="coerce") == results[factor].max() if results[factor].dtype != object else 0
     seconds = 5 * 2.0**doubled * np.exp(rng.normal(0, 0.02, len(results)))
-    costs = pd.DataFrame({"key": results["key"], "attempts": 1, "walltime_s": seconds + 4, "train_s": seconds, "energy_j": 42 * seconds})
-    return costs.assign(energy_scope="package", energy_method="counter", host="node01")
+    costs = pd.DataFrame({"key": results["key"], "attempts": 1, "train_s": seconds, "energy_j": 42 * seconds})
+    return costs.assign(energy_scope="package", energy_method="counter", energy_window_s=60.0, host="node01")
 
 
 def screening() -> Design:
-    return build(PlackettBurman(), FACTORS, seed=3)
+    return build(asked("plackett_burman"), FACTORS, seed=3)
 
 
 def small() -> Study:
-    return synthetic(build(FullFactorial(), FACTORS[:2], seed=1), splits=3)
+    return synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=3)
 
 
 def without(study: Study, lost: Callable[[pd.DataFrame], Any], status: str = "failed") -> Study:
@@ -137,14 +138,14 @@ STATES: dict[str, Callable[[], Study]] = {
     "all failed": lambda: without(small(), lambda r: r["key"].notna()),
     "one trial": lambda: without(small(), lambda r: r.index > 0, "owed"),
     "one split": lambda: synthetic(screening(), splits=1),
-    "one factor": lambda: synthetic(build(FullFactorial(), FACTORS[:1], seed=1), splits=4),
-    "no baselines": lambda: synthetic(build(FullFactorial(), FACTORS[:2], seed=1), splits=3, baselines={}),
+    "one factor": lambda: synthetic(build(asked("full_factorial"), FACTORS[:1], seed=1), splits=4),
+    "no baselines": lambda: synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=3, baselines={}),
     "only baselines done": lambda: without(small(), lambda r: r["row"].notna(), "owed"),
     "baselines on other splits": lambda: without(small(), lambda r: r["row"].isna() == (r["split"] < 2)),
     "baselines on some splits": lambda: without(small(), lambda r: r["row"].isna() & (r["split"] > 0)),
     "a level lost": lambda: without(small(), lambda r: r["head.qubits"] == 10),
     "half done": lambda: without(small(), lambda r: r.index % 2 == 1, "owed"),
-    "space filling": lambda: synthetic(build(LatinHypercube(rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
+    "space filling": lambda: synthetic(build(asked("latin_hypercube", rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
 }
 
 
@@ -218,37 +219,19 @@ def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_equal_results_give_equal_bytes_whatever_the_order_and_the_costs(tmp_path: Path) -> None:
+def test_the_tables_are_written_with_every_digit_and_costs_apart(tmp_path: Path) -> None:
     study = without(small(), lambda r: r.index == 4) | {"curves": {}}
-    mixed = study["results"].sample(frac=1, random_state=1).astype({"head.qubits": float, "row": "object"})
-    other = {**study, "results": mixed, "costs": study["costs"].assign(train_s=1.0, energy_j=None)}
+    other = {**study, "costs": study["costs"].assign(train_s=1.0, energy_j=np.nan)}
     first, second = write(tmp_path / "a", **study).parent, write(tmp_path / "b", **other).parent
     for name in ("results.csv", "results.parquet"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     assert (first / "costs.csv").read_bytes() != (second / "costs.csv").read_bytes()
-    text = (first / "results.csv").read_text()
-    assert not {"train_s", "energy_j", "walltime_s"} & set(text.splitlines()[0].split(","))
-    assert "\r" not in text
-
-
-@pytest.mark.usefixtures("quick")
-def test_tables_keep_every_digit_and_the_designs_values(tmp_path: Path) -> None:
-    study = without(small(), lambda r: r.index == 4) | {"curves": {}}
-    where = write(tmp_path, **study).parent
+    assert b"\r" not in (first / "results.csv").read_bytes()
     expected = study["results"].set_index("key")["test_accuracy"]
-    for table in (pd.read_csv(where / "results.csv"), pd.read_parquet(where / "results.parquet")):
-        seen = table.set_index("key")["test_accuracy"]
-        assert all(seen[key] == value or math.isnan(value) for key, value in expected.items())
-        assert list(table["key"]) == sorted(expected.index)
-    assert list(table.loc[table["arm"] == "r02", "head.qubits"].unique()) == [study["design"].rows[2].values["head.qubits"]]
-    assert table.loc[table["arm"] == "svc", "head.qubits"].isna().all()
-
-
-def test_mixed_levels_are_written_as_text() -> None:
-    design = build(FullFactorial(), (Factor("head.angle_scale", levels=("pi", 1.0)),), seed=1)
-    table = results_table(design, synthetic(design, splits=2)["results"])
-    assert set(table["head.angle_scale"].dropna()) == {"pi", "1.0"}
-    assert table["head.angle_scale"].dtype == "string"
+    for table in (pd.read_csv(first / "results.csv"), pd.read_parquet(first / "results.parquet")):
+        assert not {"train_s", "energy_j"} & set(table.columns)
+        assert list(table["key"]) == list(expected.index)
+        assert all(seen == value or math.isnan(value) for seen, value in zip(table["test_accuracy"], expected, strict=True))
 
 
 @pytest.mark.usefixtures("quick")
@@ -267,8 +250,14 @@ def sentences(study: Study) -> str:
     return "\n".join(finding.text for finding in found)
 
 
+def pictures_of(study: Study) -> list[Picture]:
+    design, results = study["design"], study["results"]
+    mains, pairs = main_effects(design, results), interactions(design, results)
+    return draw(design, results, mains, pairs, paired_differences(results), study["curves"])
+
+
 def test_the_headline_says_what_is_true() -> None:
-    text = sentences(synthetic(build(FullFactorial(), FACTORS[:3], seed=1), splits=20))
+    text = sentences(synthetic(build(asked("full_factorial"), FACTORS[:3], seed=1), splits=20))
     assert "qubits, 6 → 10, raises test accuracy by 3." in text
     assert "Not told from noise: reuploads" in text
     assert "qubits × reuploads interact (+0.8 points" in text
@@ -296,31 +285,45 @@ def test_the_headline_counts_what_is_missing() -> None:
     assert "too few common splits for intervals" in sentences(STATES["one split"]())
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(("splits", "intervals"), [(1, False), (2, False), (3, True)])
+def test_intervals_are_spoken_of_only_where_there_are_any(splits: int, intervals: bool, tmp_path: Path) -> None:
+    study = synthetic(build(asked("full_factorial"), FACTORS[:1], seed=1), splits)
+    section = Page(write(tmp_path, **study).read_text()).text.split("Against the baselines")[1].split("Costs")[0]
+    assert ("too few for an interval" in section) != intervals
+    pictures = {picture.name: picture for picture in pictures_of(study)}
+    assert ("Thick" in pictures["paired_differences"].caption) == intervals
+    assert ("without intervals" in pictures["paired_differences"].figure.get_suptitle()) != intervals
+
+
 def test_costs_are_ratios_of_levels() -> None:
     study = small()
     heading, lines = cost_effects(study["design"], study["results"], study["costs"])
-    assert heading == ["Factor", "Change", "Training time", "Wall time", "Energy"]
+    assert heading == ["Factor", "Change", "Training time", "Energy"]
     qubits = next(line for line in lines if line[0] == "qubits")
     assert float(qubits[2].split()[1]) == pytest.approx(2, rel=0.05)
-    assert float(qubits[4].split()[1]) == pytest.approx(2, rel=0.05)
+    assert float(qubits[3].split()[1]) == pytest.approx(2, rel=0.05)
 
 
 def test_energy_that_was_not_measured_is_never_a_number() -> None:
     study = small()
-    none = study["costs"].assign(energy_j=np.nan, energy_method="no readable counter")
-    assert energy_note(none) == "Energy was not measured: no readable counter."
-    assert energy_note(none.assign(energy_method=None), "no GPU, no RAPL") == "Energy was not measured: no GPU, no RAPL."
-    assert energy_note(none.assign(energy_method=None)) == "Energy was not measured: no meter wrote a reading to the journals."
+    none = study["costs"].assign(energy_j=np.nan, energy_scope=None, energy_method=None, energy_window_s=np.nan)
+    assert energy_note(none, "no GPU, no RAPL") == "Energy was not measured: no GPU, no RAPL."
+    assert energy_note(none, "") == "Energy was not measured: no meter wrote a reading to the journals."
     heading, _ = cost_effects(study["design"], study["results"], none)
     assert "Energy" not in heading
     some = study["costs"].copy()
     some.loc[:4, "energy_j"] = np.nan
     assert energy_note(some).startswith("Energy was measured for 16 of 21 trials that started (package, counter); for the rest it was not")
+    assert "windows" not in energy_note(study["costs"])
+    some.loc[:6, "energy_window_s"] = 9.9  # of which five have no energy
+    assert energy_note(some).endswith("2 of these numbers come from windows shorter than 10 s, in which meters say little.")
+    assert "All of these numbers come" in energy_note(some.assign(energy_window_s=3.0))
     assert energy_note(study["costs"].assign(attempts=0)) == "Nothing has been run yet."
 
 
 def test_rows_are_shown_real_and_coded_with_the_pick_marked() -> None:
-    study = without(synthetic(build(LatinHypercube(rows=8), FACTORS[4:6], seed=1), splits=2), lambda r: r.index == 0)
+    study = without(synthetic(build(asked("latin_hypercube", rows=8), FACTORS[4:6], seed=1), splits=2), lambda r: r.index == 0)
     rows = row_table(study["design"], study["results"])
     assert [row["name"] for row in rows[-3:]] == ["logistic", "mlp", "svc"]
     assert sum(row["best"] for row in rows) == 1

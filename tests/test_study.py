@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from model.settings import QuantumHead
-from orchestrator.study import Study, load, with_values
-from orchestrator.study_file import StudyError
+from orchestrator.study import Study, study_of, with_values
+from orchestrator.study_file import StudyError, StudyFile
 
 GOOD = """\
 study: tiny
@@ -30,6 +31,10 @@ def write(tmp_path: Path, content: str) -> Path:
     path = tmp_path / "study.yaml"
     path.write_text(content)
     return path
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Study:
+    return study_of(StudyFile.read(path, overrides))
 
 
 def problems(tmp_path: Path, content: str, *overrides: str) -> list[str]:
@@ -70,29 +75,42 @@ def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None
         ("[3, 4]", "[3, 3]", "a level is given twice"),
         ("[3, 4]", "[3, four]", "study.yaml:9: factors.head.qubits.1: level 'four': input should be a valid integer"),
         ("[3, 4]", "[3, 99]", "less than or equal to 30"),
-        ("head.qubits", "head.qubit", "no such setting. Did you mean qubits? Known under head: kind, qubits"),
+        ("head.qubits", "head.qubit", "no such setting. Did you mean qubits? Choose from: kind, qubits"),
         ("head.qubits", "hed.qubits", "no such setting. Did you mean head?"),
-        ("head.qubits", "head", "is a group of settings, not one: kind, qubits"),
+        ("head.qubits", "head", "is a group of settings; a factor is one of them: kind, qubits"),
         ("low: 0.01", "low: 0.5", "low (0.5) must be below high (0.1)"),
         ("low: 0.01", "low: -1", "a log scale needs low above 0"),
         ("training.lr: {low", "head.merge: {low", "a range needs a numeric setting; list the levels instead"),
         ("study: tiny\n", "", "study.yaml:1: study: is missing"),
         ("seed: 3", "seed: true", "study.yaml:2: seed: input should be a valid integer (given: True)"),
-        ("kind: full_factorial", "kind: full", "study.yaml:11: design"),
-        ("seed: 3", "seed: 3\nsimulator: lightnin.qubit", "study.yaml:3: simulator: unknown simulator 'lightnin.qubit'. Did you mean"),
+        ("kind: full_factorial", "kind: full", "study.yaml:11: design: kind 'full' is not known."),
+        ("kind: full_factorial, ", "", "study.yaml:11: design: needs a kind"),
+        ("kind: quantum", "kind: quantun", "study.yaml:4: head: kind 'quantun' is not known. Did you mean quantum?"),
+        ("study: tiny", "study: my study", "study.yaml:1: study: should be letters, digits"),
+        ("[3, 4]", "3", "study.yaml:9: factors.head.qubits: should be a mapping"),
+        ("low: 0.01", "lo: 0.01", "study.yaml:10: factors.training.lr.lo: unknown key. Did you mean low?"),
+        ("head.qubits", "head.kind", "a study has one kind of head; compare others as baselines"),
+        ("head.qubits", "design.splits", "design belongs to the study as a whole and cannot be a factor"),
+        ("seed: 3", "seed: 3\nsimulator: lightnin.qubit", "study.yaml:3: simulator: 'lightnin.qubit' is not known. Did you mean lightning"),
         ("seed: 3", "seed: 3\nseed: 4", "study.yaml:3: not valid YAML"),
         ("seed: 3", "seed: [3", "not valid YAML"),
-        ("[logistic,", "[logistik,", "study.yaml:12: baselines"),
+        ("[logistic,", "[logistik,", "study.yaml:12: baselines.0: kind 'logistik' is not known. Did you mean logistic?"),
+        ("hidden: 8", "hiden: 8", "study.yaml:12: baselines.1.hiden: unknown key. Did you mean hidden?"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(tmp_path: Path, old: str, new: str, expected: str) -> None:
     found = problems(tmp_path, GOOD.replace(old, new))
+    assert len(found) <= 2, found
     assert any(expected in line for line in found), found
 
 
 def test_no_factors(tmp_path: Path) -> None:
     content = "\n".join(line for line in GOOD.splitlines() if not line.startswith("  head.qubits") and "training.lr" not in line)
     assert any("no factors" in line for line in problems(tmp_path, content.replace("factors:", "factors: {}")))
+
+
+def test_a_head_without_kind_is_quantum(tmp_path: Path) -> None:
+    assert load(write(tmp_path, GOOD.replace("kind: quantum, ", ""))) == load(write(tmp_path, GOOD))
 
 
 def test_overrides_are_applied_before_checking_and_named_in_errors(tmp_path: Path) -> None:
@@ -103,7 +121,11 @@ def test_overrides_are_applied_before_checking_and_named_in_errors(tmp_path: Pat
         "--set training.epochs=many: training.epochs: input should be a valid integer"
     )
     assert "write it as path.to.key=value" in problems(tmp_path, GOOD, "training.epochs")[0]
-    assert "unknown key. Did you mean epochs?" in problems(tmp_path, GOOD, "training.epoch=3")[0]
+    assert problems(tmp_path, GOOD, "training.epoch=3")[0].startswith(
+        "--set training.epoch=3: training.epoch: unknown key. Did you mean epochs?"
+    )
+    for override in ("design.splits=0", "design.kind=placket_burman", "head.kind=quantun", "trianing.epochs=5", "factors.head.qubits=[3]"):
+        assert problems(tmp_path, GOOD, override)[0].startswith(f"--set {override}: ")
 
 
 def test_a_missing_file_and_a_file_that_is_no_mapping(tmp_path: Path) -> None:

@@ -6,31 +6,28 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator import tracking
 from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan, make_plan
-from orchestrator.study import load
-from tests.studies import write_study
+from orchestrator.plan import Plan
+from tests.studies import entered, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return make_plan(load(write_study(tmp_path)))
+    return read(tmp_path)
 
 
 @pytest.fixture
 def ledger(tmp_path: Path, plan: Plan) -> Ledger:
     """A ledger in which three trials are done, one diverged, one is in training, and the others are owed."""
-    ledger = Ledger(tmp_path / "run")
-    with ledger.owned():
-        ledger.enter(plan.trials)
-        ledger.save_study(plan.study, plan.trials, {"study_id": "study-1", "shown": {}})
+    ledger = entered(tmp_path / "run", plan)
     for trial in plan.trials[:5]:
         ledger.files(trial).append("started", pack="p", host="here")
         for epoch in (1, 2):
@@ -55,7 +52,7 @@ def runs(ledger: Ledger) -> list[object]:
 def test_runs_carry_params_curves_finals_and_status(ledger: Ledger, plan: Plan) -> None:
     from mlflow import MlflowClient
 
-    assert tracking.ship(ledger, plan) == tracking.Shipment(4, None)
+    assert tracking.ship(ledger, plan, run_has_ended=True) == tracking.Shipment(4, None)
     by_name = {run.info.run_name: run for run in runs(ledger)}
     assert set(by_name) == {"tiny", *(trial.key for trial in plan.trials[:5])}
     done = by_name[plan.trials[0].key]
@@ -74,11 +71,11 @@ def test_runs_carry_params_curves_finals_and_status(ledger: Ledger, plan: Plan) 
 
 
 def test_shipping_again_changes_nothing_even_if_its_memory_is_lost(ledger: Ledger, plan: Plan) -> None:
-    tracking.ship(ledger, plan)
+    tracking.ship(ledger, plan, run_has_ended=True)
     before = [run.to_dictionary() for run in runs(ledger)]
-    tracking.ship(ledger, plan)
+    tracking.ship(ledger, plan, run_has_ended=True)
     ledger.shipped.unlink()
-    tracking.ship(ledger, plan)
+    tracking.ship(ledger, plan, run_has_ended=True)
     assert sorted(json.dumps(run.to_dictionary(), sort_keys=True) for run in runs(ledger)) == sorted(
         json.dumps(run, sort_keys=True) for run in before
     )
@@ -86,19 +83,19 @@ def test_shipping_again_changes_nothing_even_if_its_memory_is_lost(ledger: Ledge
 
 def test_killed_while_shipping_every_run_is_there_once(ledger: Ledger, plan: Plan) -> None:
     code = (
-        "import sys; from pathlib import Path; from orchestrator import tracking; from orchestrator.run import opened\n"
-        "ledger, plan = opened(Path(sys.argv[1])); print('go', flush=True); tracking.ship(ledger, plan)"
+        "import sys; from pathlib import Path; from orchestrator import tracking; from orchestrator.plan import reopen\n"
+        "tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True)"
     )
-    for delay in (2.5, 3.0, 3.3, 3.6, 4.0):
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
+    hits = 0
+    for delay in (0.0, 0.4, 0.8, 0.1, 0.3, 0.6):
+        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list(ledger.directory.parent.glob("*mlflow.db*")):
+            time.sleep(0.01)  # the first kills hit the creation of the database, the later ones the runs
         time.sleep(delay)
         process.kill()
-        process.communicate()
-    assert tracking.ship(ledger, plan).error is None
+        hits += process.wait() != 0
+    assert hits >= 3
+    assert tracking.ship(ledger, plan, run_has_ended=True).error is None
     names = [run.info.run_name for run in runs(ledger)]
     assert sorted(names) == sorted({"tiny", *(trial.key for trial in plan.trials[:5])})
 
@@ -106,21 +103,53 @@ def test_killed_while_shipping_every_run_is_there_once(ledger: Ledger, plan: Pla
 def test_a_dead_server_costs_nothing_but_time(ledger: Ledger, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     began = time.monotonic()
-    shipment = tracking.ship(ledger, plan)
+    shipment = tracking.ship(ledger, plan, run_has_ended=True)
     assert shipment.error is not None
     assert time.monotonic() - began < 60
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert tracking.ship(ledger, plan) == tracking.Shipment(4, None)
+    assert tracking.ship(ledger, plan, run_has_ended=True) == tracking.Shipment(4, None)
 
 
 def test_two_studies_of_one_name_keep_their_runs_apart(ledger: Ledger, plan: Plan, tmp_path: Path) -> None:
-    other = Ledger(tmp_path / "other")
-    with other.owned():
-        other.enter(plan.trials)
-        other.save_study(plan.study, plan.trials, {"study_id": "study-2", "shown": {}})
+    other = entered(tmp_path / "other", plan, "study-2")
     other.files(plan.trials[0]).append("started", pack="p", host="here")
-    tracking.ship(ledger, plan)
-    tracking.ship(other, plan)
+    tracking.ship(ledger, plan, run_has_ended=True)
+    tracking.ship(other, plan, run_has_ended=True)
     names = [run.info.run_name for run in runs(ledger)]
     assert names.count(plan.trials[0].key) == 2
     assert names.count("tiny") == 2
+
+
+def test_a_row_that_got_another_number_keeps_its_run(ledger: Ledger, plan: Plan) -> None:
+    tracking.ship(ledger, plan, run_has_ended=True)
+    ledger.shipped.unlink()
+    trial = plan.trials[0]
+    renumbered = trial.model_copy(update={"key": f"r77-s{trial.split:02d}-{trial.digest}", "arm": "r77"})
+    moved = replace(plan, trials=(renumbered, *plan.trials[1:]))
+    assert tracking.ship(Ledger(ledger.directory), moved, run_has_ended=True) == tracking.Shipment(4, None)
+    names = [run.info.run_name for run in runs(ledger)]
+    assert len(names) == 6
+    assert renumbered.key in names
+    assert trial.key not in names
+
+
+def test_data_that_moved_stops_no_shipping(ledger: Ledger, plan: Plan) -> None:
+    tracking.ship(ledger, plan, run_has_ended=True)
+    ledger.shipped.unlink()
+    settings = plan.trials[0].settings
+    elsewhere = settings.model_copy(update={"data": settings.data.model_copy(update={"path": "/elsewhere"})})
+    moved = replace(plan, trials=(plan.trials[0].model_copy(update={"settings": elsewhere}), *plan.trials[1:]))
+    assert tracking.ship(ledger, moved, run_has_ended=True) == tracking.Shipment(4, None)
+
+
+def test_a_failed_trial_that_succeeds_later_keeps_no_cause(ledger: Ledger, plan: Plan) -> None:
+    files = ledger.files(plan.trials[4])
+    files.append("failed", cause="killed", message="by hand")
+    tracking.ship(ledger, plan, run_has_ended=True)
+    files.append("started", pack="p", host="here")
+    files.result.write_text(json.dumps({"responses": {"test_accuracy": 0.5}, "parameters": 1}))
+    files.append("done", seconds=1.0)
+    tracking.ship(ledger, plan, run_has_ended=True)
+    run = next(run for run in runs(ledger) if run.info.run_name == plan.trials[4].key)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["hadamard.cause"] == ""

@@ -14,12 +14,10 @@ import pytest
 import torch
 
 from model import train
-from model.journal import TrialFiles, write_atomically
+from model.journal import PackFiles, TrialFiles, write_atomically
 from model.settings import Trial
-from orchestrator.plan import make_plan
 from orchestrator.run import _embed
-from orchestrator.study import load
-from tests.studies import write_study
+from tests.studies import read
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +30,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory, embedding_cache: Path) -> t
     from cluster.allocation import detect
 
     os.environ["HADAMARD_CACHE"] = str(embedding_cache)
-    plan = make_plan(load(write_study(tmp_path_factory.mktemp("study"))))
+    plan = read(tmp_path_factory.mktemp("study"))
     _embed(plan.trials, detect(), Console(quiet=True))
     return plan.trials
 
@@ -44,7 +42,7 @@ def enter(directory: Path, trials: list[Trial]) -> list[TrialFiles]:
     for one, trial in zip(files, trials, strict=True):
         one.directory.mkdir()
         write_atomically(one.trial, trial.model_dump_json())
-    (directory / "pack" / "pack.json").write_text(json.dumps({"id": "p", "threads": 1, "trials": [f"../{trial.key}" for trial in trials]}))
+    PackFiles(directory / "pack").write(files)
     return files
 
 
@@ -64,7 +62,7 @@ def test_a_trial_gives_the_same_numbers_alone_in_company_and_in_any_order(tmp_pa
     backwards = enter(tmp_path / "backwards", quantum[::-1])[::-1]
     alone = [enter(tmp_path / trial.key, [trial])[0] for trial in quantum]
     for directory in ("together", "backwards", *(trial.key for trial in quantum)):
-        train.train_pack(tmp_path / directory / "pack")
+        train.train_pack(tmp_path / directory / "pack", 1)
     for one, other, third in zip(together, backwards, alone, strict=True):
         assert numbers(one) == numbers(other) == numbers(third)
 
@@ -72,7 +70,7 @@ def test_a_trial_gives_the_same_numbers_alone_in_company_and_in_any_order(tmp_pa
 def test_every_head_has_a_result_with_all_responses(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     one_per_arm = [trial for trial in trials if trial.split == 0]
     files = enter(tmp_path / "all", one_per_arm)
-    train.train_pack(tmp_path / "all" / "pack")
+    train.train_pack(tmp_path / "all" / "pack", 1)
     for one in files:
         result = json.loads(one.result.read_text())
         assert 0 <= result["responses"]["test_accuracy"] <= 1
@@ -88,9 +86,9 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(
     longer = trial.settings.training.model_copy(update={"epochs": 60})
     trial = trial.model_copy(update={"settings": trial.settings.model_copy(update={"training": longer})})
     through = enter(tmp_path / "through", [trial])[0]
-    train.train_pack(tmp_path / "through" / "pack")
+    train.train_pack(tmp_path / "through" / "pack", 1)
     broken = enter(tmp_path / "broken", [trial])[0]
-    code = "import pathlib, sys; from model import train; train.CHECKPOINT_EVERY_S = 0.05; train.train_pack(pathlib.Path(sys.argv[1]))"
+    code = "import pathlib, sys; from model import train; train.CHECKPOINT_EVERY_S = 0.05; train.train_pack(pathlib.Path(sys.argv[1]), 1)"
     kills = 0
     for _ in range(20):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack")])
@@ -111,7 +109,7 @@ def test_one_diverging_trial_does_not_take_the_others_along(tmp_path: Path, tria
     hot = first.settings.training.model_copy(update={"lr": 1e30})
     hot_trial = first.model_copy(update={"settings": first.settings.model_copy(update={"training": hot})})
     files = enter(tmp_path / "pack-of-two", [hot_trial, second])
-    train.train_pack(tmp_path / "pack-of-two" / "pack")
+    train.train_pack(tmp_path / "pack-of-two" / "pack", 1)
     failed = files[0].events()[-1]
     assert (failed["event"], failed["cause"]) == ("failed", "diverged")
     assert "training.lr" in failed["message"]
@@ -121,7 +119,7 @@ def test_one_diverging_trial_does_not_take_the_others_along(tmp_path: Path, tria
 def test_a_corpus_that_changed_since_the_plan_is_refused(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     changed = trials[0].model_copy(update={"data_hash": "0" * 64})
     files = enter(tmp_path / "changed", [changed])[0]
-    train.train_pack(tmp_path / "changed" / "pack")
+    train.train_pack(tmp_path / "changed" / "pack", 1)
     assert files.events()[-1]["cause"] == "bad input"
     assert "changed since the study was planned" in files.events()[-1]["message"]
 
@@ -130,7 +128,7 @@ def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tupl
     enter(tmp_path / "p", [trials[0]])
     foreign = ("ray", "mlflow", "orchestrator", "cluster")
     code = f"import sys, model.train; model.train.main(); print([name for name in {foreign} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack")], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack"), "1"], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 
 

@@ -1,24 +1,19 @@
 """Simulators: what turns a circuit, angles and initial states into expectation values, differentiably.
 
-Owns the protocol, the names and the choice among them. Does not own the circuits, nor anything about heads.
+Owns the protocol and the choice by name. Does not own the circuits, nor anything about heads.
 """
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Protocol
 
-from model.errors import SettingsError
-
-if TYPE_CHECKING:  # names are checked wherever a study is read, which must not take the seconds that torch takes to import
+if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the seconds that torch takes
     import torch
 
     from model.circuit import Circuit
 
-PENNYLANE_DEVICES = ("default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu")
 ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
-"""Devices differentiated by the adjoint method, which gives no gradient for the initial state."""
-NAMES = ("auto", "torch", *PENNYLANE_DEVICES)
+"""PennyLane devices differentiated by the adjoint method, which gives no gradient for the initial state."""
 
 
 class Simulator(Protocol):
@@ -38,31 +33,29 @@ class Simulator(Protocol):
         ...
 
 
-def choose(name: str) -> tuple[Simulator, str]:
-    """Return the simulator of that name and the reason for it, in words.
+def choose(name: str) -> Simulator:
+    """Return the simulator that a study names.
 
     Raises:
-        SettingsError: The name is not known, or its device cannot be opened here; the message lists the names.
+        SettingsError: Its PennyLane device cannot be opened here.
     """
-    check_name(name)
     if resolve(name) == "torch":
         from model.simulators.state_vector import StateVectorSimulator
 
-        reason = "the whole batch in one tensor of real amplitudes"
-        return StateVectorSimulator(), f"torch: {reason}" + (" (chosen by auto)" if name == "auto" else "")
+        return StateVectorSimulator()
     from model.simulators.pennylane_device import PennyLaneSimulator
 
-    return PennyLaneSimulator(name), f"{name}: PennyLane device, asked for by name"
-
-
-def check_name(name: str) -> None:
-    """Raise a SettingsError that lists the valid names unless `name` is one of them."""
-    if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise SettingsError(f"unknown simulator {name!r}.{hint} Choose one of: {', '.join(NAMES)}")
+    return PennyLaneSimulator(name)
 
 
 def resolve(name: str) -> str:
     """Return the simulator that a name stands for: `auto` is the fastest one that suits, today always `torch`."""
     return "torch" if name == "auto" else name
+
+
+def reason(name: str) -> str:
+    """Return what a named simulator is and why it was chosen, in words."""
+    if resolve(name) != "torch":
+        return f"{name}, a PennyLane device asked for by name"
+    chosen = "chosen by auto" if name == "auto" else "asked for by name"
+    return f"torch, our own: the whole batch in one tensor of real amplitudes ({chosen})"

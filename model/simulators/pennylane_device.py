@@ -13,7 +13,7 @@ from pennylane.exceptions import DeviceError
 
 from model.circuit import Circuit
 from model.errors import SettingsError
-from model.simulators import ADJOINT_DEVICES, NAMES
+from model.simulators import ADJOINT_DEVICES
 
 
 class PennyLaneSimulator:
@@ -29,7 +29,7 @@ class PennyLaneSimulator:
         try:
             qml.device(device_name, wires=1)
         except (DeviceError, ImportError, NameError) as error:  # which of them depends on what exactly is missing
-            raise SettingsError(f"simulator {device_name} cannot be opened here: {error} Choose one of: {', '.join(NAMES)}") from error
+            raise SettingsError(f"simulator {device_name} cannot be opened here: {error} `simulator: auto` needs nothing more") from error
 
     def expectations(self, circuit: Circuit, angles: torch.Tensor, states: torch.Tensor | None = None) -> torch.Tensor:
         """Return <Z> of the measured qubits, [rows, measured]; see `model.simulators.Simulator`.

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, stats
 
-from orchestrator.analysis.effects import LEVEL, Array, Interval, excludes_zero, sidak_level
-from orchestrator.analysis.main_effects import Observed, row_noise
+from orchestrator.analysis.effects import Observed, row_noise
+from orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, student
 
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_BOOTSTRAP = 5
@@ -22,18 +22,14 @@ PICKED = "row picked on each split"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """An arm minus a baseline on the splits that both have; above zero the arm is better."""
+class Comparison(Uncertainty):
+    """An arm minus a baseline on the splits that both have; above zero the arm is better. With fewer than three it has no intervals."""
 
     arm: str
     baseline: str
     by_split: dict[int, float]
     mean: float
-    interval: Interval | None
-    """Student's t over splits; None with fewer than three."""
-    simultaneous: Interval | None
-    """The same, to hold for all comparisons of the table together."""
-    bootstrap: Interval | None
+    bootstrap: Interval | None = None
     """Percentiles of resampled splits, bias-corrected and accelerated; None with too few splits or none that differ."""
     note: str | None = None
 
@@ -41,16 +37,6 @@ class Comparison:
     def title(self) -> str:
         """The arm, and for a row how it was picked."""
         return self.arm if self.arm in (MEAN_ROW, PICKED) else f"{self.arm}, best by validation"
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the simultaneous interval excludes zero."""
-        return excludes_zero(self.simultaneous)
-
-    @property
-    def is_hint(self) -> bool:
-        """Whether only the individual interval excludes zero."""
-        return excludes_zero(self.interval) and not self.is_clear
 
 
 @dataclass(frozen=True)
@@ -61,9 +47,8 @@ class Screen:
     mean: float
     best: str
     maximum: float
-    noise_sd: float | None
-    """Standard deviation of a row's mean from noise alone; None where no row has two splits to tell."""
     expected_gain: float | None
+    """None where no row has two splits to tell noise from."""
 
     @property
     def gain(self) -> float:
@@ -119,7 +104,7 @@ def screen(results: pd.DataFrame, response: str = "test_accuracy") -> Screen | N
         return None
     level, noise = fitted.levels, fitted.noise_sd
     gain = None if noise is None else expected_maximum(len(level)) * noise
-    return Screen(len(level), float(level.mean()), str(level.idxmax()), float(level.max()), noise, gain)
+    return Screen(len(level), float(level.mean()), str(level.idxmax()), float(level.max()), gain)
 
 
 def expected_maximum(count: int) -> float:
@@ -187,12 +172,10 @@ def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: 
     mean = float(values.mean())
     shared = "1 common split" if len(values) == 1 else f"{len(values)} common splits"
     if len(values) < FEWEST_FOR_INTERVAL:
-        return Comparison(arm, baseline, splits, mean, None, None, None, f"{shared}: too few for an interval")
-    se, df = float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1
-    alone, together = (float(q) * se for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(count) / 2], df))
+        return Comparison(arm, baseline, splits, mean, note=f"{shared}: too few for an interval")
+    known = student(mean, float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1, count)
     note = None if len(values) >= FEWEST_FOR_BOOTSTRAP else f"{shared}: too few for a bootstrap"
-    intervals = (mean - alone, mean + alone), (mean - together, mean + together)
-    return Comparison(arm, baseline, splits, mean, *intervals, _bootstrap(values, seed), note)
+    return Comparison(arm, baseline, splits, mean, _bootstrap(values, seed), note, **vars(known))
 
 
 def _bootstrap(values: Array, seed: int) -> Interval | None:

@@ -1,33 +1,46 @@
-"""Effects as contrasts of a linear model, with the error term they deserve and intervals that hold one by one and all together.
+"""What the finished trials say about the factors: main effects, interactions, level means and what the design cannot tell.
 
-Owns least squares, the choice of error term, Sidak's and Lenth's intervals. Does not own designs or results tables: those are the analysis.
+Owns the block model of a results table, and effects with their names. Does not own intervals (inference) or baselines (comparisons).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import stats
 
-Array = NDArray[np.float64]
-Interval = tuple[float, float]
-Verdict = Literal["stands out", "hint", "noise", "unknown"]
+from orchestrator.analysis.inference import (
+    NO_ERROR,
+    Array,
+    ErrorTerm,
+    FactorTest,
+    Fit,
+    Uncertainty,
+    choose_error,
+    factor_test,
+    least_squares,
+    relative_precision,
+    uncertainties,
+)
+from orchestrator.design.aliases import Aliases, aliases
+from orchestrator.design.columns import interaction_columns, main_effect_columns
+from orchestrator.design.design import Design
+from orchestrator.design.factors import Factor, level_label, short_names
 
-LEVEL = 0.95
-FEWEST_DF = 3
-"""Below this many degrees of freedom a t interval is too wide to say anything, and Lenth's method takes over."""
-POOL_ABOVE_P = 0.25
-"""Lack of fit joins the noise only above this p value: a preliminary test should err towards not pooling (Bancroft 1964)."""
-SURE_LACK_OF_FIT = 0.05
-"""Below this p value rows surely lie off the model, and it is worth a word."""
+Columns = Callable[[Array], Array]
+"""From coded settings [n, factors] to the terms of a model [n, terms]."""
+Groups = dict[tuple[int, ...], list[int]]
+"""Terms to be tested together, by the factors they belong to."""
+NOTHING_DONE = "No trial of the design has finished yet."
 
 
 @dataclass(frozen=True)
-class Effect:
+class Effect(Uncertainty):
     """How far the response moves for one change of a factor, or half the difference of two such moves for an interaction."""
 
     label: str
@@ -39,202 +52,264 @@ class Effect:
     """In units of the response; a natural logarithm of a ratio where the response is on a log scale."""
     unit: float
     """Standard error per unit of residual standard deviation."""
-    standard_error: float | None = None
-    interval: Interval | None = None
-    p: float | None = None
-    simultaneous: Interval | None = None
-    """Holds for all effects of the table together, at the same level."""
-    simultaneous_p: float | None = None
+
+
+@dataclass(frozen=True)
+class Effects:
+    """A table of effects with its error term, and why effects are missing."""
+
+    response: str
+    log: bool = False
+    mean: float | None = None
+    """Of the finished rows on the average split; None where they did not meet on common splits."""
+    effects: tuple[Effect, ...] = ()
+    tests: tuple[FactorTest, ...] = ()
+    error: ErrorTerm = NO_ERROR
+    reason: str | None = None
+    """Why the table is empty or incomplete; None when it is complete."""
+    aliases: Aliases | None = None
+    """What the rows with at least one finished trial mix up, by short names; None before any has finished."""
+    rows: int = 0
+    trials: int = 0
+    splits: int = 0
 
     @property
-    def stands_out(self) -> bool:
-        """Whether the simultaneous interval excludes zero."""
-        return excludes_zero(self.simultaneous)
+    def detectable(self) -> float | None:
+        """Half the width of the widest simultaneous interval: a smaller effect could not be told from noise."""
+        widths = [effect.simultaneous[1] - effect.simultaneous[0] for effect in self.effects if effect.simultaneous]
+        return max(widths) / 2 if widths else None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The finished trials of the design as arrays: coded [trials, factors]; response, row index and split [trials]."""
+
+    coded: Array
+    response: Array
+    rows: NDArray[np.int64]
+    splits: NDArray[np.int64]
 
     @property
-    def is_hint(self) -> bool:
-        """Whether only the individual interval excludes zero."""
-        return excludes_zero(self.interval) and not self.stands_out
-
-    @property
-    def verdict(self) -> Verdict:
-        """What the intervals say; `unknown` without any."""
-        if self.interval is None:
-            return "unknown"
-        return "stands out" if self.stands_out else "hint" if self.is_hint else "noise"
+    def distinct(self) -> Array:
+        """The coded settings of the rows that appear, [rows, factors]."""
+        return self.coded[np.unique(self.rows, return_index=True)[1]]
 
 
-@dataclass(frozen=True)
-class FactorTest:
-    """F test of a whole factor or interaction, given everything else in the model (type III)."""
-
-    factors: tuple[int, ...]
-    f: float
-    df: tuple[int, float]
-    p: float
-
-
-@dataclass(frozen=True)
-class ErrorTerm:
-    """The yardstick that intervals are made with."""
-
-    method: Literal["residual", "trials", "rows", "lenth", "none"]
-    """`residual`: what the model leaves; `trials`: the noise within rows alone; `rows`: how far rows lie off the model;
-    `lenth`: the small effects themselves; `none`: there is nothing to measure with."""
-    sd: float | None = None
-    df: float = 0
-    lack_of_fit_p: float | None = None
-    """Small: rows differ by more than the model and the noise explain, so interactions or curvature are at work."""
-
-    def half_width(self, unit: float) -> float | None:
-        """Return half the width of a t interval for an estimate with this standard error per unit of `sd`."""
-        return None if self.sd is None else float(stats.t.isf((1 - LEVEL) / 2, self.df)) * unit * self.sd
+def observed(design: Design, results: pd.DataFrame, response: str, log: bool = False) -> Observed:
+    """Return the design's finished trials that have the response; on a log scale only positive values count."""
+    values = pd.to_numeric(results[response], errors="coerce").astype(float)
+    usable = (results["status"] == "done") & results["row"].notna() & values.notna()
+    if log:
+        usable &= values > 0
+    frame, numbers = results[usable], values[usable].to_numpy(dtype=float)
+    coded = {row.index: row.coded for row in design.rows}
+    rows = frame["row"].to_numpy(dtype=np.int64)
+    matrix = np.array([coded[row] for row in rows], dtype=float).reshape(len(rows), len(design.factors))
+    return Observed(matrix, np.log(numbers) if log else numbers, rows, frame["split"].to_numpy(dtype=np.int64))
 
 
-NO_ERROR = ErrorTerm("none")
-
-
-@dataclass(frozen=True)
-class Lenth:
-    """Lenth's pseudo standard error and margins (R. V. Lenth, Technometrics 31, 1989)."""
-
-    pse: float
-    df: float
-    margin: float
-    simultaneous_margin: float
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Least squares by pseudo-inverse, so that a rank-deficient model still gives what it can."""
-
-    beta: Array
-    unscaled: Array
-    """Covariance of `beta` per unit of residual variance."""
-    null: Array
-    """Directions of the coefficients that the data cannot see, [coefficients, deficiency]."""
-    rss: float
-    df: int
-
-    def estimable(self, contrasts: Array) -> bool:
-        """Return whether the data determine a contrast [coefficients], or all of several [q, coefficients]."""
-        return bool(np.all(np.abs(contrasts @ self.null) < 1e-7))
-
-    def unit(self, contrast: Array) -> float:
-        """Return the contrast's standard error per unit of residual standard deviation."""
-        return float(np.sqrt(contrast @ self.unscaled @ contrast))
-
-
-def least_squares(matrix: Array, response: Array) -> Fit:
-    """Fit `response` [n] on `matrix` [n, coefficients]."""
-    inverse = np.linalg.pinv(matrix)
-    beta = inverse @ response
-    df = len(response) - int(np.linalg.matrix_rank(matrix))
-    return Fit(beta, inverse @ inverse.T, linalg.null_space(matrix), float(np.sum((response - matrix @ beta) ** 2)), df)
-
-
-def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
-    """Choose the yardstick for the effects of a model.
-
-    Rows that lie off the model by more than noise do so because of interactions or curvature. Where those shift the effects, rows are
-    what varies at random and their scatter is the yardstick, or the scatter of effects where too few rows are left over; where the design
-    keeps effects clear of them, the noise of trials is.
+def main_effects(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
+    """Estimate each factor's effect from low to high, with splits as blocks.
 
     Args:
-        fit: the model.
-        noise: the model with one free mean per row; what it leaves is noise that no setting explains.
+        design: the design that the rows of `results` belong to.
+        results: one line per trial; failed and owed ones leave gaps, which the fit allows for.
+        response: a column of `results`.
+        log: analyse the logarithm, so that effects are logarithms of ratios.
+    """
+    seen = observed(design, results, response, log)
+
+    def columns(coded: Array) -> Array:
+        return main_effect_columns(design.factors, coded)[1]
+
+    wanted = [_Wanted(step.label, step.change, (step.factor,), step.contrast(columns)) for step in _steps(design.factors)]
+    terms = main_effect_columns(design.factors, design.coded)[0]
+    groups: Groups = {(i,): [at for at, term in enumerate(terms) if term.factor == i] for i in range(len(design.factors))}
+    if not len(seen.rows):
+        return Effects(response, log, reason=NOTHING_DONE)
+    mixed = finished_aliases(design.factors, seen)
+    biased = any(mixed.main_effects.values())
+    return replace(_estimate(seen, columns, wanted, groups, biased), response=response, log=log, aliases=mixed)
+
+
+def interactions(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
+    """Estimate those two-factor interactions that the finished rows can tell from every main effect and every other interaction.
+
+    Arguments as for `main_effects`. An effect is half of how much the first factor's effect changes from the second's low to high level.
+    """
+    seen = observed(design, results, response, log)
+    if len(design.factors) < 2:
+        return Effects(response, log, reason="A design with one factor has no interactions.")
+    if not len(seen.rows):
+        return Effects(response, log, reason=NOTHING_DONE)
+    terms = main_effect_columns(design.factors, design.coded)[0]
+    pairs = interaction_columns(design.factors, design.coded)[0]
+
+    def columns(coded: Array) -> Array:
+        return np.column_stack([main_effect_columns(design.factors, coded)[1], interaction_columns(design.factors, coded)[1]])
+
+    wanted = [
+        _Wanted(f"{one.label} × {two.label}", f"{one.change}; {two.change}", (one.factor, two.factor), _crossed(one, two, columns))
+        for one, two in combinations(_steps(design.factors), 2)
+        if one.factor != two.factor
+    ]
+    groups: Groups = {}
+    for at, pair in enumerate(pairs):
+        groups.setdefault((pair.first.factor, pair.second.factor), []).append(len(terms) + at)
+    found = _estimate(seen, columns, wanted, groups, biased=True)
+    if not found.effects:
+        which = "The two-factor interaction cannot" if len(groups) == 1 else f"None of the {len(groups)} two-factor interactions can"
+        rows = len(np.unique(seen.distinct, axis=0))
+        reason = (
+            f"{which} be told from everything else: the model with all of them needs {1 + len(terms) + len(pairs)} coefficients, "
+            f"and the finished trials are of {rows} different row{'' if rows == 1 else 's'}."
+        )
+        found = replace(found, reason=reason)
+    return replace(found, response=response, log=log, aliases=finished_aliases(design.factors, seen))
+
+
+def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, factors: tuple[int, ...]) -> pd.DataFrame:
+    """Return the mean response at each level of one factor, or in each cell of two, the other factors averaged over the finished rows.
+
+    Columns: `coded` and `label` (tuples, one entry per factor), `mean`, `low`, `high` (None without an error term), `trials`. Intervals
+    leave out how splits differ, because every level is seen on the same splits. Cells that cannot be estimated are left out.
+    """
+    seen = observed(design, results, effects.response, effects.log)
+    names = ["coded", "label", "mean", "low", "high", "trials"]
+    if not len(seen.rows):
+        return pd.DataFrame(columns=names)
+    cells, which = np.unique(seen.coded[:, factors].round(9), axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    terms, columns = main_effect_columns(design.factors, seen.coded)
+    others = columns[:, [at for at, term in enumerate(terms) if term.factor not in factors]]
+    others = others - others[np.unique(seen.rows, return_index=True)[1]].mean(axis=0)
+    fit = least_squares(np.column_stack([np.eye(len(cells))[which], others, split_columns(seen.splits)]), seen.response)
+    found = []
+    for at, cell in enumerate(cells):
+        contrast = np.eye(len(fit.beta))[at]
+        if fit.estimable(contrast):
+            mean, half = float(contrast @ fit.beta), effects.error.half_width(fit.unit(contrast))
+            label = tuple(level_label(design.factors[factor], value) for factor, value in zip(factors, cell, strict=True))
+            low, high = (None, None) if half is None else (mean - half, mean + half)
+            found.append((tuple(map(float, cell)), label, mean, low, high, int(np.sum(which == at))))
+    return pd.DataFrame(found, columns=names)
+
+
+def half_normal(effects: Effects) -> pd.DataFrame:
+    """Return `label`, `size`, `quantile` and `verdict`, smallest effect first: null effects lie on a line through the origin.
+
+    Sizes are brought to equal precision, which changes nothing in a balanced two-level design.
+    """
+    relative = relative_precision([effect.unit for effect in effects.effects])
+    by_size = sorted((abs(effect.estimate) / by, at, effect) for at, (effect, by) in enumerate(zip(effects.effects, relative, strict=True)))
+    quantiles = stats.norm.ppf(0.5 + (np.arange(len(by_size)) + 0.5) / max(2 * len(by_size), 1))
+    lines = [(effect.label, size, float(quantile), effect.verdict) for (size, _, effect), quantile in zip(by_size, quantiles, strict=True)]
+    return pd.DataFrame(lines, columns=["label", "size", "quantile", "verdict"])
+
+
+def finished_aliases(factors: Sequence[Factor], seen: Observed) -> Aliases:
+    """Return what the rows with a finished trial mix up, in short names: failures change what a design can tell apart."""
+    named = [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
+    return aliases(named, seen.distinct)
+
+
+def row_noise(seen: Observed) -> Fit:
+    """Fit one free mean per row, with splits as blocks: what is left is noise that no setting of the rows explains."""
+    rows = np.unique(seen.rows, return_inverse=True)[1]
+    return least_squares(np.column_stack([np.eye(rows.max() + 1)[rows], split_columns(seen.splits)]), seen.response)
+
+
+def split_columns(splits: NDArray[np.int64]) -> Array:
+    """Return sum-to-zero columns [trials, splits - 1] for the blocks."""
+    which = np.unique(splits, return_inverse=True)[1]
+    full = np.eye(which.max() + 1)[which]
+    return np.asarray(full[:, :-1] - full[:, -1:])
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One change of one factor that is worth an effect: coded settings [1, factors] before and after."""
+
+    factor: int
+    label: str
+    change: str
+    low: Array
+    high: Array
+
+    def contrast(self, columns: Columns) -> Array:
+        return np.asarray(columns(self.high)[0] - columns(self.low)[0])
+
+
+def _steps(factors: Sequence[Factor]) -> list[_Step]:
+    """Return low to high for numeric and two-level factors, and the first level to each other one for the rest."""
+    found = []
+    for index, (factor, name) in enumerate(zip(factors, short_names(factors), strict=True)):
+        ends = [(0.0, float(to)) for to in range(1, len(factor.levels))] if factor.is_unordered else [(-1.0, 1.0)]
+        for low, high in ends:
+            settings = np.zeros((2, 1, len(factors)))
+            settings[:, 0, index] = low, high
+            label = f"{name} = {level_label(factor, high)}" if factor.is_unordered else name
+            first = level_label(factor, low)
+            change = f"from {first}" if factor.is_unordered else f"{first} → {level_label(factor, high)}"
+            found.append(_Step(index, label, change, settings[0], settings[1]))
+    return found
+
+
+def _crossed(one: _Step, two: _Step, columns: Columns) -> Array:
+    """Return half the difference between the first step taken at the second's high and at its low level."""
+
+    def corner(first: Array, second: Array) -> Array:
+        both = first.copy()
+        both[:, two.factor] = second[:, two.factor]
+        return np.asarray(columns(both)[0])
+
+    at_high = corner(one.high, two.high) - corner(one.low, two.high)
+    at_low = corner(one.high, two.low) - corner(one.low, two.low)
+    return (at_high - at_low) / 2
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """An effect to be estimated, as a contrast of the model's term columns."""
+
+    label: str
+    change: str
+    factors: tuple[int, ...]
+    contrast: Array
+
+
+def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], groups: Groups, biased: bool) -> Effects:
+    """Fit intercept, term columns and splits; return what can be estimated, with intervals, and the names of the rest.
+
+    Args:
+        seen: the finished trials.
+        columns: from coded settings to the model's terms.
+        wanted: effects as contrasts of the terms.
+        groups: terms to be tested together, by the factors they belong to.
         biased: whether what the model leaves out shifts its effects.
     """
-    lack_df, lack_ss = fit.df - noise.df, max(fit.rss - noise.rss, 0.0)
-    p = None
-    if lack_df > 0 and noise.df > 0 and noise.rss > 0:
-        p = float(stats.f.sf(lack_ss / lack_df / (noise.rss / noise.df), lack_df, noise.df))
-    if p is not None and p <= POOL_ABOVE_P:
-        if biased and lack_df >= FEWEST_DF:
-            return ErrorTerm("rows", float(np.sqrt(lack_ss / lack_df)), lack_df, p)
-        if biased and p <= SURE_LACK_OF_FIT:
-            return ErrorTerm("lenth", lack_of_fit_p=p)
-        if not biased and noise.df >= FEWEST_DF:
-            return ErrorTerm("trials", float(np.sqrt(noise.rss / noise.df)), noise.df, p)
-    if fit.df >= FEWEST_DF:
-        return ErrorTerm("residual", float(np.sqrt(fit.rss / fit.df)), fit.df, p)
-    return ErrorTerm("lenth")
-
-
-def with_intervals(effects: Sequence[Effect], error: ErrorTerm) -> tuple[Effect, ...]:
-    """Add intervals, alone and together; the effects come back bare where there is nothing to measure with."""
-    if error.method == "lenth":
-        return _with_lenth(effects)
-    if error.sd is None or not effects:
-        return tuple(effects)
-    quantiles = [(1 - LEVEL) / 2, sidak_level(len(effects)) / 2]
-    alone, together = (float(q) for q in stats.t.isf(quantiles, error.df))
-    found = []
-    for effect in effects:
-        se = effect.unit * error.sd
-        p = float(2 * stats.t.sf(abs(effect.estimate) / se, error.df)) if se > 0 else float(effect.estimate == 0)
-        effect = _around(effect, se, alone * se, together * se)
-        found.append(replace(effect, p=p, simultaneous_p=sidak_p(p, len(effects))))
-    return tuple(found)
-
-
-def _with_lenth(effects: Sequence[Effect]) -> tuple[Effect, ...]:
-    relative = relative_precision(effects)
-    margins = lenth([effect.estimate / by for effect, by in zip(effects, relative, strict=True)])
-    if margins is None:
-        return tuple(effects)
-    return tuple(
-        _around(effect, margins.pse * by, margins.margin * by, margins.simultaneous_margin * by)
-        for effect, by in zip(effects, relative, strict=True)
+    counts = Effects("", rows=len(seen.distinct), trials=len(seen.rows), splits=len(np.unique(seen.splits)))
+    terms = columns(seen.coded)
+    matrix = np.column_stack([np.ones(len(terms)), terms, split_columns(seen.splits)])
+    fit, places = least_squares(matrix, seen.response), np.eye(matrix.shape[1])
+    effects, missing = [], []
+    for want in wanted:
+        contrast = want.contrast @ places[1 : 1 + terms.shape[1]]
+        if fit.estimable(contrast):
+            effects.append(Effect(want.label, want.change, want.factors, float(contrast @ fit.beta), fit.unit(contrast)))
+        else:
+            missing.append(want.label)
+    error = choose_error(fit, row_noise(seen), biased)
+    if error.method == "lenth" and len(effects) < 3:
+        error = NO_ERROR
+    known = uncertainties([effect.estimate for effect in effects], [effect.unit for effect in effects], error)
+    middle = places[0] + columns(seen.distinct).mean(axis=0) @ places[1 : 1 + terms.shape[1]]
+    tests = [factor_test(fit, factors, places[[1 + at for at in group]], error) for factors, group in groups.items()]
+    return replace(
+        counts,
+        mean=float(middle @ fit.beta) if fit.estimable(middle) else None,
+        effects=tuple(replace(effect, **vars(uncertainty)) for effect, uncertainty in zip(effects, known, strict=True)),
+        tests=tuple(test for test in tests if test),
+        error=error,
+        reason=f"The trials that finished cannot tell these from other terms: {', '.join(missing)}." if missing else None,
     )
-
-
-def _around(effect: Effect, se: float, half: float, together: float) -> Effect:
-    middle = effect.estimate
-    return replace(effect, standard_error=se, interval=(middle - half, middle + half), simultaneous=(middle - together, middle + together))
-
-
-def lenth(estimates: Sequence[float]) -> Lenth | None:
-    """Return Lenth's margins for effects of equal precision, most of them assumed to be null; None for fewer than three."""
-    sizes = np.abs(np.asarray(estimates, dtype=float))
-    if len(sizes) < 3:
-        return None
-    small = sizes[sizes <= 2.5 * 1.5 * np.median(sizes)]
-    pse = 1.5 * float(np.median(small))
-    df = len(sizes) / 3
-    alone, together = (float(q) for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(len(sizes)) / 2], df))
-    return Lenth(pse, df, alone * pse, together * pse)
-
-
-def factor_test(fit: Fit, factors: tuple[int, ...], pick: Array, error: ErrorTerm) -> FactorTest | None:
-    """Test the coefficients picked by `pick` [q, coefficients] against zero, given all others; None where that cannot be done."""
-    if not error.sd or not fit.estimable(pick):
-        return None
-    beta, covariance = pick @ fit.beta, pick @ fit.unscaled @ pick.T
-    f = float(beta @ np.linalg.solve(covariance, beta)) / len(pick) / error.sd**2
-    return FactorTest(factors, f, (len(pick), error.df), float(stats.f.sf(f, len(pick), error.df)))
-
-
-def relative_precision(effects: Sequence[Effect]) -> list[float]:
-    """Return each effect's standard error over the typical one: all 1 in a balanced two-level design."""
-    units = np.array([effect.unit for effect in effects])
-    return [float(by) for by in units / np.median(units)] if len(units) else []
-
-
-def sidak_level(count: int) -> float:
-    """Return the error rate that each of `count` statements may have so that all hold at once.
-
-    Sidak's inequality covers two-sided t intervals with a common error term however they are correlated, and is never wider than
-    Bonferroni's.
-    """
-    return float(1 - LEVEL ** (1 / count))
-
-
-def sidak_p(p: float, count: int) -> float:
-    """Return the p value adjusted for being one of `count`; excludes 0.05 exactly when the simultaneous interval excludes zero."""
-    return 1.0 if p >= 1 else float(-np.expm1(count * np.log1p(-p)))
-
-
-def excludes_zero(interval: Interval | None) -> bool:
-    """Return whether there is an interval and zero lies outside it."""
-    return interval is not None and not interval[0] <= 0 <= interval[1]

@@ -62,7 +62,7 @@ class Aliases:
         clear = [main for main, parts in self.main_effects.items() if not parts]
         if clear and self.interactions:
             lines.append(f"Clear of two-factor interactions: {', '.join(clear)}")
-        lines += [" = ".join(group).replace("= -", "= - ") for group in self.confounded]
+        lines += [_equation(group) for group in self.confounded]
         return lines + self._estimable_lines()
 
     def _overlap_lines(self) -> list[str]:
@@ -157,7 +157,7 @@ def _resolution(factors: Sequence[Factor], coded: Matrix) -> int | None:
     Rows with all factors in the middle are left out. The rest are a regular fraction when, as vectors over GF(2), they are an
     equally often repeated coset of a linear space; a word is then a set of factors whose product is constant.
     """
-    if not all(factor.is_numeric or len(factor.levels) == 2 for factor in factors):
+    if any(factor.is_unordered for factor in factors):
         return None
     corners = coded[np.any(coded != 0, axis=1)]
     if not len(corners) or np.any(np.abs(corners) != 1):
@@ -193,6 +193,11 @@ def _sum(main: str, parts: dict[str, float]) -> str:
     text = main + "".join(f" {'+' if c > 0 else '-'} {_times(abs(c))}{name}" for name, c in shown)
     rest = list(parts.values())[_SHOWN:]
     return text + (f" and {len(rest)} more, at most {_times(abs(rest[0])) or '1 '}each" if rest else "")
+
+
+def _equation(group: Sequence[str]) -> str:
+    shown, rest = group[:_SHOWN], group[_SHOWN:]
+    return " = ".join(shown).replace("= -", "= - ") + (f" and {len(rest)} more" if rest else "")
 
 
 def _times(number: float) -> str:

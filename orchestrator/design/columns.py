@@ -49,7 +49,7 @@ def main_effect_columns(factors: Sequence[Factor], coded: Matrix) -> tuple[list[
     terms: list[Term] = []
     columns: list[Matrix] = []
     for i, factor in enumerate(factors):
-        if factor.is_numeric or len(factor.levels) == 2:
+        if not factor.is_unordered:
             terms.append(Term(i, factor.path))
             columns.append(coded[:, i])
             continue

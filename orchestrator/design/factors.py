@@ -1,11 +1,12 @@
 """A factor of a study: a setting by its dotted path, and the levels a design may give it.
 
-Owns the translation between coded and real values. Does not own which combinations are run: that is the design.
+Owns the translation between coded and real values, and how factors and levels are written. Does not own which combinations are run.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,6 +44,11 @@ class Factor:
         return self.is_range or all(isinstance(level, (int, float)) and not isinstance(level, bool) for level in self.levels)
 
     @property
+    def is_unordered(self) -> bool:
+        """Whether there are more than two levels without an order: then no single step from low to high says it all."""
+        return not self.is_numeric and len(self.levels) > 2
+
+    @property
     def choices(self) -> tuple[Value, ...]:
         """The levels a factorial design uses: the listed ones, or `steps` of the range."""
         if not self.is_range:
@@ -65,7 +71,36 @@ class Factor:
         return round(value) if self.integer else float(f"{value:.12g}")
 
     def __str__(self) -> str:
-        """Return the short form used in plans and messages."""
-        if self.is_range:
-            return f"{self.path}: {self.low:g} to {self.high:g} ({self.scale})"
-        return f"{self.path}: {', '.join(map(str, self.levels))}"
+        """Return path and levels, as used in plans."""
+        return f"{self.path}: {levels_text(self)}"
+
+
+def short_names(factors: Sequence[Factor]) -> list[str]:
+    """Return the last part of each path, or the last two where that would name two factors alike."""
+    tails = [factor.path.split(".")[-1] for factor in factors]
+    found = [tail if tails.count(tail) == 1 else " ".join(factor.path.split(".")[-2:]) for factor, tail in zip(factors, tails, strict=True)]
+    return [name.replace("_", " ") for name in found]
+
+
+def value_text(value: Value) -> str:
+    """Return the value of a setting as a study file writes it, fractions to four digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def level_label(factor: Factor, coded: float) -> str:
+    """Return the text of a coded level; for unordered levels the code is the place in the list."""
+    return value_text(factor.levels[round(coded)] if factor.is_unordered else factor.at(coded))
+
+
+def levels_text(factor: Factor) -> str:
+    """Return a factor's levels in words; of a range the number of levels only where they are more than its ends."""
+    if not factor.is_range:
+        return ", ".join(map(value_text, factor.levels))
+    parts = {
+        f" in {factor.steps} levels": factor.steps > 2,
+        ", log scale": factor.scale == "log",
+        ", whole numbers": factor.integer,
+    }
+    return f"{factor.low:g} to {factor.high:g}" + "".join(part for part, holds in parts.items() if holds)

@@ -42,13 +42,13 @@ class Foldable(Centred):
 class FullFactorial(Centred):
     """Every combination of the factors' levels."""
 
-    kind: Literal["full_factorial"] = "full_factorial"
+    kind: Literal["full_factorial"]
 
 
 class FractionalFactorial(Foldable):
     """The smallest regular fraction of the two-level factorial that has the resolution asked for."""
 
-    kind: Literal["fractional_factorial"] = "fractional_factorial"
+    kind: Literal["fractional_factorial"]
     resolution: Annotated[int, Field(ge=3, le=8)] = 4
     """3: main effects clear of each other; 4: also of two-factor interactions; 5: those also clear of each other."""
 
@@ -56,26 +56,26 @@ class FractionalFactorial(Foldable):
 class PlackettBurman(Foldable):
     """Two levels, main effects in about as many rows as there are factors; interactions spread over all of them."""
 
-    kind: Literal["plackett_burman"] = "plackett_burman"
+    kind: Literal["plackett_burman"]
 
 
 class DefinitiveScreening(Centred):
     """Three levels, main effects clear of two-factor interactions and curvature in 2k + 1 rows or a few more."""
 
-    kind: Literal["definitive_screening"] = "definitive_screening"
+    kind: Literal["definitive_screening"]
 
 
 class LatinHypercube(Blocked):
     """Rows spread over the whole region, evenly along every single factor."""
 
-    kind: Literal["latin_hypercube"] = "latin_hypercube"
+    kind: Literal["latin_hypercube"]
     rows: Annotated[int, Field(ge=2)]
 
 
 class Sobol(Blocked):
     """Rows spread over the whole region by a scrambled Sobol sequence: doubling the rows keeps the earlier ones."""
 
-    kind: Literal["sobol"] = "sobol"
+    kind: Literal["sobol"]
     rows: Annotated[int, Field(ge=2)]
     """A power of two: other sizes leave the sequence unbalanced."""
 
@@ -91,7 +91,7 @@ class Sobol(Blocked):
 class DOptimal(Blocked):
     """The rows that estimate a stated model best (largest determinant of X'X), for any mix of factors and any number of rows."""
 
-    kind: Literal["d_optimal"] = "d_optimal"
+    kind: Literal["d_optimal"]
     rows: Annotated[int, Field(ge=2)]
     model: Literal["main", "interactions", "quadratic"] = "main"
     """`interactions` adds all two-factor interactions to the main effects; `quadratic` also the squares of numeric factors
@@ -101,13 +101,13 @@ class DOptimal(Blocked):
 class OneAtATime(Blocked):
     """The first level of every factor, then each other level by itself; cheap to read, blind to interactions."""
 
-    kind: Literal["one_at_a_time"] = "one_at_a_time"
+    kind: Literal["one_at_a_time"]
 
 
 class Explicit(Blocked):
     """Rows written out by hand."""
 
-    kind: Literal["explicit"] = "explicit"
+    kind: Literal["explicit"]
     rows: Annotated[list[dict[str, Value]], Field(min_length=1)]
     """One value for every factor, by its dotted path."""
 

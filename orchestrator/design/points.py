@@ -5,6 +5,7 @@ Owns the match between kinds of design and factors, with a reason for every refu
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from typing import assert_never
@@ -13,7 +14,7 @@ import numpy as np
 
 from orchestrator.design import generators
 from orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
-from orchestrator.design.factors import Factor, Value
+from orchestrator.design.factors import Factor, Value, levels_text
 from orchestrator.design.kinds import (
     Centred,
     DefinitiveScreening,
@@ -41,8 +42,7 @@ def coded_value(factor: Factor, value: Value) -> float:
     """Return where a level, or a value of a range, lies: see `Row.coded`. The inverse of `Factor.at`, but for whole numbers."""
     if not factor.is_range:
         index = factor.levels.index(value)
-        unordered = not factor.is_numeric and len(factor.levels) > 2
-        return float(index) if unordered else 2.0 * index / (len(factor.levels) - 1) - 1
+        return float(index) if factor.is_unordered else 2.0 * index / (len(factor.levels) - 1) - 1
     low, high = _ends(factor)
     number = float(value)
     if factor.scale == "log":
@@ -57,10 +57,10 @@ def check_factors(settings: DesignSettings, factors: tuple[Factor, ...]) -> None
         raise DesignError("the study names no factors, so there is nothing to design. Add at least one under `factors`.")
     for factor in factors:
         if len(factor.choices) < 2 or len(set(factor.choices)) < len(factor.choices):
-            raise DesignError(f"{factor.path} has a repeated level or only one: {_levels(factor)}. Give it two or more different ones.")
+            raise DesignError(f"{factor.path} has a repeated level or only one: {levels_text(factor)}. Give it two or more different ones.")
         if isinstance(settings, FractionalFactorial | PlackettBurman) and len(factor.choices) != 2:
             raise DesignError(
-                f"{settings.kind} takes factors of two levels, but {factor.path} has {len(factor.choices)}: {_levels(factor)}. "
+                f"{settings.kind} takes factors of two levels, but {factor.path} has {len(factor.choices)}: {levels_text(factor)}. "
                 f"Keep two of them, or choose {ANY_LEVELS}{', or definitive_screening' if _three_levels(factor) else ''}."
             )
 
@@ -132,7 +132,7 @@ def _definitive_screening(factors: Sequence[Factor]) -> Matrix:
         if i not in three and i not in two:
             raise DesignError(
                 f"definitive_screening takes numeric factors that are a range with a middle or list three levels, and any that list two; "
-                f"{factor.path} is neither: {_levels(factor)}. List two or three of its levels, or choose {ANY_LEVELS}."
+                f"{factor.path} is neither: {levels_text(factor)}. List two or three of its levels, or choose {ANY_LEVELS}."
             )
     if len(three) < 3:
         raise DesignError(
@@ -207,11 +207,18 @@ def _explicit(index: int, row: dict[str, Value], factors: Sequence[Factor]) -> P
     paths = [factor.path for factor in factors]
     missing, unknown = [path for path in paths if path not in row], [path for path in row if path not in paths]
     if missing or unknown:
-        problem = f"says nothing of {', '.join(missing)}" if missing else f"names {', '.join(unknown)}, which is no factor"
+        problems = [f"says nothing of {', '.join(missing)}"] if missing else []
+        problems += [f"names {path}, which is no factor{_meant(path, paths)}" for path in unknown]
         raise DesignError(
-            f"row {index} of the explicit design {problem}. Every row gives exactly these factors a value: {', '.join(paths)}."
+            f"row {index} of the explicit design {' and '.join(problems)}. "
+            f"Every row gives exactly these factors a value: {', '.join(paths)}."
         )
     return tuple(_checked(index, factor, row[factor.path]) for factor in factors)
+
+
+def _meant(path: str, paths: Sequence[str]) -> str:
+    close = difflib.get_close_matches(path, paths, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _checked(index: int, factor: Factor, value: Value) -> Value:
@@ -225,7 +232,7 @@ def _checked(index: int, factor: Factor, value: Value) -> Value:
             return level
     raise DesignError(
         f"row {index} of the explicit design gives {factor.path} the value {value!r}, which the factor does not have. "
-        f"It may be: {_levels(factor)}{' (whole numbers)' if factor.is_range and factor.integer else ''}."
+        f"It may be: {levels_text(factor)}."
     )
 
 
@@ -265,12 +272,6 @@ def _ends(factor: Factor) -> tuple[float, float]:
     if factor.low is None or factor.high is None:
         raise AssertionError(f"{factor.path} is not a range")
     return factor.low, factor.high
-
-
-def _levels(factor: Factor) -> str:
-    if factor.is_range:
-        return f"{factor.low:g} to {factor.high:g} in {factor.steps} levels"
-    return ", ".join(map(str, factor.levels))
 
 
 def _too_many(kind: str, rows: int) -> str:

@@ -52,7 +52,7 @@ def smallest_effect(design: Design, splits: int, sd: float, alpha: float = 0.05,
     errors = sd * np.sqrt(np.sum(inverse**2, axis=1) / splits)
     found = []
     for i, term in enumerate(terms):
-        one_of_several = term.label != design.factors[term.factor].path
+        one_of_several = design.factors[term.factor].is_unordered
         meaning: Meaning = "level against the mean of levels" if one_of_several else "low to high"
         if not unique[i]:
             found.append(SmallestEffect(term.label, None, meaning, "the rows cannot tell this effect from others"))

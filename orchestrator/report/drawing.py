@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from orchestrator.analysis.effects import Array, Effect, Interval
+from orchestrator.analysis.effects import Effect
+from orchestrator.analysis.inference import Array, Interval
 from orchestrator.report.formats import between, signed
 
 INK, MUTED, FAINT, RULE = "#1f2933", "#66727f", "#b9c2cb", "#e3e7eb"
@@ -121,13 +122,14 @@ def note_interval(axes: Axes, y: float, middle: float, alone: Interval | None) -
     axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=8.5)
 
 
-def zero_line(axes: Axes, top: float) -> None:
+def zero_line(axes: Axes, top: float, intervals: bool) -> None:
     """Prepare axes for marks at heights 0 to `top` around a line at zero, and head the column of `note_interval`."""
     axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
     axes.set_ylim(-0.7, top + 0.7)
     axes.spines["left"].set_visible(False)
     axes.xaxis.grid(True)
-    axes.text(1.01, 1, "points (95 % alone)", transform=axes.transAxes, color=MUTED, fontsize=8.5, va="bottom")
+    heading = "points (95 % alone)" if intervals else "points"
+    axes.text(1.01, 1, heading, transform=axes.transAxes, color=MUTED, fontsize=8.5, va="bottom")
 
 
 def spread_labels(heights: Array, gap: float) -> list[float]:

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from orchestrator.analysis.comparisons import Comparison
-from orchestrator.analysis.effects import Effect, lenth
-from orchestrator.analysis.main_effects import Effects, half_normal, level_label, short_names
-from orchestrator.design.factors import Factor
+from orchestrator.analysis.effects import Effect, Effects, half_normal
+from orchestrator.analysis.inference import lenth
+from orchestrator.design.factors import Factor, level_label, short_names
 from orchestrator.report.drawing import (
     DOWN,
     FAINT,
@@ -60,6 +60,8 @@ def main_effects(effects: Effects, factors: Sequence[Factor], means: Sequence[pd
         panel_title(axes[at], name, _panel_note(mine), colour if any(effect.stands_out for effect in mine) else MUTED)
         _main_effect_panel(axes[at], effects, mine, factors[at], means[at], colour)
     strongest = max((effect for effect in effects.effects if effect.stands_out), key=lambda effect: abs(effect.estimate), default=None)
+    if not any(effect.interval for effect in effects.effects):
+        return titled(figure, "Level means without intervals: too few trials to measure noise")
     if strongest is None:
         return titled(figure, "No factor's effect stands out")
     return titled(figure, f"{strongest.label} moves accuracy most: {signed(strongest.estimate)} points")
@@ -106,10 +108,11 @@ def forest(effects: Effects) -> Figure:
         mark_interval(axes, y, effect.estimate, effect.interval, effect.simultaneous, effect_colour(effect))
         note_interval(axes, y, effect.estimate, effect.interval)
     axes.set_yticks(range(len(shown)), [f"{effect.label}   {effect.change}" for effect in shown], color=INK)
-    zero_line(axes, len(shown) - 1)
+    intervals = any(effect.interval for effect in shown)
+    zero_line(axes, len(shown) - 1, intervals)
     axes.set_xlabel(f"change of {words(effects.response)}, percentage points")
     clear = sum(effect.stands_out for effect in shown)
-    if not any(effect.interval for effect in shown):
+    if not intervals:
         return titled(figure, "Effects without intervals: too few trials to measure noise")
     if len(shown) == 1:
         return titled(figure, f"{shown[0].label} {'stands out from noise' if clear else 'does not stand out from noise'}")
@@ -197,6 +200,8 @@ def interactions(effects: Effects, cells: Sequence[tuple[Effect, str, str, pd.Da
         ax.set_xlabel(first)
         ax.margins(x=0.15, y=0.2)
         ax.legend(loc="best", fontsize=8, handlelength=1.4)
+    if not any(effect.interval for effect, *_ in cells):
+        return titled(figure, "Cell means without intervals: too few trials to measure noise")
     clear = sum(effect.stands_out for effect, *_ in cells)
     return titled(figure, "1 pair of factors interacts" if clear == 1 else f"{clear or 'No'} pairs of factors interact beyond noise")
 
@@ -215,16 +220,19 @@ def paired(comparisons: Sequence[Comparison]) -> Figure:
     figure = Figure(figsize=(WIDTH, 1.2 + 0.36 * y))
     axes = figure.subplots()
     for y, comparison in places:
-        colour = (UP if comparison.mean > 0 else DOWN) if comparison.is_clear else MUTED
+        colour = (UP if comparison.mean > 0 else DOWN) if comparison.stands_out else MUTED
         values = [100 * value for value in comparison.by_split.values()]
         axes.plot(values, [y - 0.3] * len(values), "o", color=FAINT, markersize=3, zorder=1)
         mark_interval(axes, y, comparison.mean, comparison.interval, comparison.simultaneous, colour)
         note_interval(axes, y, comparison.mean, comparison.interval)
     axes.set_yticks([y for y, _ in places], [f"{c.title}  −  {c.baseline}" for _, c in places], color=INK)
-    zero_line(axes, places[-1][0])
+    intervals = any(comparison.interval for comparison in comparisons)
+    zero_line(axes, places[-1][0], intervals)
     axes.set_xlabel("difference of test accuracy, percentage points: left of zero the baseline is better, right of it the quantum head")
-    worse = sum(c.is_clear and c.mean < 0 for c in comparisons)
-    better = sum(c.is_clear and c.mean > 0 for c in comparisons)
+    if not intervals:
+        return titled(figure, "Against baselines, without intervals: too few common splits")
+    worse = sum(c.stands_out and c.mean < 0 for c in comparisons)
+    better = sum(c.stands_out and c.mean > 0 for c in comparisons)
     return titled(figure, f"Against baselines: clearly better in {better}, clearly worse in {worse} of {len(comparisons)} comparisons")
 
 

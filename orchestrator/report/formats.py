@@ -1,4 +1,4 @@
-"""How numbers are written for people: points, intervals, p values, seconds, joules, settings, counts and lists.
+"""How numbers are written for people: points, intervals, p values, seconds, joules, counts and lists.
 
 Owns digits, units and signs. Does not own any number or sentence.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.analysis.effects import Interval
-from orchestrator.design.factors import Value
+from orchestrator.analysis.inference import Interval
 
 NONE = "–"
 
@@ -62,13 +61,6 @@ def joules(energy: float) -> str:
         if energy >= size:
             return f"{energy / size:.3g} {unit}"
     return f"{energy:.3g} J"
-
-
-def setting(value: Value) -> str:
-    """Return the value of a setting as in a study file, numbers to three digits."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def count(number: int, noun: str) -> str:

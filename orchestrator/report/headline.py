@@ -12,8 +12,8 @@ from typing import Literal
 import pandas as pd
 
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, Screen
-from orchestrator.analysis.effects import SURE_LACK_OF_FIT, Effect
-from orchestrator.analysis.main_effects import Effects
+from orchestrator.analysis.effects import Effect, Effects
+from orchestrator.analysis.inference import SURE_LACK_OF_FIT
 from orchestrator.report.formats import between, count, listed, p_text, points, signed
 
 LENTH = "the margins are Lenth's, which take the smallest effects for noise."
@@ -132,7 +132,7 @@ def _comparisons(comparisons: Sequence[Comparison], results: pd.DataFrame) -> It
     for baseline in dict.fromkeys(comparison.baseline for comparison in comparisons):
         mine = [comparison for comparison in comparisons if comparison.baseline == baseline]
         best = next((c for c in mine if c.arm not in (MEAN_ROW, PICKED)), mine[0])
-        tone: Literal["up", "down", "none"] = "none" if not best.is_clear else "up" if best.mean > 0 else "down"
+        tone: Literal["up", "down", "none"] = "none" if not best.stands_out else "up" if best.mean > 0 else "down"
         base = "" if best.interval else " There are too few common splits for intervals."
         yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + f".{base}")
     if not comparisons and bool(results["row"].isna().any()):
@@ -152,7 +152,7 @@ def _verdict(comparison: Comparison) -> str:
     if comparison.simultaneous is None:
         return difference
     interval = between(comparison.simultaneous)
-    if comparison.is_clear:
+    if comparison.stands_out:
         return f"{difference} ({interval})"
     if comparison.is_hint and comparison.interval:
         return f"{difference} ({interval} among all comparisons, {between(comparison.interval)} alone)"

@@ -18,18 +18,18 @@ from matplotlib.figure import Figure
 
 from model.journal import write_atomically
 from orchestrator.analysis.comparisons import Comparison, best_by_validation, by_split, paired_differences, screen
-from orchestrator.analysis.effects import Effect
-from orchestrator.analysis.main_effects import Effects, adjusted_means, interactions, main_effects, observed, short_names
+from orchestrator.analysis.effects import Effect, Effects, adjusted_means, interactions, main_effects, observed
 from orchestrator.design.design import Design
+from orchestrator.design.factors import short_names
 from orchestrator.report import figures, tables
 from orchestrator.report.drawing import save
 from orchestrator.report.formats import count
 from orchestrator.report.headline import headline
 
-RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
 FEWEST_FOR_HALF_NORMAL = 4
 MOST_INTERACTION_PANELS = 8
 MOST_CURVES = 12
+INTERVALS = " Thick: 95 % interval by itself; thin: interval that holds for all at once."
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,15 @@ def write(
         directory: made if it is not there.
         study: `name` and other settings worth showing, as text; `energy` says why it could not be measured.
         design: the study's design.
-        results: one line per trial: key, arm, row (missing for a baseline), split, status, cause, responses, parameters, factors by path.
-        costs: one line per trial: key, attempts, train_s, energy_j and whatever else was measured; missing is not measured.
+        results: as `results_table` makes it.
+        costs: as `costs_table` makes it; missing is not measured.
         curves: per key its epochs, each with epoch, train_accuracy and validation_accuracy.
         provenance: what a reader needs to run it again, as text.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    table = results_table(design, results)
-    write_atomically(directory / "results.csv", table.to_csv(index=False, lineterminator="\n"))
-    table.to_parquet(directory / "results.parquet", index=False)
-    write_atomically(directory / "costs.csv", costs.sort_values("key").to_csv(index=False, lineterminator="\n"))
+    write_atomically(directory / "results.csv", results.to_csv(index=False, lineterminator="\n"))
+    results.to_parquet(directory / "results.parquet", index=False)
+    write_atomically(directory / "costs.csv", costs.to_csv(index=False, lineterminator="\n"))
     mains, pairs = main_effects(design, results), interactions(design, results)
     compared = paired_differences(results)
     pictures = draw(design, results, mains, pairs, compared, curves)
@@ -90,32 +89,18 @@ def write(
         pair_rows=tables.effect_rows(pairs),
         has_baselines=bool(results["row"].isna().any()),
         comparisons=[tables.comparison_row(comparison) for comparison in compared],
-        cost_kinds=[title for column, title in tables.COSTS.items() if column in costs],
+        cost_kinds=tables.COSTS.values(),
         cost_rows=tables.cost_rows(results, costs),
         cost_effects=tables.cost_effects(design, results, costs),
         energy=tables.energy_note(costs, study.get("energy")),
         rows=tables.row_table(design, results),
         names=short_names(design.factors),
-        failed=results[results["status"] == "failed"].sort_values("key").to_dict("records"),
+        failed=results[results["status"] == "failed"].to_dict("records"),
         provenance=provenance,
         pictures={picture.name: _embedded(directory, picture) for picture in pictures},
     )
     write_atomically(directory / "report.html", page)
     return directory / "report.html"
-
-
-def results_table(design: Design, results: pd.DataFrame) -> pd.DataFrame:
-    """Return the results sorted by key, with fixed columns and the design's own factor values, so that equal results are equal bytes."""
-    table = results.sort_values("key", kind="stable").reset_index(drop=True)
-    fixed = table[["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters"]].astype(
-        {"row": "Int64", "split": "Int64", "parameters": "Int64", "cause": "string", **dict.fromkeys(RESPONSES, "float64")}
-    )
-    values = {row.index: row.values for row in design.rows}
-    for factor in design.factors:
-        column = pd.Series([None if pd.isna(row) else values[int(row)][factor.path] for row in fixed["row"]], dtype=object)
-        kinds = {type(value) for value in column.dropna()}
-        fixed[factor.path] = column.convert_dtypes() if len(kinds) == 1 else column.map(str, na_action="ignore").astype("string")
-    return fixed
 
 
 def draw(
@@ -131,9 +116,10 @@ def draw(
     names = short_names(design.factors)
     if mains.effects:
         means = [_level_means(design, results, mains, at) for at in range(len(names))]
-        caption = "Mean accuracy at each level, the others at their average; bars are 95 % intervals, the dashed line is the mean."
+        bars = "" if mains.error.sd is None else "; bars are 95 % intervals"
+        caption = f"Mean accuracy at each level, the others at their average{bars}. The dashed line is the mean."
         found.append(Picture("main_effects", caption, figures.main_effects(mains, design.factors, means)))
-        caption = "Change of accuracy from low to high. Thick: 95 % interval of that effect; thin: interval that holds for all at once."
+        caption = f"Change of accuracy from low to high.{INTERVALS if mains.error.method != 'none' else ''}"
         found.append(Picture("effects", caption, figures.forest(mains)))
     if len(mains.effects) >= FEWEST_FOR_HALF_NORMAL:
         caption = "Effects without influence lie on a line through zero. Dashed, where near: Lenth's margins, which need no replicates."
@@ -146,7 +132,8 @@ def draw(
         caption = "Cell means; parallel lines mean that two factors do not interact. The largest are shown."
         found.append(Picture("interactions", caption, figures.interactions(pairs, cells)))
     if compared:
-        caption = "Differences on the same splits; small dots are single splits. Thick: 95 % interval; thin: interval for all at once."
+        intervals = INTERVALS if any(comparison.interval for comparison in compared) else ""
+        caption = f"Differences on the same splits; small dots are single splits.{intervals}"
         found.append(Picture("paired_differences", caption, figures.paired(compared)))
     rows, baselines = by_split(results, "test_accuracy"), by_split(results, "test_accuracy", baselines=True)
     if len(rows.index.union(baselines.index)) > 1:

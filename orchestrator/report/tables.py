@@ -11,15 +11,16 @@ from typing import Any
 
 import pandas as pd
 
+from cluster.energy import SHORTEST_WINDOW_S
 from orchestrator.analysis.comparisons import Comparison, best_by_validation
-from orchestrator.analysis.effects import Interval
-from orchestrator.analysis.main_effects import Effects, level_label, main_effects, short_names
+from orchestrator.analysis.effects import Effects, main_effects
+from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor
-from orchestrator.report.formats import NONE, count, duration, joules, p_value, percent, setting, signed
+from orchestrator.design.factors import Factor, level_label, levels_text, short_names
+from orchestrator.report.formats import NONE, count, duration, joules, p_value, percent, signed
 
 NOT_MEASURED = "not measured"
-COSTS = {"train_s": "Training time", "walltime_s": "Wall time", "energy_j": "Energy"}
+COSTS = {"train_s": "Training time", "energy_j": "Energy"}
 YARDSTICKS = {
     "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",
     "trials": "The yardstick of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
@@ -71,7 +72,7 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
 def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> list[tuple[str, str]]:
     """Return the study at a glance: settings as given, then the design in numbers."""
     arms = results.loc[results["row"].isna(), "arm"].unique()
-    lines = {name.replace("_", " "): value for name, value in study.items() if name != "name"} | {
+    lines = {name.replace("_", " "): value for name, value in study.items() if name not in ("name", "energy")} | {
         "design": f"{design.kind.replace('_', ' ')}: {count(len(design.rows), 'row')}, {count(len(design.factors), 'factor')}",
         "splits": f"{results['split'].nunique()}, the same for every row and baseline",
         "baselines": ", ".join(sorted(map(str, arms))) or "none",
@@ -81,11 +82,7 @@ def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> l
 
 def factor_rows(design: Design) -> list[tuple[str, str, str]]:
     """Return each factor's short name, dotted path and levels."""
-    levels = [
-        f"{f.low:g} to {f.high:g}{', log scale' if f.scale == 'log' else ''}" if f.is_range else ", ".join(map(setting, f.levels))
-        for f in design.factors
-    ]
-    return list(zip(short_names(design.factors), [factor.path for factor in design.factors], levels, strict=True))
+    return [(name, factor.path, levels_text(factor)) for name, factor in zip(short_names(design.factors), design.factors, strict=True)]
 
 
 def effect_rows(effects: Effects) -> list[dict[str, str]]:
@@ -117,8 +114,8 @@ def test_rows(design: Design, effects: Effects) -> list[tuple[str, str, str, str
 def comparison_row(comparison: Comparison) -> dict[str, str]:
     """Return one line of the table of paired differences."""
     verdict = NONE if comparison.simultaneous is None else "not told apart"
-    if comparison.is_clear or comparison.is_hint:
-        verdict = ("better" if comparison.mean > 0 else "worse") + ("" if comparison.is_clear else ", a hint")
+    if comparison.stands_out or comparison.is_hint:
+        verdict = ("better" if comparison.mean > 0 else "worse") + ("" if comparison.stands_out else ", a hint")
     return {
         "arm": comparison.title,
         "baseline": comparison.baseline,
@@ -144,9 +141,9 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
             line = {
                 "group": str(name),
                 "trials": str(int((group["status"] == "done").sum())),
-                "attempts": f"{int(group['attempts'].fillna(0).sum())}",
+                "attempts": f"{group['attempts'].sum()}",
             }
-            line |= {COSTS[column]: _summed(group, column) for column in COSTS if column in costs}
+            line |= {title: _summed(group, column) for column, title in COSTS.items()}
             found.append(line)
     return found
 
@@ -154,7 +151,7 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
 def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return heading and lines of a table of effects on time and energy, as ratios high over low; no lines where nothing was measured."""
     table = results.merge(costs, on="key", how="left")
-    measured = [name for name in COSTS if name in table and (table[name].notna() & table["row"].notna()).any()]
+    measured = [name for name in COSTS if (table[name].notna() & table["row"].notna()).any()]
     found = {name: main_effects(design, table, name, log=True) for name in measured}
     shown: dict[tuple[str, str], dict[str, str]] = {}
     for name, effects in found.items():
@@ -168,18 +165,22 @@ def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> 
 
 
 def energy_note(costs: pd.DataFrame, reason: str | None = None) -> str:
-    """Return how energy was measured, or that it was not and why: as the costs say, or else `reason`."""
-    started = costs[costs["attempts"].fillna(0) > 0]
+    """Return for how many trials energy was measured, how, and how many of the numbers are doubtful; `reason` says why some are missing."""
+    started = costs[costs["attempts"] > 0]
     if started.empty:
         return "Nothing has been run yet."
     measured = started[started["energy_j"].notna()]
-    methods = sorted(str(method) for method in started.loc[started["energy_j"].isna(), "energy_method"].dropna().unique())
-    why = "; ".join(methods) or reason or "no meter wrote a reading to the journals"
+    why = reason or "no meter wrote a reading to the journals"
     if measured.empty:
         return f"Energy was not measured: {why}."
     how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
     text = f"Energy was measured for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
-    return f"{text}." if len(measured) == len(started) else f"{text}; for the rest it was not: {why}."
+    text += "." if len(measured) == len(started) else f"; for the rest it was not: {why}."
+    short = int((measured["energy_window_s"] < SHORTEST_WINDOW_S).sum())
+    if not short:
+        return text
+    which = "All of these numbers come" if short == len(measured) else f"{short} of these numbers {'comes' if short == 1 else 'come'}"
+    return f"{text} {which} from windows shorter than {SHORTEST_WINDOW_S:g} s, in which meters say little."
 
 
 def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
@@ -211,13 +212,13 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
 
 def coded_text(factor: Factor, coded: float) -> str:
     """Return a coded level to two decimals; nothing for unordered levels, which have no code but their place in the list."""
-    if not factor.is_numeric and len(factor.levels) > 2:
+    if factor.is_unordered:
         return ""
     return "0" if abs(coded) < 0.005 else f"{round(coded, 2):+g}".replace("-", "−")
 
 
 def _summed(group: pd.DataFrame, column: str) -> str:
-    values = group[column].dropna().astype(float) if column in group else pd.Series(dtype=float)
+    values = group[column].dropna()
     if values.empty:
         return NOT_MEASURED
     write = joules if column == "energy_j" else duration
