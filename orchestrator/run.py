@@ -102,6 +102,7 @@ def _train(
     try:
         _embed(owed, allocation, console)
         with ray_cluster(allocation, dashboard) as url:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in place, which ends the process
             if url:
                 console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
             with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console):

@@ -304,3 +304,21 @@ def test_equal_last_parts_of_paths_are_told_apart() -> None:
     design = design_of(factors, itertools.product((1, 2), repeat=3))
     found = main_effects(design, results_of(design, [range(8)]))
     assert [effect.label for effect in found.effects] == ["head layers", "encoder layers", "weight decay"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_trials_that_do_not_differ_within_splits_show_no_effect(seed: int) -> None:
+    """Every head predicts one class: what least squares leaves is rounding, which must not stand out."""
+    factors = tuple(Factor(name, levels=(0, 1)) for name in "abc")
+    design = build(asked("full_factorial", splits=5), factors, seed=1)
+    level = np.random.default_rng(seed).uniform(0.49, 0.51, size=5)
+    results = pd.DataFrame(
+        [
+            {"arm": row.name, "row": row.index, "split": split, "status": "done", "test_accuracy": level[split]}
+            for row in design.rows
+            for split in range(5)
+        ]
+    )
+    effects = main_effects(design, results)
+    assert effects.error.method == "none"
+    assert not any(effect.stands_out or effect.is_hint for effect in effects.effects)

@@ -19,6 +19,8 @@ Verdict = Literal["stands out", "hint", "noise", "unknown"]
 
 LEVEL = 0.95
 FEWEST_DF = 3
+ROUNDING = 1e-12
+"""Relative to the largest response: differences below it are the computer's, not the trials'."""
 """Below this many degrees of freedom a t interval is too wide to say anything, and Lenth's method takes over."""
 POOL_ABOVE_P = 0.25
 """Lack of fit joins the noise only above this p value: a preliminary test should err towards not pooling (Bancroft 1964)."""
@@ -117,11 +119,17 @@ class Fit:
 
 
 def least_squares(matrix: Array, response: Array) -> Fit:
-    """Fit `response` [n] on `matrix` [n, coefficients]."""
+    """Fit `response` [n] on `matrix` [n, coefficients]; what lies below the rounding of the response counts as nothing."""
     inverse = np.linalg.pinv(matrix)
-    beta = inverse @ response
+    rounding = ROUNDING * float(np.max(np.abs(response), initial=0.0))
+    beta = _without_rounding(inverse @ response, rounding)
+    residuals = _without_rounding(response - matrix @ beta, rounding)
     df = len(response) - int(np.linalg.matrix_rank(matrix))
-    return Fit(beta, inverse @ inverse.T, linalg.null_space(matrix), float(np.sum((response - matrix @ beta) ** 2)), df)
+    return Fit(beta, inverse @ inverse.T, linalg.null_space(matrix), float(np.sum(residuals**2)), df)
+
+
+def _without_rounding(numbers: Array, rounding: float) -> Array:
+    return np.where(np.abs(numbers) < rounding, 0.0, numbers)
 
 
 def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
@@ -147,9 +155,9 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
             return ErrorTerm("lenth", lack_of_fit_p=p)
         if not biased and noise.df >= FEWEST_DF:
             return ErrorTerm("trials", float(np.sqrt(noise.rss / noise.df)), noise.df, p)
-    if fit.df >= FEWEST_DF:
+    if fit.df >= FEWEST_DF and fit.rss > 0:
         return ErrorTerm("residual", float(np.sqrt(fit.rss / fit.df)), fit.df, p)
-    return ErrorTerm("lenth")
+    return NO_ERROR if fit.df >= FEWEST_DF else ErrorTerm("lenth")
 
 
 def uncertainties(estimates: Sequence[float], units: Sequence[float], error: ErrorTerm) -> list[Uncertainty]:
@@ -202,6 +210,8 @@ def lenth(estimates: Sequence[float]) -> Lenth | None:
         return None
     small = sizes[sizes <= 2.5 * 1.5 * np.median(sizes)]
     pse = 1.5 * float(np.median(small))
+    if pse == 0:
+        return None  # most effects are exactly nothing: there is no scatter to measure with
     df = len(sizes) / 3
     alone, together = (float(q) for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(len(sizes)) / 2], df))
     return Lenth(pse, alone * pse, together * pse)

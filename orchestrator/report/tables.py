@@ -26,7 +26,7 @@ YARDSTICKS = {
     "trials": "The yardstick of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
     "rows": "The yardstick of the intervals is how far rows lie off the main effects, because interactions could shift them",
     "lenth": "The yardstick of the intervals is the smallest effects (Lenth's pseudo standard error), for lack of rows or trials",
-    "none": "There are no intervals, because too few trials have finished to measure noise",
+    "none": "There are no intervals, because too few trials have finished to measure noise, or because they do not differ at all",
 }
 
 
