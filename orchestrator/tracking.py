@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 STUDY_TAG, ROLE_TAG, TRIAL_TAG, ARM_TAG, CAUSE_TAG = (f"hadamard.{name}" for name in ("study", "role", "trial", "arm", "cause"))
-MLFLOW_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_LOGGING_LEVEL": "WARNING"}
+MLFLOW_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_LOGGING_LEVEL": "CRITICAL"}
 """The next round tries again anyway; a request that MLflow repeats by itself could create a run twice."""
 BATCH = 500
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
