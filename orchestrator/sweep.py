@@ -5,9 +5,11 @@ Owns Ray's start and stop and the trainable that runs a pack on a node. Does not
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +120,12 @@ def _run_pack(config: dict[str, Any]) -> None:
             _attribute(energy, [one for one in open_trials if one.result.exists()])
         return outcome
 
-    run_with_retries(pack.directory, launch)
+    try:
+        run_with_retries(pack.directory, launch)
+    except Exception as error:  # Tune would only try the same again; the journal is where a user looks
+        for one in (one for one in files if not one.result.exists()):
+            with contextlib.suppress(OSError):
+                one.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
     report_progress()
 
 
