@@ -25,7 +25,7 @@ from orchestrator.inputs import inputs_of
 from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan
 from orchestrator.report.formats import duration
 
-NARROW, WIDE = 100, 1000
+NARROW, WIDE = 120, 1000
 """Width of the text, and of the table of rows, whose values are never cut."""
 
 
@@ -84,8 +84,8 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     console.print("\nAliases: what is confounded with what")
     for line in found.lines():
         console.print(f"  {line}")
-    console.print("\nPower: the smallest effects that are found 8 times in 10 at the 5 % level, if the standard deviation of one")
-    console.print(f"trial within a split is {100 * sd:.3g} points (give yours by --sd)")
+    console.print("\nPower: the smallest effects found 8 times in 10 at the 5 % level, if one trial's standard deviation within a")
+    console.print(f"split is {100 * sd:.3g} points (give yours by --sd)")
     for effect, labels in _by_effect(power).items():
         console.print(f"  {effect}: {', '.join(labels)}")
     console.print()

@@ -23,12 +23,14 @@ from model.errors import UserError
 from model.settings import Trial, TrialSettings
 from model.simulators import choose, reason
 from orchestrator import tracking
+from orchestrator.design.factors import value_text
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
 from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan, reopen
 from orchestrator.plan_view import drawn, expected
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.results import costs_table, curves, failure_lines, results_table
+from orchestrator.study import Study
 
 State = Literal["complete", "incomplete", "interrupted"]
 
@@ -158,11 +160,17 @@ def _at_a_glance(plan: Plan) -> dict[str, str]:
         "name": study.study,
         "data": f"{study.data.name}; {drawn(study.data)}",
         "sentence encoder": study.sentence_encoder.name,
-        "head": ", ".join(f"{name} {value}" for name, value in study.head.model_dump().items()),
-        "training": ", ".join(f"{name} {value}" for name, value in study.training.model_dump().items()),
+        "head": _fixed(study, "head"),
+        "training": _fixed(study, "training"),
         "simulator": reason(study.simulator),
         "energy": why_not_measured(),
     }
+
+
+def _fixed(study: Study, group: str) -> str:
+    """Return a group's settings that are no factors, in words."""
+    settings = getattr(study, group).model_dump()
+    return ", ".join(f"{name} {value_text(value)}" for name, value in settings.items() if f"{group}.{name}" not in study.factors)
 
 
 def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, object]:
