@@ -143,7 +143,8 @@ class _Round:
         if (found := self.client.get_experiment_by_name(name)) is not None:
             return str(found.experiment_id)
         location = (self.ledger.directory.absolute() / "mlflow-artifacts").as_uri()
-        return str(self.client.create_experiment(name, artifact_location=location))
+        tags = {"mlflow.experimentKind": "custom_model_development"}  # the interface opens with runs and curves, not with chats
+        return str(self.client.create_experiment(name, artifact_location=location, tags=tags))
 
     def _find_or_create(self, name: str, tags: dict[str, str], start_ms: int | None = None) -> str:
         """Return the run with this study's id and these tags; MLflow gives no say over run ids, so the tags are the identity."""
