@@ -154,11 +154,10 @@ class Trial(Settings):
     """Seeds initial parameters and batch order."""
     replicate: int = 0
     """Tells apart rows of the design with the same settings."""
+    factors: dict[str, float | int | str | bool] = {}
+    """The row's factor values by dotted path, for the tables; empty for a baseline."""
 
     @property
     def digest(self) -> str:
         """The hash at the end of the key: the trial's identity, whatever number its row has."""
         return self.key.rsplit("-", 1)[-1]
-
-    factors: dict[str, float | int | str | bool] = {}
-    """The row's factor values by dotted path, for the tables; empty for a baseline."""

@@ -95,6 +95,7 @@ def test_ship_sends_what_is_missing(tmp_path: Path) -> None:
         assert f"1 of 10 trials are complete in MLflow at sqlite:///{tmp_path / 'mlflow.db'}" in done.stdout
 
 
+@pytest.mark.slow
 def test_doctor_answers_and_tells_what_to_do(tmp_path: Path) -> None:
     done = hadamard("doctor", "--json")
     assert done.returncode == 0, done.stderr
