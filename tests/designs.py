@@ -1,16 +1,66 @@
-"""Designs as study files ask for them."""
+"""Designs as study files ask for them, and the factors and oracles that tests of designs share."""
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
+from orchestrator.design.factors import Factor
 from orchestrator.design.kinds import DesignSettings
 
+Matrix = NDArray[np.float64]
 _ADAPTER: TypeAdapter[DesignSettings] = TypeAdapter(DesignSettings)
 
 
 def asked(kind: str, **settings: Any) -> DesignSettings:
     """Return the settings of the kind of design that a study file asks for."""
     return _ADAPTER.validate_python({"kind": kind, **settings})
+
+
+QUBITS = Factor("head.qubits", levels=(6, 10))
+LR = Factor("training.lr", low=3e-3, high=3e-2, scale="log")
+MERGE = Factor("head.merge", levels=("mean", "concatenate", "blocks"))
+SHARED = Factor("head.share_blocks", levels=(False, True))
+LAYERS = Factor("head.layers", low=1, high=5, integer=True)
+BATCH = Factor("training.batch", levels=(8, 16, 32))
+ON_A_GRID = (QUBITS, MERGE, SHARED, LAYERS, BATCH)
+MIXED = (QUBITS, LR, MERGE, SHARED, LAYERS, BATCH)
+
+
+def two_level(count: int) -> tuple[Factor, ...]:
+    return tuple(Factor(chr(ord("A") + i), levels=(-1, 1)) for i in range(count))
+
+
+def wide(count: int) -> tuple[Factor, ...]:
+    return tuple(Factor(f"f{i}", levels=(0, 1)) for i in range(count))
+
+
+def ranges(count: int) -> tuple[Factor, ...]:
+    return tuple(Factor(chr(ord("A") + i), low=-1.0, high=1.0) for i in range(count))
+
+
+def generated(base: int, *words: str) -> Matrix:
+    """Return the textbook fraction whose further columns are the given products of the base factors A, B, C, ..."""
+    rows = np.array(list(itertools.product((-1.0, 1.0), repeat=base)))[:, ::-1]
+    return np.column_stack([rows, *(np.prod(rows[:, ["ABCDEFG".index(letter) for letter in word]], axis=1) for word in words)])
+
+
+def words(matrix: Matrix) -> Counter[int]:
+    """Return how many sets of each size have a constant product, by trying all of them."""
+    sets = itertools.chain.from_iterable(itertools.combinations(range(matrix.shape[1]), n) for n in range(1, matrix.shape[1] + 1))
+    return Counter(len(chosen) for chosen in sets if len(set(np.prod(matrix[:, chosen], axis=1))) == 1)
+
+
+EVERY_KIND: list[DesignSettings] = [
+    asked("full_factorial"),
+    asked("latin_hypercube", rows=18),
+    asked("sobol", rows=16),
+    asked("d_optimal", rows=14),
+    asked("d_optimal", rows=40, model="quadratic"),
+    asked("one_at_a_time"),
+]
