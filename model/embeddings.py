@@ -9,7 +9,6 @@ import fcntl
 import io
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from model import text
 from model.errors import EXIT_USER_ERROR, UserError
-from model.journal import write_atomically
+from model.journal import why_not_writable, write_atomically
 from model.sentence_encoders import LocatedSentenceEncoder, locate
 from model.settings import TrialSettings
 
@@ -42,15 +41,9 @@ def load(data_hash: str, sentence_encoder_hash: str) -> Embeddings:
 
 
 def check_cache() -> None:
-    """Raise a UserError unless the cache may be written; an existing directory above it is tried."""
-    directory = cache_directory()
-    standing = next(parent for parent in (directory, *directory.absolute().parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=standing):
-            pass
-    except OSError as error:
-        why = f"{standing}: {error.strerror}"
-        raise UserError(f"the embedding cache {directory} cannot be written: {why}. Set HADAMARD_CACHE to another directory") from error
+    """Raise a UserError unless the cache can be written."""
+    if why := why_not_writable(cache_directory()):
+        raise UserError(f"the embedding cache {cache_directory()} cannot be written: {why}. Set HADAMARD_CACHE to another directory")
 
 
 def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -> Path:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +33,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the path itself if it exists, else the nearest directory above it that does."""
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+
+
+def why_not_writable(directory: Path) -> str | None:
+    """Return why nothing can be written to a directory, or where it would be made, or None if it can; leaves nothing behind."""
+    standing = existing_parent(directory)
+    try:
+        with tempfile.TemporaryFile(dir=standing):  # root passes every check of permissions, so write for real
+            return None
+    except OSError as error:
+        return f"{standing}: {error.strerror}"
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from cluster.allocation import detect
 from cluster.energy import why_not_measured
 from model.embeddings import cache_directory
 from model.errors import UserError
+from model.journal import existing_parent, why_not_writable
 from model.sentence_encoders import PACKAGED_NAME, locate
 from model.simulators import ADJOINT_DEVICES
 
@@ -97,14 +98,9 @@ def _sst2() -> Finding:
 
 def _cache() -> Finding:
     directory = cache_directory()
-    standing = next(parent for parent in (directory, *directory.parents) if parent.exists())
-    free = shutil.disk_usage(standing).free / 2**30
-    return Finding(
-        "embedding cache",
-        os.access(standing, os.W_OK),
-        f"{directory}, {free:.1f} GiB free",
-        "set HADAMARD_CACHE to a directory you may write to",
-    )
+    free = shutil.disk_usage(existing_parent(directory)).free / 2**30
+    why = why_not_writable(directory)
+    return Finding("embedding cache", why is None, why or f"{directory}, {free:.1f} GiB free", "set HADAMARD_CACHE to another directory")
 
 
 def _mlflow() -> Finding:

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import IO, Any, Literal
 from pydantic import ValidationError
 
 from model.errors import LedgerError
-from model.journal import Event, TrialFiles, read_json, write_atomically
+from model.journal import Event, TrialFiles, existing_parent, read_json, why_not_writable, write_atomically
 from model.settings import Trial
 from orchestrator.study import Study
 
@@ -105,13 +104,9 @@ class Ledger:
                 )
         elif self.directory.exists() and not self._begun():
             raise LedgerError(f"{self.directory} exists and is not a study's directory. Choose another with --dir")
-        standing = next(parent for parent in (self.directory, *self.directory.absolute().parents) if parent.exists())
-        try:
-            with tempfile.TemporaryFile(dir=standing):  # root passes every check of permissions, so write for real
-                pass
-        except OSError as error:
-            raise LedgerError(f"{self.directory} cannot be written: {standing}: {error.strerror}. Choose another with --dir") from error
-        free, need = shutil.disk_usage(standing).free, owed_trials * BYTES_PER_TRIAL
+        if why := why_not_writable(self.directory):
+            raise LedgerError(f"{self.directory} cannot be written: {why}. Choose another with --dir")
+        free, need = shutil.disk_usage(existing_parent(self.directory)).free, owed_trials * BYTES_PER_TRIAL
         if free < need:
             raise LedgerError(
                 f"{self.directory}: the disk has {free / 2**20:.1f} MiB free, {owed_trials} trials need {need / 2**20:.1f}. "

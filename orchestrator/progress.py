@@ -29,15 +29,12 @@ class Progress:
     """Watches the owed trials of a sweep from a thread."""
 
     def __init__(self, ledger: Ledger, trials: Sequence[Trial], owed: Sequence[Trial], console: Console) -> None:
-        self._files = {trial.key: ledger.files(trial) for trial in owed}
-        self._trials = {trial.key: trial for trial in owed}
-        self._seen: list[tuple[Trial, float]] = []
-        self._open = dict(self._files)
+        self._open = [(trial, ledger.files(trial)) for trial in owed]
+        self._finished: list[tuple[Trial, float]] = []
         self._finished_before = len(trials) - len(owed)
         self._total = len(trials)
         self._console = console
         self._started = time.monotonic()
-        self._failed = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -51,19 +48,19 @@ class Progress:
 
     def line(self) -> str:
         """Look at the ledger and return the line: done, owed, failed, best row so far, time left."""
-        for key, files in list(self._open.items()):
+        looked_at, self._open = self._open, []
+        for trial, files in looked_at:
             if files.result.exists():
-                accuracy = json.loads(files.result.read_text())["responses"]["validation_accuracy"]
-                self._seen.append((self._trials[key], accuracy))
-                del self._open[key]
-        self._failed = sum(_has_failed(files.journal) for files in self._open.values())
-        finished_now = len(self._files) - len(self._open)
-        owed = len(self._open) - self._failed
-        parts = [f"done {self._finished_before + finished_now}/{self._total}", f"owed {owed}", f"failed {self._failed}"]
-        if best := best_row(self._seen):
+                self._finished.append((trial, json.loads(files.result.read_text())["responses"]["validation_accuracy"]))
+            else:
+                self._open.append((trial, files))
+        failed = sum(_has_failed(files.journal) for _, files in self._open)
+        owed = len(self._open) - failed
+        parts = [f"done {self._finished_before + len(self._finished)}/{self._total}", f"owed {owed}", f"failed {failed}"]
+        if best := best_row(self._finished):
             parts.append(f"best row so far {best_text(best)}")
-        if finished_now:
-            left = (time.monotonic() - self._started) / finished_now * owed
+        if self._finished:
+            left = (time.monotonic() - self._started) / len(self._finished) * owed
             parts.append(f"about {timedelta(seconds=round(left))} left")
         return " · ".join(parts)
 

@@ -32,9 +32,9 @@ def run_with_retries(pack_directory: Path, launch: Callable[[], Outcome]) -> Non
         counts = {files.directory: len(files.events()) for files in left}
         outcome = launch()
         if outcome.cause is not None:
-            victim = next((files for files in left if _in_training(files)), left[0])
             if outcome.cause == "disk full":
                 return  # nothing can be written, and the driver finds out by itself
+            victim = next((files for files in left if _in_training(files)), left[0])
             victim.append("failed", cause=outcome.cause, message=outcome.message)
         left = [files for files in left if _try_again(files, counts[files.directory], tries)]
 

@@ -111,9 +111,9 @@ def _train(
                 run_packs(ledger, packs, plan.study.study)
     except KeyboardInterrupt:
         return True
-    except Exception as error:  # Tune may die of a full disk in many ways; what it was is seen by trying
+    except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
         ledger.check(plan.study, 1)
-        raise error
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
     return False

@@ -60,7 +60,7 @@ def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
     """
     os.environ |= {name: value for name, value in MLFLOW_ENVIRONMENT.items() if name not in os.environ}
     try:
-        with _only_shipper(ledger.ship_lock, wait=run_has_ended) as alone:
+        with _lock_held(ledger.ship_lock, wait=run_has_ended) as alone:
             return _Round(ledger, plan, run_has_ended).ship() if alone else Shipment(0, "another process is shipping this study")
     except Exception as error:  # whatever the server or its database says, the sweep goes on
         return Shipment(0, _first_line(error))
@@ -199,7 +199,7 @@ def _create_database(uri: str) -> None:
     file = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or file.exists():
         return
-    with _only_shipper(file.with_name(f".{file.name}.lock"), wait=True):
+    with _lock_held(file.with_name(f".{file.name}.lock"), wait=True):
         if file.exists():
             return
         from mlflow import MlflowClient
@@ -221,7 +221,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _only_shipper(lock: Path, wait: bool) -> Iterator[bool]:
+def _lock_held(lock: Path, wait: bool) -> Iterator[bool]:
     with open(lock, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
