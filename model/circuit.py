@@ -1,47 +1,93 @@
-"""The paper's parameterised quantum circuits, as lists of gates with named parameters.
+"""Parameterised quantum circuits as lists of gates, the paper's among them.
 
-Owns which gate stands where and which angle it takes. Does not own how a circuit is simulated.
+Owns which gate stands where and which angle it takes. Does not own what a gate does to a state, nor how a circuit is simulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 Reading = Literal["A", "B"]
+GateName = Literal["RY", "CNOT", "X", "Z", "H", "CZ", "SWAP", "CRY", "RX", "RZ", "CRX", "CRZ", "Y", "S", "T", "unitary"]
+Matrix: TypeAlias = tuple[tuple[complex, ...], ...]
+
+ROTATIONS = frozenset({"RX", "RY", "RZ", "CRX", "CRY", "CRZ"})
+"""The gates that take an angle."""
+REAL_GATES = frozenset({"RY", "CNOT", "X", "Z", "H", "CZ", "SWAP", "CRY"})
+"""The gates whose matrix is real: a circuit of these alone keeps a real state real."""
+GATE_QUBITS: dict[GateName, int] = {
+    "RX": 1, "RY": 1, "RZ": 1, "X": 1, "Y": 1, "Z": 1, "H": 1, "S": 1, "T": 1,
+    "CNOT": 2, "CZ": 2, "SWAP": 2, "CRX": 2, "CRY": 2, "CRZ": 2,
+}  # fmt: skip
+"""How many qubits each gate acts on; a `unitary` says so by its matrix."""
+
+
+@dataclass(frozen=True)
+class Angle:
+    """Where a rotation finds its angle: a column of the trial's weights, or of the row's inputs."""
+
+    of: Literal["weights", "inputs"]
+    column: int
 
 
 @dataclass(frozen=True)
 class Gate:
-    """RY on one qubit, or CNOT on (control, target).
+    """One gate on one or two qubits.
 
     Attributes:
-        name: `RY` or `CNOT`.
-        qubits: The qubits acted on; qubit 0 is the most significant bit of a basis state's index.
-        angle: Column of the angles that an RY takes; None for a CNOT.
+        name: See `GateName`; RX, RY, RZ are exp(-i t P / 2), and a C in front controls the gate.
+        qubits: The qubits acted on, control first; qubit 0 is the most significant bit of a basis state's index.
+        angle: Where a rotation finds its angle; None for every other gate.
+        matrix: The 2 x 2 or 4 x 4 matrix of a `unitary`, its first qubit the most significant bit; None for every other gate.
     """
 
-    name: Literal["RY", "CNOT"]
+    name: GateName
     qubits: tuple[int, ...]
-    angle: int | None = None
+    angle: Angle | None = None
+    matrix: Matrix | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no simulator could read.
+
+        Raises:
+            ValueError: Qubits, angle or matrix do not go with the gate's name.
+        """
+        expected = len(self.matrix or ()).bit_length() - 1 if self.name == "unitary" else GATE_QUBITS.get(self.name)
+        if expected not in (1, 2):
+            known = ", ".join([*GATE_QUBITS, "unitary (of 1 or 2 qubits)"])
+            raise ValueError(f"{self.name} is no gate; the gates are {known}")
+        if len(self.qubits) != expected or len(set(self.qubits)) != expected:
+            raise ValueError(f"{self.name} acts on {expected} different qubits, not on {self.qubits}")
+        if (self.name in ROTATIONS) != (self.angle is not None):
+            raise ValueError(f"{self.name} takes {'an' if self.name in ROTATIONS else 'no'} angle")
 
 
 @dataclass(frozen=True)
 class Circuit:
-    """Gates in order, then Pauli-Z on the first `measured` qubits.
-
-    Every gate is real, so a real initial state stays real. RY(t) = exp(-i t Y / 2) = [[cos t/2, -sin t/2], [sin t/2, cos t/2]].
-    """
+    """Gates in order, then Pauli-Z on the first `measured` qubits."""
 
     qubits: int
     gates: tuple[Gate, ...]
     measured: int
-    angles: int = field(init=False)
-    """How many angles the gates take in all."""
+    weights: int = field(init=False)
+    """How many columns of weights the gates take: angles that are trained, the same for all rows of a trial."""
+    inputs: int = field(init=False)
+    """How many columns of inputs the gates take: angles that differ from row to row."""
+    real: bool = field(init=False)
+    """Whether every gate is real, so that a real initial state stays real."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "angles", sum(gate.name == "RY" for gate in self.gates))
+        for of in ("weights", "inputs"):
+            columns = [gate.angle.column for gate in self.gates if gate.angle is not None and gate.angle.of == of]
+            object.__setattr__(self, of, max(columns, default=-1) + 1)
+        object.__setattr__(self, "real", all(gate.name in REAL_GATES for gate in self.gates))
+
+
+def ry(qubit: int, of: Literal["weights", "inputs"], column: int) -> Gate:
+    """Return RY on a qubit, [[cos t/2, -sin t/2], [sin t/2, cos t/2]]."""
+    return Gate("RY", (qubit,), Angle(of, column))
 
 
 def pqc_angles(qubits: int, layers: int, connectivity: int, reading: Reading = "A") -> int:
@@ -49,13 +95,12 @@ def pqc_angles(qubits: int, layers: int, connectivity: int, reading: Reading = "
     return sum(gate.name == "RY" for gate in pqc(qubits, layers, connectivity, reading))
 
 
-def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A") -> Iterator[Gate]:
-    """Yield the gates of the paper's PQC, angles numbered from 0 in the order of the gates.
+def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", first: int = 0) -> Iterator[Gate]:
+    """Yield the gates of the paper's PQC, its weights numbered from `first` in the order of the gates.
 
     A layer is the rings of distance 1..C. Reading A: a first layer, one RY on every qubit, the other L-1 layers;
     without any layer only the RY column. Reading B: one layer, the RY column, then L layers.
     """
-    angle = 0
     before_column = 1 if reading == "B" else min(layers, 1)
     after_column = layers if reading == "B" else max(layers - 1, 0)
     column = [("column", 0)]
@@ -65,8 +110,8 @@ def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A") -> 
             target = (control + distance) % qubits if part == "ring" else control
             if part == "ring":
                 yield Gate("CNOT", (control, target))
-            yield Gate("RY", (target,), angle)
-            angle += 1
+            yield ry(target, "weights", first)
+            first += 1
 
 
 def encoder_circuit(qubits: int, layers: int, connectivity: int, reading: Reading = "A") -> Circuit:
@@ -74,18 +119,36 @@ def encoder_circuit(qubits: int, layers: int, connectivity: int, reading: Readin
     return Circuit(qubits, tuple(pqc(qubits, layers, connectivity, reading)), measured=qubits)
 
 
-def second_module_circuit(qubits: int, reuploads: int, layers: int, connectivity: int, measured: int, reading: Reading = "A") -> Circuit:
-    """Return the second module: N blocks of [RY angle encoding, PQC 1], then PQC 2, then Pauli-Z on the measured qubits.
+def second_module_circuit(
+    qubits: int,
+    block_inputs: Iterable[int],
+    layers: int,
+    connectivity: int,
+    measured: int,
+    reading: Reading = "A",
+    share_blocks: bool = False,
+) -> Circuit:
+    """Return the second module: re-uploading blocks of [RY angle encoding, PQC 1], then PQC 2, then Pauli-Z on the measured qubits.
 
-    Angle columns: for each block Q data angles and then the block's PQC angles; PQC 2's angles come last.
+    Args:
+        qubits: Its width.
+        block_inputs: For each block, the first of the `qubits` input columns that it encodes; blocks may encode the same ones.
+        layers: Layers of each PQC.
+        connectivity: C of each PQC.
+        measured: How many qubits are measured.
+        reading: Which reading of the PQC.
+        share_blocks: Whether all blocks take the weights of one PQC 1.
+
+    Returns:
+        The circuit; weights are numbered block after block, PQC 2's last.
     """
     gates: list[Gate] = []
-    angle = 0
-    for block in range(reuploads + 1):
-        if block < reuploads:
-            gates += [Gate("RY", (qubit,), angle + qubit) for qubit in range(qubits)]
-            angle += qubits
-        for gate in pqc(qubits, layers, connectivity, reading):
-            gates.append(gate if gate.angle is None else Gate(gate.name, gate.qubits, angle + gate.angle))
-        angle += pqc_angles(qubits, layers, connectivity, reading)
+    angles = pqc_angles(qubits, layers, connectivity, reading)
+    first = 0
+    for block, block_input in enumerate(block_inputs):
+        first = 0 if share_blocks else block * angles
+        gates += [ry(qubit, "inputs", block_input + qubit) for qubit in range(qubits)]
+        gates += pqc(qubits, layers, connectivity, reading, first)
+        first += angles
+    gates += pqc(qubits, layers, connectivity, reading, first)
     return Circuit(qubits, tuple(gates), measured)

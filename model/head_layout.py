@@ -5,7 +5,7 @@ Owns what follows from settings alone, without torch, so that a plan can be made
 
 from __future__ import annotations
 
-from model.circuit import Circuit, encoder_circuit, pqc_angles, second_module_circuit
+from model.circuit import Circuit, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
 from model.settings import Head, LogisticHead, MlpHead, QuantumHead, SvcHead
 from model.simulators import ADJOINT_DEVICES
@@ -19,18 +19,23 @@ def second_module_qubits(settings: QuantumHead) -> int:
 
 
 def circuits(settings: QuantumHead) -> tuple[Circuit, Circuit]:
-    """Return the circuits of one encoder and of the second module."""
+    """Return the circuits of one encoder and of the second module.
+
+    The second module's inputs are the merged outputs of the encoders: one after the other where blocks take them in turn.
+    """
     encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading)
+    qubits = second_module_qubits(settings)
+    in_turn = settings.encoders if settings.merge == "blocks" else 1
     second = second_module_circuit(
-        second_module_qubits(settings), settings.reuploads, settings.layers, settings.connectivity, settings.measured, settings.reading
+        qubits,
+        [block % in_turn * qubits for block in range(settings.reuploads)],
+        settings.layers,
+        settings.connectivity,
+        settings.measured,
+        settings.reading,
+        settings.share_blocks,
     )
     return encoder, second
-
-
-def block_angles(settings: QuantumHead) -> tuple[int, int]:
-    """Return how many re-uploading blocks have angles of their own, and how many angles PQC 1 and PQC 2 have each."""
-    angles = pqc_angles(second_module_qubits(settings), settings.layers, settings.connectivity, settings.reading)
-    return (1 if settings.share_blocks else settings.reuploads), angles
 
 
 def parameters(settings: Head, dimension: int) -> int | None:
@@ -43,11 +48,10 @@ def parameters(settings: Head, dimension: int) -> int | None:
         if not settings.hidden:
             return (dimension + 1) * CLASSES
         return (dimension + 1) * settings.hidden + (settings.hidden + 1) * CLASSES
-    encoder, _ = circuits(settings)
-    blocks, angles = block_angles(settings)
+    encoder, second = circuits(settings)
     room = 2**settings.qubits - settings.constant
     projection = dimension * room if settings.reduction == "projection" and dimension > room else 0
-    return settings.encoders * encoder.angles + (blocks + 1) * angles + (settings.measured + 1) * CLASSES + projection
+    return settings.encoders * encoder.weights + second.weights + (settings.measured + 1) * CLASSES + projection
 
 
 def check_head(head: Head, dimension: int, simulator: str) -> None:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from model.head_layout import CLASSES, block_angles, circuits
+from model.head_layout import CLASSES, circuits
 from model.reduction import AmplitudeEncoding
 from model.settings import MlpHead, QuantumHead
 from model.simulators import Simulator
@@ -35,10 +35,8 @@ class QuantumClassifier(nn.Module):
         self.encoding = AmplitudeEncoding(settings, train_embeddings, generator)
         self.encoder, self.second_module = circuits(settings)
         scale = settings.initial_angles
-        self.encoder_angles = nn.Parameter(_uniform((settings.encoders, self.encoder.angles), scale, generator))
-        blocks, angles = block_angles(settings)
-        self.block_angles = nn.Parameter(_uniform((blocks, angles), scale, generator))
-        self.last_angles = nn.Parameter(_uniform((angles,), scale, generator))
+        self.encoder_weights = nn.Parameter(_uniform((settings.encoders, self.encoder.weights), scale, generator))
+        self.second_weights = nn.Parameter(_uniform((self.second_module.weights,), scale, generator))
         self.linear = nn.Linear(settings.measured, CLASSES)
         with torch.no_grad():
             bound = 1 / math.sqrt(settings.measured)
@@ -47,22 +45,17 @@ class QuantumClassifier(nn.Module):
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return logits [rows, 2] of embeddings [rows, dimension]."""
-        states = self.encoding(embeddings)
-        rows = len(states)
-        outputs = [self.simulator.expectations(self.encoder, angles.expand(rows, -1), states) for angles in self.encoder_angles]
-        data_angles = self._merge(outputs)
-        blocks = self.block_angles.expand(self.settings.reuploads, -1)
-        columns = [part for data, own in zip(data_angles, blocks, strict=True) for part in (data, own.expand(rows, -1))]
-        angles = torch.cat([*columns, self.last_angles.expand(rows, -1)], dim=1)
-        return self.linear(self.simulator.expectations(self.second_module, angles))  # type: ignore[no-any-return]
+        states = self.encoding(embeddings)[None]
+        outputs = [self.simulator.expectations(self.encoder, weights[None], states=states) for weights in self.encoder_weights]
+        inputs = self._merge(outputs)
+        return self.linear(self.simulator.expectations(self.second_module, self.second_weights[None], inputs)[0])  # type: ignore[no-any-return]
 
-    def _merge(self, outputs: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Turn E encoder outputs [rows, Q] into the data angles of each re-uploading block, [rows, qubits of the second module]."""
+    def _merge(self, outputs: list[torch.Tensor]) -> torch.Tensor:
+        """Turn E encoder outputs [trials, rows, Q] into the second module's inputs, [trials, rows, inputs]."""
         scale = math.pi if self.settings.angle_scale == "pi" else self.settings.angle_scale
-        if self.settings.merge == "blocks":
-            return [scale * outputs[block % len(outputs)] for block in range(self.settings.reuploads)]
-        merged = torch.cat(outputs, dim=1) if self.settings.merge == "concatenate" else torch.stack(outputs).mean(dim=0)
-        return [scale * merged] * self.settings.reuploads
+        if self.settings.merge == "mean":
+            return scale * torch.stack(outputs).mean(dim=0)
+        return scale * torch.cat(outputs, dim=-1)[..., : self.second_module.inputs]
 
 
 class MultiLayerPerceptron(nn.Sequential):

@@ -134,8 +134,12 @@ class TrialSettings(Settings):
     sentence_encoder: SentenceEncoder = SentenceEncoder()
     head: Head = QuantumHead()
     training: Training = Training()
-    simulator: Literal["auto", "torch", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"] = "auto"
-    """`auto`, our own `torch`, or a PennyLane device."""
+    simulator: Literal[
+        "auto", "compiled", "triton", "fused", "torch", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"
+    ] = "auto"
+    """`auto`, one of our own (`compiled`, `triton`, `fused`, `torch`), or a PennyLane device."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Of amplitudes, angles and parameters."""
 
 
 class Trial(Settings):

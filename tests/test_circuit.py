@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from model.circuit import encoder_circuit, pqc, pqc_angles, second_module_circuit
+from model.circuit import Angle, Gate, encoder_circuit, pqc, pqc_angles, second_module_circuit
 from model.head_layout import circuits, parameters
 from model.settings import LogisticHead, MlpHead, QuantumHead
 
@@ -31,7 +31,7 @@ def test_a_layer_is_a_chain_of_rings_nearest_first_and_the_column_comes_after_th
     assert [gate.name for gate in first_layer] == ["CNOT", "RY"] * 8
     assert [gate.qubits for gate in gates[16:20]] == [(0,), (1,), (2,), (3,)]
     assert [gate.name for gate in gates[16:20]] == ["RY"] * 4
-    assert [gate.angle for gate in gates if gate.name == "RY"] == list(range(20))
+    assert [gate.angle.column for gate in gates if gate.angle] == list(range(20))
 
 
 def test_every_cnot_is_followed_by_a_rotation_of_its_target() -> None:
@@ -43,13 +43,35 @@ def test_every_cnot_is_followed_by_a_rotation_of_its_target() -> None:
 
 
 def test_second_module_reuploads_the_data_before_each_block() -> None:
-    circuit = second_module_circuit(3, reuploads=2, layers=1, connectivity=1, measured=1)
+    circuit = second_module_circuit(3, block_inputs=[0, 0], layers=1, connectivity=1, measured=1)
     own = pqc_angles(3, 1, 1)
-    assert circuit.angles == 3 * own + 2 * 3
-    first_of_blocks = [gate.angle for gate in circuit.gates if gate.angle in (0, 3 + own)]
-    assert first_of_blocks == [0, 3 + own]
-    angles = [gate.angle for gate in circuit.gates if gate.angle is not None]
-    assert sorted(angles) == list(range(circuit.angles))
+    assert (circuit.weights, circuit.inputs) == (3 * own, 3)
+    inputs = [position for position, gate in enumerate(circuit.gates) if gate.angle and gate.angle.of == "inputs"]
+    block = 3 + 3 * 2 + 3  # encoding, one ring, the column
+    assert inputs == [0, 1, 2, block, block + 1, block + 2]
+    weights = [gate.angle.column for gate in circuit.gates if gate.angle and gate.angle.of == "weights"]
+    assert weights == list(range(circuit.weights))
+
+
+def test_blocks_may_share_weights_and_take_inputs_of_their_own() -> None:
+    own = pqc_angles(3, 1, 1)
+    shared = second_module_circuit(3, block_inputs=[0, 3, 0], layers=1, connectivity=1, measured=1, share_blocks=True)
+    assert (shared.weights, shared.inputs) == (2 * own, 6)
+
+
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        (("RY", (0,)), "RY takes an angle"),
+        (("X", (0,), Angle("weights", 0)), "X takes no angle"),
+        (("CNOT", (1, 1)), "CNOT acts on 2 different qubits"),
+        (("CCX", (0, 1)), "CCX is no gate; the gates are RX"),
+        (("unitary", (0,)), "unitary is no gate"),
+    ],
+)
+def test_a_gate_that_cannot_be_read_is_refused(gate: tuple[object, ...], expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Gate(*gate)  # type: ignore[arg-type]
 
 
 def test_a_layout_of_886_parameters_at_14_qubits_exists() -> None:

@@ -19,16 +19,22 @@ ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
 class Simulator(Protocol):
     """Computes expectations of a batch of states under one circuit."""
 
-    def expectations(self, circuit: Circuit, angles: torch.Tensor, states: torch.Tensor | None = None) -> torch.Tensor:
-        """Return <Z_q> of the circuit's measured qubits.
+    def expectations(
+        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return <Z_q> of the circuit's measured qubits, for all rows of all trials at once.
 
         Args:
-            circuit: The gates; each row of the batch runs all of them.
-            angles: [rows, circuit.angles] in radians; differentiable.
-            states: [rows, 2**qubits] real amplitudes of norm 1, qubit 0 the most significant bit; None means |0...0>.
+            circuit: The gates; each row runs all of them.
+            weights: [trials, circuit.weights] in radians, the angles that all rows of a trial share; differentiable.
+            inputs: [trials, rows, circuit.inputs] in radians, the angles of each row; differentiable. None: the circuit takes none.
+            states: [trials, rows, 2**qubits] real amplitudes of norm 1, qubit 0 the most significant bit; None means |0...0>.
 
         Returns:
-            [rows, circuit.measured] in [-1, 1], in the precision of `angles`.
+            [trials, rows, circuit.measured] in [-1, 1], in the precision of `weights`; one row per trial without inputs and states.
+
+        Raises:
+            SettingsError: The simulator does not have one of the circuit's gates, or not the gradient that is asked for.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The clear simulator: real state vectors of a whole batch in one torch tensor, gate by gate, differentiated by autograd.
 
-Owns plain correctness: every faster simulator is tested against it. Does not own speed beyond what batching gives.
+Owns plain correctness for real circuits: every faster simulator is tested against it. Does not own speed beyond what batching gives.
 """
 
 from __future__ import annotations
@@ -9,49 +9,82 @@ import functools
 
 import torch
 
-from model.circuit import Circuit
+from model.circuit import Circuit, Gate
+from model.errors import SettingsError
+
+HALF_ROOT = 0.5**0.5
+FIXED = {"X": ((0.0, 1.0), (1.0, 0.0)), "Z": ((1.0, 0.0), (0.0, -1.0)), "H": ((HALF_ROOT, HALF_ROOT), (HALF_ROOT, -HALF_ROOT))}
 
 
 class StateVectorSimulator:
-    """Simulates RY and CNOT circuits on [rows, 2**qubits] real amplitudes, on the device and in the precision of the angles."""
+    """Simulates real circuits on [trials, rows, 2**qubits] real amplitudes, on the device and in the precision of the weights."""
 
-    def expectations(self, circuit: Circuit, angles: torch.Tensor, states: torch.Tensor | None = None) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [rows, measured]; see `model.simulators.Simulator`."""
-        state = _zero_state(angles, circuit.qubits) if states is None else states
-        cosines, sines = torch.cos(angles / 2), torch.sin(angles / 2)
+    def expectations(
+        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+
+        Raises:
+            SettingsError: A gate is not real.
+        """
+        trials, rows = batch_shape(weights, inputs, states)
+        state = _zero_state(weights, rows, circuit.qubits) if states is None else states
         for gate in circuit.gates:
-            if gate.angle is None:
-                state = state.index_select(1, _cnot_permutation(circuit.qubits, *gate.qubits, state.device))
-            else:
-                state = _rotate(state, gate.qubits[0], cosines[:, gate.angle], sines[:, gate.angle])
-        return (state * state) @ _z_signs(circuit.qubits, circuit.measured, state.dtype, state.device)
+            angle = None
+            if gate.angle is not None:
+                angle = weights[:, None, gate.angle.column] if gate.angle.of == "weights" else _column(inputs, gate.angle.column)
+            state = _apply(gate, angle, state.reshape(trials, rows, *(2,) * circuit.qubits))
+        state = state.reshape(trials, rows, -1)
+        return (state * state) @ z_signs(circuit.qubits, circuit.measured, state.dtype, state.device)
 
 
-def _zero_state(angles: torch.Tensor, qubits: int) -> torch.Tensor:
-    state = angles.new_zeros(angles.shape[0], 2**qubits)
-    state[:, 0] = 1
-    return state
-
-
-def _rotate(state: torch.Tensor, qubit: int, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Apply RY to one qubit: mix the two halves of the state in which this qubit is 0 and 1."""
-    halves = state.view(state.shape[0], 2**qubit, 2, -1)
-    zero, one = halves[:, :, 0], halves[:, :, 1]
-    c, s = cosine[:, None, None], sine[:, None, None]
-    return torch.stack((c * zero - s * one, s * zero + c * one), dim=2).view_as(state)
-
-
-@functools.lru_cache(maxsize=4096)
-def _cnot_permutation(qubits: int, control: int, target: int, device: torch.device) -> torch.Tensor:
-    """Return where each amplitude comes from: the target bit flipped where the control bit is set."""
-    index = torch.arange(2**qubits, device=device)
-    control_bit = (index >> (qubits - 1 - control)) & 1
-    return index ^ (control_bit << (qubits - 1 - target))
+def batch_shape(weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None) -> tuple[int, int]:
+    """Return trials and rows; a circuit without inputs and initial states has one row."""
+    given = states if inputs is None else inputs
+    return len(weights), 1 if given is None else given.shape[1]
 
 
 @functools.lru_cache(maxsize=256)
-def _z_signs(qubits: int, measured: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+def z_signs(qubits: int, measured: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """Return [2**qubits, measured]: the eigenvalue of each measured qubit's Z in each basis state."""
     index = torch.arange(2**qubits, device=device)
     shifts = qubits - 1 - torch.arange(measured, device=device)
     return (1 - 2 * ((index[:, None] >> shifts) & 1)).to(dtype)
+
+
+def _zero_state(weights: torch.Tensor, rows: int, qubits: int) -> torch.Tensor:
+    state = weights.new_zeros(len(weights), rows, 2**qubits)
+    state[..., 0] = 1
+    return state
+
+
+def _column(inputs: torch.Tensor | None, column: int) -> torch.Tensor:
+    assert inputs is not None, "the circuit takes inputs"
+    return inputs[:, :, column]
+
+
+def _apply(gate: Gate, angle: torch.Tensor | None, state: torch.Tensor) -> torch.Tensor:
+    """Apply one gate to a state of shape [trials, rows, 2, 2, ...], one axis per qubit."""
+    if gate.name == "SWAP":
+        return state.transpose(2 + gate.qubits[0], 2 + gate.qubits[1])
+    if gate.name in ("CNOT", "CZ", "CRY"):
+        control, target = gate.qubits
+        zero, one = state.unbind(2 + control)
+        target -= target > control  # the control's axis is gone
+        return torch.stack((zero, _on_qubit(gate.name.removeprefix("C"), angle, one, target)), dim=2 + control)
+    return _on_qubit(gate.name, angle, state, gate.qubits[0])
+
+
+def _on_qubit(name: str, angle: torch.Tensor | None, state: torch.Tensor, qubit: int) -> torch.Tensor:
+    """Mix the two halves of the state in which a qubit is 0 and 1; NOT is X."""
+    zero, one = state.unbind(2 + qubit)
+    if angle is not None and name == "RY":
+        half = angle.reshape(*angle.shape, *(1,) * (zero.dim() - 2)) / 2
+        c, s = torch.cos(half), torch.sin(half)
+        halves = (c * zero - s * one, s * zero + c * one)
+    elif (matrix := FIXED.get("X" if name == "NOT" else name)) is not None:
+        (a, b), (c_, d) = matrix
+        halves = (a * zero + b * one, c_ * zero + d * one)
+    else:
+        raise SettingsError(f"simulator torch keeps real amplitudes and has no gate {name}; `simulator: fused` has")
+    return torch.stack(halves, dim=2 + qubit)

@@ -1,0 +1,129 @@
+"""Random circuits and batches, dense matrices, and comparisons of simulators with their gradients: what tests of simulators share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from model.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName
+from model.simulators import Simulator
+
+PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
+FIXED = {**PAULI, "H": (PAULI["X"] + PAULI["Z"]) / 2**0.5, "S": np.diag([1, 1j]), "T": np.diag([1, np.exp(0.25j * np.pi)])}
+PAPER_GATES: tuple[GateName, ...] = ("RY", "CNOT")
+ALL_REAL: tuple[GateName, ...] = tuple(sorted(REAL_GATES))
+ALL_GATES: tuple[GateName, ...] = tuple(sorted(GATE_QUBITS))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Weights, inputs and states for a circuit; None where it takes none."""
+
+    weights: torch.Tensor
+    inputs: torch.Tensor | None
+    states: torch.Tensor | None
+
+    def to(self, dtype: torch.dtype) -> Batch:
+        return Batch(self.weights.to(dtype), *(None if part is None else part.to(dtype) for part in (self.inputs, self.states)))
+
+
+@st.composite
+def random_circuits(
+    draw: st.DrawFn, names: tuple[GateName, ...] = PAPER_GATES, qubits: tuple[int, int] = (1, 5), gates: int = 24
+) -> Circuit:
+    """Draw a circuit whose gates share some of their weights and inputs."""
+    width = draw(st.integers(*qubits))
+    chosen = [name for name in names if width > 1 or GATE_QUBITS[name] == 1]
+    columns = st.builds(Angle, st.sampled_from(["weights", "inputs"]), st.integers(0, 5))
+    drawn: list[Gate] = []
+    for _ in range(draw(st.integers(1, gates))):
+        name = draw(st.sampled_from(chosen))
+        places = tuple(draw(st.permutations(range(width)))[: GATE_QUBITS[name]])
+        drawn.append(Gate(name, places, draw(columns) if name in ROTATIONS else None))
+    return Circuit(width, tuple(drawn), measured=draw(st.integers(1, width)))
+
+
+def random_batch(
+    circuit: Circuit, trials: int, rows: int, seed: int, dtype: torch.dtype = torch.float64, from_states: bool = True
+) -> Batch:
+    """Return angles of a few radians and, if asked for, random states."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    weights, inputs = 2 * normal(trials, circuit.weights), 2 * normal(trials, rows, circuit.inputs)
+    states = torch.nn.functional.normalize(normal(trials, rows, 2**circuit.qubits), dim=-1) if from_states else None
+    return Batch(weights, inputs if circuit.inputs or not from_states else None, states)
+
+
+def values_and_gradients(simulator: Simulator, circuit: Circuit, batch: Batch, of_states: bool = False) -> list[torch.Tensor]:
+    """Return the expectations, and the gradients of a fixed weighted sum of them by weights, inputs and, if asked for, states."""
+    leaves = [batch.weights.clone().requires_grad_()]
+    inputs = None if batch.inputs is None else batch.inputs.clone().requires_grad_()
+    states = None if batch.states is None else batch.states.clone().requires_grad_(of_states)
+    leaves += [part for part in (inputs, states) if part is not None and part.requires_grad]
+    values = simulator.expectations(circuit, leaves[0], inputs, states)
+    cotangent = torch.cos(torch.arange(values.numel(), dtype=values.dtype)).view_as(values)
+    if values.requires_grad:  # a circuit may have no angles
+        (values * cotangent.to(values.device)).sum().backward()  # type: ignore[no-untyped-call]
+    return [values.detach(), *(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves)]
+
+
+def dense_expectations(circuit: Circuit, weights: np.ndarray, inputs: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Multiply out full matrices for one row: slow, obvious, and independent of every simulator."""
+    for gate in circuit.gates:
+        angle = 0.0
+        if gate.angle is not None:
+            angle = (weights if gate.angle.of == "weights" else inputs)[gate.angle.column]
+        state = _full(circuit.qubits, gate, angle) @ state
+    z = PAULI["Z"]
+    return np.array([(state.conj() @ _on(circuit.qubits, {qubit: z}) @ state).real for qubit in range(circuit.measured)])
+
+
+def _full(qubits: int, gate: Gate, angle: float) -> np.ndarray:
+    if gate.name == "SWAP":
+        first, second = gate.qubits
+        paulis = sum(_on(qubits, {first: pauli, second: pauli}) for pauli in PAULI.values())
+        return (np.eye(2**qubits) + paulis) / 2
+    if gate.name == "unitary":
+        matrix = np.array(gate.matrix)
+        if len(gate.qubits) == 1:
+            return _on(qubits, {gate.qubits[0]: matrix})
+        first, second = gate.qubits
+        units = [np.eye(4)[[row]].T @ np.eye(4)[[column]] for row in range(4) for column in range(4)]
+        parts = []
+        for unit, entry in zip(units, matrix.reshape(-1), strict=True):
+            row, column = np.argwhere(unit)[0]
+            left = np.outer(np.eye(2)[row >> 1], np.eye(2)[column >> 1])
+            right = np.outer(np.eye(2)[row & 1], np.eye(2)[column & 1])
+            parts.append(entry * _on(qubits, {first: left, second: right}))
+        return np.sum(parts, axis=0)
+    *control, target = gate.qubits
+    matrix = _rotation(gate.name[-1], angle) if gate.angle is not None else FIXED[gate.name.replace("CNOT", "X").removeprefix("C")]
+    if not control:
+        return _on(qubits, {target: matrix})
+    return _on(qubits, {control[0]: np.diag([1, 0])}) + _on(qubits, {control[0]: np.diag([0, 1]), target: matrix})
+
+
+def _rotation(axis: str, angle: float) -> np.ndarray:
+    return np.cos(angle / 2) * np.eye(2) - 1j * np.sin(angle / 2) * PAULI[axis]
+
+
+def _on(qubits: int, operators: dict[int, np.ndarray]) -> np.ndarray:
+    full: np.ndarray = np.eye(1)
+    for qubit in range(qubits):
+        full = np.kron(full, operators.get(qubit, np.eye(2)))
+    return full
+
+
+def assert_agree(ours: list[torch.Tensor], theirs: list[torch.Tensor], value: float, gradient: float) -> None:
+    """Compare what `values_and_gradients` returned, in absolute terms."""
+    bounds: list[float] = [value, *[gradient] * (len(theirs) - 1)]
+    check: Callable[..., None] = torch.testing.assert_close
+    for mine, other, bound in zip(ours, theirs, bounds, strict=True):
+        check(mine.double().cpu(), other.double().cpu(), atol=bound, rtol=0)
