@@ -77,12 +77,18 @@ class Circuit:
     """How many columns of inputs the gates take: angles that differ from row to row."""
     real: bool = field(init=False)
     """Whether every gate is real, so that a real initial state stays real."""
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for of in ("weights", "inputs"):
             columns = [gate.angle.column for gate in self.gates if gate.angle is not None and gate.angle.of == of]
             object.__setattr__(self, of, max(columns, default=-1) + 1)
         object.__setattr__(self, "real", all(gate.name in REAL_GATES for gate in self.gates))
+        object.__setattr__(self, "_hash", hash((self.qubits, self.gates, self.measured)))
+
+    def __hash__(self) -> int:
+        """Return the hash taken once: simulators look a circuit up in their caches at every step."""
+        return self._hash
 
 
 def ry(qubit: int, of: Literal["weights", "inputs"], column: int) -> Gate:
