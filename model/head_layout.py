@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from model.circuit import Circuit, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
-from model.settings import Head, LogisticHead, MlpHead, QuantumHead, SvcHead
+from model.settings import Head, LogisticHead, MlpHead, Noise, QuantumHead, SvcHead
 from model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
@@ -76,7 +76,34 @@ def check_head(head: Head, dimension: int, simulator: str) -> None:
         raise SettingsError(
             f"head.reduction = projection needs the gradient of the state, which {simulator} does not give; use simulator: auto"
         )
+    check_noise(head.noise)
     check_width(head, dimension)
+
+
+def check_noise(noise: Noise) -> None:
+    """Raise a SettingsError if settings of the noise contradict each other."""
+    if noise.shots == "exact" and noise.gradient == "parameter-shift":
+        raise SettingsError(
+            "head.noise.gradient = parameter-shift is a gradient from shots, but head.noise.shots = exact. "
+            "Give head.noise.shots a number, or set head.noise.gradient: exact-backward"
+        )
+    if noise.shots != "exact" and noise.gate_errors and noise.trajectories > noise.shots:
+        raise SettingsError(
+            f"head.noise.shots = {noise.shots} cannot be spread over head.noise.trajectories = {noise.trajectories}: "
+            "each trajectory needs a shot. Use fewer trajectories or more shots"
+        )
+
+
+def rows_per_sentence(head: QuantumHead) -> int:
+    """Return how many rows of the second module one sentence takes in a training step: its trajectories, and as many per shifted angle.
+
+    An evaluation, which needs no gradient, takes the trajectories alone. Encoders always take one row.
+    """
+    trajectories = head.noise.trajectories if head.noise.gate_errors else 1
+    if head.noise.gradient == "exact-backward":
+        return trajectories
+    _, second = circuits(head)
+    return trajectories * (1 + 2 * sum(gate.angle is not None for gate in second.gates))
 
 
 def check_width(head: QuantumHead, dimension: int) -> None:

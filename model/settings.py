@@ -51,6 +51,28 @@ class SentenceEncoder(Settings):
     """A name on the Hugging Face hub (`sentence-transformers/` may be left out) or a local directory."""
 
 
+class Noise(Settings):
+    """What a quantum device would add to the second module: finite shots, gate errors and misread bits (paper.md, "Screening study")."""
+
+    shots: Annotated[int, Field(ge=1)] | Literal["exact"] = "exact"
+    """Measurements behind each expectation and measured qubit; `exact` for the expectation itself."""
+    one_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """p of the depolarising channel (1-p) rho + p I/2 after every gate on one qubit."""
+    two_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """p of the depolarising channel (1-p) rho + p I/4 after every gate on two qubits."""
+    readout_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Probability that a measured bit is read as its opposite."""
+    trajectories: Annotated[int, Field(ge=1)] = 16
+    """Runs with Pauli errors of their own behind each expectation; without gate errors they would all be the same, and there is one."""
+    gradient: Literal["exact-backward", "parameter-shift"] = "exact-backward"
+    """From the expectations that were sampled, `exact-backward`, or from shots of its own at angles shifted by +-pi/2, as a device does."""
+
+    @property
+    def gate_errors(self) -> bool:
+        """Whether any gate can fail."""
+        return self.one_qubit_error > 0 or self.two_qubit_error > 0
+
+
 class QuantumHead(Settings):
     """The paper's head: E encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
 
@@ -81,6 +103,8 @@ class QuantumHead(Settings):
     """Q_m: qubits 0..Q_m-1 of the second module are measured."""
     initial_angles: Annotated[float, Field(gt=0)] = 0.1
     """Angles start uniform in [-initial_angles, initial_angles] (radians)."""
+    noise: Noise = Noise()
+    """Shots and errors of the second module; the encoders are always simulated exactly."""
 
 
 class LogisticHead(Settings):
