@@ -1,11 +1,19 @@
 """Simulators: what turns a circuit, angles and initial states into expectation values, differentiably.
 
-Owns the protocol and the choice by name. Does not own the circuits, nor anything about heads.
+Owns the protocol and the choice among simulators, with its reason. Does not own the circuits, nor anything about heads.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from model.errors import SettingsError
 
 if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the seconds that torch takes
     import torch
@@ -14,10 +22,15 @@ if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the
 
 ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
 """PennyLane devices differentiated by the adjoint method, which gives no gradient for the initial state."""
+TRITON_QUBITS = 14
+"""Up to so many, a sample's state fits one multiprocessor of a GPU."""
 
 
 class Simulator(Protocol):
     """Computes expectations of a batch of states under one circuit."""
+
+    device: torch.device
+    """Where it wants its tensors."""
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
@@ -39,29 +52,69 @@ class Simulator(Protocol):
         ...
 
 
-def choose(name: str) -> Simulator:
-    """Return the simulator that a study names.
+@dataclass(frozen=True)
+class Choice:
+    """A simulator by its own name (never `auto`), and why it is the one."""
+
+    name: str
+    reason: str
+
+
+def resolve(name: str, circuits: Sequence[Circuit]) -> Choice:
+    """Return the simulator that a study's name for it stands for on this machine, for a head of these circuits."""
+    if name != "auto":
+        ours = "" if name in ("compiled", "triton", "fused", "torch") else ", a PennyLane device"
+        return Choice(name, f"{name}{ours}, asked for by name")
+    qubits = max((circuit.qubits for circuit in circuits), default=0)
+    if not all(circuit.real for circuit in circuits):
+        return Choice("fused", "fused, chosen by auto: the circuits have complex gates")
+    if gpu_in_sight():
+        if qubits <= TRITON_QUBITS and importlib.util.find_spec("triton"):
+            return Choice("triton", f"triton, chosen by auto: real circuits of up to {qubits} qubits, and a GPU is in sight")
+        return Choice("fused", f"fused, chosen by auto: {qubits} qubits on the GPU in sight")
+    if compiled_here():
+        return Choice("compiled", f"compiled, chosen by auto: real circuits of up to {qubits} qubits, on the CPU")
+    return Choice("fused", "fused, chosen by auto: the compiled simulator was not built on this machine (see `hadamard doctor`)")
+
+
+def choose(name: str, circuits: Sequence[Circuit] = ()) -> Simulator:
+    """Open the simulator that a study names, for a head of these circuits.
 
     Raises:
-        SettingsError: Its PennyLane device cannot be opened here.
+        SettingsError: It cannot be opened here.
     """
-    if resolve(name) == "torch":
-        from model.simulators.state_vector import StateVectorSimulator
+    match resolve(name, circuits).name:
+        case "compiled":
+            if not compiled_here():
+                raise SettingsError("simulator compiled was not built on this machine; install a C++ compiler and run `make install` again")
+            from model.simulators.compiled import CompiledSimulator
 
-        return StateVectorSimulator()
-    from model.simulators.pennylane_device import PennyLaneSimulator
+            return CompiledSimulator()
+        case "triton":
+            from model.simulators.triton_kernel import TritonSimulator
 
-    return PennyLaneSimulator(name)
+            return TritonSimulator()
+        case "fused":
+            from model.simulators.fused import FusedSimulator
+
+            return FusedSimulator()
+        case "torch":
+            from model.simulators.state_vector import StateVectorSimulator
+
+            return StateVectorSimulator()
+        case device:
+            from model.simulators.pennylane_device import PennyLaneSimulator
+
+            return PennyLaneSimulator(device)
 
 
-def resolve(name: str) -> str:
-    """Return the simulator that a name stands for: `auto` is the fastest one that suits, today always `torch`."""
-    return "torch" if name == "auto" else name
+@functools.cache
+def compiled_here() -> bool:
+    """Return whether the compiled simulator was built with this installation."""
+    return importlib.util.find_spec("model.simulators.native") is not None
 
 
-def reason(name: str) -> str:
-    """Return what a named simulator is and why it was chosen, in words."""
-    if resolve(name) != "torch":
-        return f"{name}, a PennyLane device asked for by name"
-    chosen = "chosen by auto" if name == "auto" else "asked for by name"
-    return f"torch, our own: the whole batch in one tensor of real amplitudes ({chosen})"
+def gpu_in_sight() -> bool:
+    """Return whether this process was given a GPU: a driver is there and nothing hides its devices. Asking torch would take seconds."""
+    visible = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
+    return not {"", "-1"} & set(visible) and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd"))

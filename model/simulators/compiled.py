@@ -1,0 +1,141 @@
+"""The compiled simulator: real circuits on the CPU, a whole batch and circuit per call, differentiated by the adjoint method.
+
+Owns the way from torch tensors to the kernels (kernels/) and their place in autograd. Does not own the kernels, nor the passes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+
+from model.circuit import Circuit
+from model.errors import SettingsError
+from model.simulators import native
+from model.simulators.lowering import Rotation, Term, lower
+from model.simulators.passes import group
+from model.simulators.state_vector import batch_shape
+
+SMALL_WORK = 2**18
+"""Amplitudes x rotations of a batch below which a second thread costs more than it saves."""
+BLOCK_COST = 60
+"""What a block of rows costs besides its vectors, in vectors."""
+CACHED_VECTORS = 2**16
+"""Vectors of a state above which it and its cotangent (64 bytes each) leave most processors' caches."""
+
+
+class CompiledSimulator:
+    """Runs real circuits in our own kernels, in float32 or float64 as the weights are, on torch's number of threads."""
+
+    device = torch.device("cpu")
+
+    def expectations(
+        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+
+        The numbers of a trial depend neither on the other trials nor on threads, to the last bit. Memory: one state per row, kept for
+        the gradient, and two states per thread and vector of rows.
+
+        Raises:
+            SettingsError: A gate is not real.
+        """
+        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Expectations(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None
+    ) -> torch.Tensor:
+        trials, rows = batch_shape(weights, inputs, states)
+        dtype = weights.dtype
+        if dtype not in (torch.float32, torch.float64):
+            raise SettingsError(f"simulator compiled computes in float32 or float64, not in {dtype}")
+        weights = weights.contiguous()
+        inputs = None if inputs is None else inputs.to(dtype).contiguous()
+        states = None if states is None else states.to(dtype).contiguous()
+        program, lanes = _program(circuit, dtype, rows)
+        keep = any(ctx.needs_input_grad)
+        saved = weights.new_empty((trials * -(-rows // lanes) * lanes, 2**circuit.qubits) if keep else 0)
+        values = weights.new_empty((trials, rows, circuit.measured))
+        threads = _threads(trials * rows * 2**circuit.qubits * len(circuit.gates))
+        native.forward(
+            program, dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), _address(states),
+            saved.data_ptr() if keep else 0, values.data_ptr(), threads,
+        )  # fmt: skip
+        ctx.save_for_backward(weights, inputs, saved)
+        ctx.program, ctx.batch, ctx.threads = program, (trials, rows, circuit.qubits), threads
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        weights, inputs, saved = ctx.saved_tensors
+        trials, rows, qubits = ctx.batch
+        _, _, of_inputs, of_states = ctx.needs_input_grad
+        cotangent = cotangent.contiguous()
+        weight_gradient = torch.zeros_like(weights)
+        input_gradient = torch.zeros_like(inputs) if of_inputs else None
+        state_gradient = weights.new_empty((trials, rows, 2**qubits)) if of_states else None
+        native.backward(
+            ctx.program, weights.dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), saved.data_ptr(),
+            cotangent.data_ptr(), weight_gradient.data_ptr(), _address(input_gradient), _address(state_gradient), ctx.threads,
+        )  # fmt: skip
+        return None, weight_gradient, input_gradient, state_gradient
+
+
+def _address(tensor: torch.Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _threads(work: int) -> int:
+    return 1 if work < SMALL_WORK else torch.get_num_threads()
+
+
+@functools.lru_cache(maxsize=256)
+def _program(circuit: Circuit, dtype: torch.dtype, rows: int) -> tuple[native.Program, int]:
+    """Return the kernels' form of a circuit, and how many rows lie side by side in a vector."""
+    program = lower(circuit)
+    lanes = native.vector_bytes // dtype.itemsize
+    lane_bits = _lane_bits(circuit.qubits, lanes, rows)
+    lane_qubits = frozenset(range(circuit.qubits - lane_bits, circuit.qubits))
+
+    def bit(qubit: int) -> int:
+        return circuit.qubits - 1 - qubit
+
+    def step(rotation: Rotation) -> tuple[Any, ...]:
+        control = -1 if rotation.control is None else bit(rotation.control)
+        return control, bit(rotation.target), rotation.offset, _terms(rotation.terms, "weights"), _terms(rotation.terms, "inputs")
+
+    compiled = native.Program(
+        circuit.qubits,
+        lane_bits,
+        [step(rotation) for rotation in program.rotations],
+        [(one.on_lanes, list(one.rotations)) for one in group(program.rotations, lane_qubits)],
+        [bit(qubit) for qubit in program.measured],
+        list(program.signs),
+        program.weights,
+        program.inputs,
+    )
+    return compiled, lanes >> lane_bits
+
+
+def _terms(terms: tuple[Term, ...], of: str) -> list[tuple[int, float]]:
+    return [(term.column, term.scale) for term in terms if term.of == of]
+
+
+def _lane_bits(qubits: int, lanes: int, rows: int) -> int:
+    """Return how many of an amplitude's bits lie inside a vector; the rest of the vector's lanes hold rows of the batch.
+
+    None, as long as rows fill the lanes and state and cotangent of so many rows stay in the cache: gates on bits inside a vector
+    cost shuffles, and every block of rows has a price of its own (docs/performance.md).
+    """
+    most = min(lanes.bit_length() - 1, max(qubits - 2, 0))
+
+    def cost(bits: int) -> float:
+        vectors = 2 ** (qubits - bits)
+        spilled = 1.0 if vectors <= CACHED_VECTORS else 1.4
+        return -(-rows // (lanes >> bits)) * (BLOCK_COST + vectors * (1 + 0.05 * bits) * spilled)
+
+    return min(range(most + 1), key=cost)
