@@ -1,0 +1,134 @@
+"""The matrices of a plan's blocks as differentiable functions of weights and inputs.
+
+Owns the small tensors between angles and states, left to autograd. Does not own which gates a block has, nor what is done with it.
+"""
+
+from __future__ import annotations
+
+import functools
+from itertools import groupby
+
+import numpy as np
+import torch
+
+from model.circuit import Angle, Circuit
+from model.gates import embed, terms
+from model.simulators.blocks import Block, Chain, Plan
+
+
+class BlockMatrices:
+    """The matrices of all blocks of a plan, its constants on one device and in one precision."""
+
+    def __init__(self, circuit: Circuit, plan: Plan, dtype: torch.dtype, device: torch.device) -> None:
+        """Lay out the factors of all chains.
+
+        Args:
+            circuit: What the plan is of.
+            plan: Its blocks are what matrices are made for.
+            dtype: Of the matrices; real for a real circuit only.
+            device: Where angles are.
+        """
+        blocks = sorted(enumerate(step for step in plan.steps if isinstance(step, Block)), key=lambda pair: _kind(pair[1]))
+        self.count = len(blocks)
+        self.groups = [_Group([*group], dtype, device) for _, group in groupby(blocks, key=lambda pair: _kind(pair[1]))]
+
+    def __call__(self, weights: torch.Tensor, inputs: torch.Tensor | None) -> list[torch.Tensor]:
+        """Return each block's matrix on the qubits it finds in the state, an isometry where some of its qubits are fresh.
+
+        Args:
+            weights: [trials, weights] in radians.
+            inputs: [trials, rows, inputs] in radians.
+
+        Returns:
+            For each block in the order of the plan [trials, d, c], and where it is of rows [trials * rows, d, c].
+        """
+        of_weights = _terms_of(weights)
+        of_inputs = None if inputs is None else _terms_of(inputs.flatten(0, 1))
+        matrices: dict[int, torch.Tensor] = {}
+        for group in self.groups:
+            matrices.update(zip(group.numbers, group(of_weights, of_inputs), strict=True))
+        return [matrices[number] for number in range(self.count)]
+
+
+def _kind(block: Block) -> tuple[bool, int, int, int]:
+    return block.of_rows, block.fresh, len(block.chains), len(block.chains[0].qubits)
+
+
+class _Group:
+    """Blocks of one kind, whose matrices are made together: factors by angle, their products, Kronecker products of these."""
+
+    def __init__(self, blocks: list[tuple[int, Block]], dtype: torch.dtype, device: torch.device) -> None:
+        self.numbers = [number for number, _ in blocks]
+        self.of_rows, fresh, chains, width = _kind(blocks[0][1])
+        self.side, self.columns = 2**width, 2**width >> min(fresh, width)  # of several chains all are fresh, or none
+        factors = [_factors(chain) for _, block in blocks for chain in block.chains]
+        longest = max(map(len, factors))
+        one = np.stack([np.eye(2**width), np.zeros((2**width,) * 2), np.zeros((2**width,) * 2)])
+        padded = [factor for chain in factors for factor in chain + [(one, None)] * (longest - len(chain))]
+        self.shape = (len(blocks), chains, longest)
+        tables = torch.from_numpy(np.stack([table for table, _ in padded]))
+        # Cosines and sines are real, and so is their product with the tables: a complex number is two columns.
+        tables = torch.view_as_real(tables).flatten(2) if dtype.is_complex else tables.real.flatten(2)
+        self.tables = tables.to(device, dtype.to_real())
+        self.dtype = dtype
+        angles = [angle for _, angle in padded]
+        shared = sorted({angle.column for angle in angles if angle is not None and angle.of == "weights"})
+        self.shared = torch.tensor(shared, dtype=torch.int64, device=device)
+        places = {Angle("weights", column): place for place, column in enumerate(shared)}
+        rows = [len(shared) if angle is None else places.get(angle, len(shared) + 1 + angle.column) for angle in angles]
+        self.rows = torch.tensor(rows, device=device)
+
+    def __call__(self, of_weights: torch.Tensor, of_inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Return the blocks' matrices from what `_terms_of` makes of the angles."""
+        shared = of_weights.index_select(0, self.shared + 1)
+        unity = of_weights[:1]
+        if self.of_rows:
+            assert of_inputs is not None, "the circuit takes inputs"
+            rows = of_inputs.shape[1] // of_weights.shape[1]
+            shared, unity = shared.repeat_interleave(rows, dim=1), of_inputs
+        coefficients = torch.cat((shared, unity)).index_select(0, self.rows)
+        factors = torch.bmm(coefficients, self.tables)
+        if self.dtype.is_complex:
+            factors = torch.view_as_complex(factors.unflatten(-1, (-1, 2)))
+        chains = _product(factors.unflatten(-1, (self.side, self.side)).unflatten(0, self.shape))
+        return functools.reduce(_kronecker, chains[..., : self.columns].unbind(1)).unbind(0)
+
+
+def _terms_of(angles: torch.Tensor) -> torch.Tensor:
+    """Return what angles multiply the three terms of gates by, and before all what an angle-less gate does: [1 + angles, n, 3]."""
+    half = angles.t() / 2
+    terms_of = torch.stack((torch.ones_like(half), torch.cos(half), torch.sin(half)), dim=-1)
+    unity = terms_of.new_tensor([1.0, 0.0, 0.0]).expand(1, len(angles), 3)
+    return torch.cat((unity, terms_of))
+
+
+def _factors(chain: Chain) -> list[tuple[np.ndarray, Angle | None]]:
+    """Return the terms of the chain's rotations on all its qubits, fixed gates multiplied into them, and the angle of each."""
+    factors: list[tuple[np.ndarray, Angle | None]] = []
+    fixed = np.eye(2 ** len(chain.qubits), dtype=complex)
+    for gate in chain.gates:
+        matrices = embed(terms(gate), gate.qubits, chain.qubits)
+        if gate.angle is None:
+            fixed = matrices[0] @ fixed
+        else:
+            factors.append((matrices @ fixed, gate.angle))
+            fixed = np.eye(len(fixed), dtype=complex)
+    if not factors:
+        return [(np.stack([fixed, 0 * fixed, 0 * fixed]), None)]
+    last, angle = factors[-1]
+    factors[-1] = (fixed @ last, angle)
+    return factors
+
+
+def _product(factors: torch.Tensor) -> torch.Tensor:
+    """Return the product over the axis before the last three, its first factor the rightmost: [..., n, d, c] from [..., s, n, d, c]."""
+    while factors.shape[-4] > 1:
+        pairs = factors.shape[-4] // 2
+        odd = factors[..., 2 * pairs :, :, :, :]
+        products = factors[..., 1 : 2 * pairs : 2, :, :, :] @ factors[..., 0 : 2 * pairs : 2, :, :, :]
+        factors = torch.cat((products, odd), dim=-4) if odd.shape[-4] else products
+    return factors.squeeze(-4)
+
+
+def _kronecker(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return (left[..., :, None, :, None] * right[..., None, :, None, :]).flatten(-4, -3).flatten(-2, -1)
