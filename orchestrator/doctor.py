@@ -22,7 +22,7 @@ from model.embeddings import cache_directory
 from model.errors import UserError
 from model.journal import existing_parent, why_not_writable
 from model.sentence_encoders import PACKAGED_NAME, locate
-from model.simulators import ADJOINT_DEVICES
+from model.simulators import ADJOINT_DEVICES, gpu_in_sight
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Finding:
 
 def findings() -> Iterator[Finding]:
     """Yield each finding as soon as it is known."""
-    for check in (_python, _allocation, _torch, _ray, _sentence_encoder, _sst2, _cache, _mlflow, _energy, _slurm):
+    for check in (_python, _allocation, _torch, _compiled, _gpu, _ray, _sentence_encoder, _sst2, _cache, _mlflow, _energy, _slurm):
         yield check()
     yield from _devices()
 
@@ -119,6 +119,24 @@ def _energy() -> Finding:
         not missing,
         missing or "hardware counters can be read",
         "trials run all the same; their energy is reported as not measured",
+    )
+
+
+def _compiled() -> Finding:
+    return _in_own_process(
+        "compiled",
+        "from model.simulators import native; print(f'our compiled simulator, {8 * native.vector_bytes}-bit vectors')",
+        "real circuits run on `fused`, which is far slower; install a C++ compiler (g++ or clang++) and run `make install` again",
+    )
+
+
+def _gpu() -> Finding:
+    if not gpu_in_sight():
+        return Finding("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
+    return _in_own_process(
+        "GPU",
+        "import torch, triton; print(torch.cuda.get_device_name(), 'with torch', torch.__version__, 'and triton', triton.__version__)",
+        "install a build of torch for this GPU, and triton; `simulator: triton` and `fused` then run on it",
     )
 
 

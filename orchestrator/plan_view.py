@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.allocation import detect
-from model.head_layout import parameters
-from model.settings import Data, Trial
-from model.simulators import reason
+from model.circuit import Circuit
+from model.head_layout import circuits, parameters
+from model.settings import Data, QuantumHead, Trial
+from model.simulators import resolve
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
@@ -56,6 +57,16 @@ def expected(seconds: float | None) -> str:
     return f"about {duration(seconds)}, from rates measured on one 2.3 GHz server core"
 
 
+def simulators_in_words(trials: Sequence[Trial]) -> str:
+    """Return which simulators the trials' quantum heads would run on here, and why."""
+    used: dict[tuple[str, str], list[Circuit]] = {}
+    for name, head in {(trial.settings.simulator, trial.settings.head) for trial in trials}:
+        if isinstance(head, QuantumHead):
+            own = circuits(head)
+            used.setdefault((name, resolve(name, own).name), []).extend(own)
+    return "; ".join(sorted(resolve(name, all_circuits).reason for (name, _), all_circuits in used.items())) or "none: no quantum head"
+
+
 def drawn(data: Data) -> str:
     """Return the sizes of a split in words."""
     train, validation = data.sides
@@ -73,7 +84,7 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
             "sentences",
             f"embedded by {inputs.sentence_encoder.name}: {inputs.sentence_encoder.dimension} dimensions, {inputs.sentence_encoder.source}",
         ),
-        ("simulator", reason(study.simulator)),
+        ("simulator", simulators_in_words(plan.trials)),
         ("design", f"{plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits"),
         *(("factor", str(factor)) for factor in plan.design.factors),
     ]
@@ -139,7 +150,7 @@ def _as_json(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
             "dimension": inputs.sentence_encoder.dimension,
             "hash": inputs.sentence_encoder.hash,
         },
-        "simulator": reason(plan.study.simulator),
+        "simulator": simulators_in_words(plan.trials),
         "factors": [{"path": factor.path, "levels": list(factor.choices), "numeric": factor.is_numeric} for factor in plan.design.factors],
         "rows": [
             {"row": row.name, "coded": list(row.coded), "values": row.values, "parameters": counted[row.name]} for row in plan.design.rows

@@ -21,12 +21,12 @@ from cluster.launch import environment
 from model import embeddings
 from model.errors import UserError
 from model.settings import Trial, TrialSettings
-from model.simulators import choose, reason
+from model.simulators import choose
 from orchestrator import tracking
 from orchestrator.design.factors import value_text
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
 from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan, reopen
-from orchestrator.plan_view import drawn, expected
+from orchestrator.plan_view import drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.results import costs_table, curves, failure_lines, results_table
@@ -135,8 +135,8 @@ def _embed(trials: Sequence[Trial], allocation: Allocation, console: Console) ->
 
 
 def _check_simulators(trials: Sequence[Trial]) -> None:
-    """Open every PennyLane device that is asked for by name: better refused now than in each trial."""
-    for name in sorted({trial.settings.simulator for trial in trials} - {"torch"}):
+    """Open every simulator that is asked for by name: better refused now than in each trial."""
+    for name in sorted({trial.settings.simulator for trial in trials} - {"auto", "torch"}):
         choose(name)
 
 
@@ -162,7 +162,7 @@ def _at_a_glance(plan: Plan) -> dict[str, str]:
         "sentence encoder": study.sentence_encoder.name,
         "head": _fixed(study, "head"),
         "training": _fixed(study, "training"),
-        "simulator": reason(study.simulator),
+        "simulator": simulators_in_words(plan.trials),
         "energy": why_not_measured(),
     }
 
@@ -187,7 +187,7 @@ def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Seque
     console.print(f"{study.study}: {arms} x {study.design.splits} splits = {len(plan.trials)} trials")
     console.print(f"to do:     {len(owed)} trials in {len(packs)} packs on {allocation.cpus} cores of {allocation.source}")
     console.print(f"expected:  {expected(expected_seconds(packs, allocation.cpus))}")
-    console.print(f"simulator: {reason(study.simulator)}")
+    console.print(f"simulator: {simulators_in_words(plan.trials)}")
 
 
 def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path) -> None:

@@ -17,7 +17,6 @@ from model import text
 from model.errors import SettingsError
 from model.head_layout import check_head
 from model.settings import LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
-from model.simulators import resolve
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, corpus_of, inputs_of
@@ -26,7 +25,7 @@ from orchestrator.study_file import Problem, StudyError
 from orchestrator.study_problems import messages_of
 
 DIGEST_LENGTH = 12
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 """Part of every key: raised when a change of the code changes results, so that old and new ones never mix."""
 
 
@@ -92,17 +91,19 @@ def _baselines(study: Study) -> list[Arm]:
 
 
 def _trial(study: Study, arm: Arm, inputs: Inputs, split: int) -> Trial:
-    """Return one trial. A split's seed depends on study and split alone: the same splits serve every arm, as blocks."""
-    settings = arm.settings.model_copy(update={"simulator": resolve(arm.settings.simulator)})
+    """Return one trial. A split's seed depends on study and split alone: the same splits serve every arm, as blocks.
+
+    `simulator: auto` stays in the key: simulators agree to rounding, and a study may go on where another one is the fastest.
+    """
     split_seed = _seed(study.seed, 1, split)
     seed = _seed(study.seed, 2, split, arm.replicate)
     hashes = {"data_hash": inputs.corpus.hash, "sentence_encoder_hash": inputs.sentence_encoder.hash}
-    identity = json.dumps([RESULTS_VERSION, _deciding(settings), *hashes.values(), split_seed, seed, arm.replicate], sort_keys=True)
+    identity = json.dumps([RESULTS_VERSION, _deciding(arm.settings), *hashes.values(), split_seed, seed, arm.replicate], sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGEST_LENGTH]
     return Trial(
         key=f"{arm.name}-s{split:02d}-{digest}",
         arm=arm.name,
-        settings=settings,
+        settings=arm.settings,
         split=split,
         split_seed=split_seed,
         seed=seed,
