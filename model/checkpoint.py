@@ -1,6 +1,6 @@
 """Checkpoints of a trial in training: parameters and Adam's moments in safetensors, the epoch in its metadata.
 
-Owns the mapping between module, optimiser and file. Does not own when one is written.
+Owns the mapping between an optimiser's state and a file. Does not own when one is written.
 """
 
 from __future__ import annotations
@@ -9,31 +9,39 @@ import json
 
 import safetensors.torch
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
+from model.errors import LedgerError
 from model.journal import TrialFiles, write_atomically
 
+NAMES = ("parameters", "mean", "square")
+"""What the rows of an optimiser's state are (`model.adam.Adam`)."""
 
-def save(files: TrialFiles, head: torch.nn.Module, optimizer: torch.optim.Optimizer, epoch: int) -> None:
-    """Write parameters, moments and the number of finished epochs as one file, atomically."""
-    tensors = {f"head/{name}": tensor.contiguous() for name, tensor in head.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam/{index}/{name}": tensor.contiguous() for name, tensor in state.items()}
+
+def save(files: TrialFiles, state: torch.Tensor, epoch: int) -> None:
+    """Write a trial's state [3, parameters] and its number of finished epochs as one file, atomically."""
+    tensors = dict(zip(NAMES, state.detach().cpu().unbind(), strict=True))
     write_atomically(files.checkpoint, safetensors.torch.save(tensors, metadata={"epoch": json.dumps(epoch)}))
 
 
-def load(files: TrialFiles, head: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore head and optimiser from the checkpoint if there is one; return the number of finished epochs."""
+def load(files: TrialFiles, state: torch.Tensor) -> int:
+    """Fill a trial's state [3, parameters] from its checkpoint if there is one; return the number of finished epochs.
+
+    Raises:
+        LedgerError: The checkpoint cannot be read, or is of another head or precision.
+    """
     if not files.checkpoint.exists():
         return 0
-    with safe_open(files.checkpoint, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        epoch = int(json.loads(file.metadata()["epoch"]))
-    head.load_state_dict({name.removeprefix("head/"): tensor for name, tensor in tensors.items() if name.startswith("head/")})
-    moments: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("adam/"):
-            _, index, moment = name.split("/")
-            moments.setdefault(int(index), {})[moment] = tensor
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    try:
+        with safe_open(files.checkpoint, framework="pt") as file:
+            saved = torch.stack([file.get_tensor(name) for name in NAMES])
+            epoch = int(json.loads(file.metadata()["epoch"]))
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise LedgerError(f"{files.checkpoint}: is not a checkpoint ({error}). Delete it to train the trial from its start") from error
+    if saved.shape != state.shape or saved.dtype != state.dtype:
+        raise LedgerError(
+            f"{files.checkpoint}: holds {saved.shape[1]} parameters in {saved.dtype}, where {state.shape[1]} in {state.dtype} are trained. "
+            "Delete it to train the trial from its start"
+        )
+    state.copy_(saved)
     return epoch

@@ -35,8 +35,9 @@ def cached_file(data_hash: str, sentence_encoder_hash: str) -> Path:
 
 
 def load(data_hash: str, sentence_encoder_hash: str) -> Embeddings:
-    """Return the cached embeddings [sentences, dimension] as a read-only memory map, shared by all processes of the node."""
-    mapped: Embeddings = np.load(cached_file(data_hash, sentence_encoder_hash), mmap_mode="r")
+    """Return the cached embeddings [sentences, dimension] as a memory map that all processes of the node share; not to be written to."""
+    # copy on write: torch warns of every array that it could not write to
+    mapped: Embeddings = np.load(cached_file(data_hash, sentence_encoder_hash), mmap_mode="c")
     return mapped
 
 

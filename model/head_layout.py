@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from model.circuit import Circuit, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
-from model.settings import Head, LogisticHead, MlpHead, Noise, QuantumHead, SvcHead
+from model.settings import Head, LogisticHead, MlpHead, Noise, QuantumHead, SvcHead, Trial
 from model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
@@ -52,6 +52,21 @@ def parameters(settings: Head, dimension: int) -> int | None:
     room = 2**settings.qubits - settings.constant
     projection = dimension * room if settings.reduction == "projection" and dimension > room else 0
     return settings.encoders * encoder.weights + second.weights + (settings.measured + 1) * CLASSES + projection
+
+
+def shape(trial: Trial) -> str:
+    """Return what trials have in common that can be trained together: all that fixes the shapes of tensors and the course of an epoch.
+
+    Learning rate, weight decay, angle scale, initial angles, seeds and split may differ. Heads that are fitted in closed form share
+    only their sentences.
+    """
+    settings = trial.settings
+    exclude: dict[str, bool | set[str]] = {"training": {"lr", "weight_decay"}, "head": {"angle_scale", "initial_angles"}}
+    if isinstance(settings.head, LogisticHead | SvcHead):
+        exclude = {"training": True, "head": True, "simulator": True, "precision": True}
+    elif isinstance(settings.head, MlpHead):
+        exclude |= {"simulator": True}
+    return " ".join([settings.model_dump_json(exclude=exclude), trial.data_hash, trial.sentence_encoder_hash])
 
 
 def check_head(head: Head, dimension: int, simulator: str) -> None:

@@ -149,11 +149,18 @@ class PackFiles:
     @property
     def trials(self) -> list[TrialFiles]:
         """The files of the pack's trials, in the order in which they are trained."""
-        relative = read_json(self.description, "Give the same `hadamard run` again")["trials"]
-        return [TrialFiles((self.directory / one).resolve()) for one in relative]
+        return [TrialFiles((self.directory / one).resolve()) for one in self._read()["trials"]]
 
-    def write(self, trials: Sequence[TrialFiles]) -> None:
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the trials are trained one after the other instead of together."""
+        return bool(self._read()["one_by_one"])
+
+    def write(self, trials: Sequence[TrialFiles], one_by_one: bool = False) -> None:
         """Name the trials to train; their paths are kept relative, so that a study's directory may be moved."""
         self.directory.mkdir(exist_ok=True)
         relative = [os.path.relpath(one.directory.resolve(), self.directory.resolve()) for one in trials]
-        write_atomically(self.description, json.dumps({"trials": relative}, indent=1))
+        write_atomically(self.description, json.dumps({"trials": relative, "one_by_one": one_by_one}, indent=1))
+
+    def _read(self) -> dict[str, Any]:
+        return read_json(self.description, "Give the same `hadamard run` again")

@@ -74,6 +74,8 @@ def _estimates(
     noise: Noise,
     generators: Sequence[np.random.Generator],
 ) -> torch.Tensor:
+    if noise.shots == "exact" and not noise.gate_errors and not noise.readout_error:
+        return simulator.expectations(circuit, weights, inputs)
     if noise.gate_errors:
         values = trajectories(simulator, circuit, weights, inputs, noise, generators)
     else:

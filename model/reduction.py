@@ -1,9 +1,13 @@
 """From an embedding to the amplitudes of a quantum state: reduce or pad to 2**qubits, then normalise.
 
-Owns the named reductions. Does not own the circuit that follows.
+Owns the named reductions. Does not own the circuit that follows, nor a projection's training.
 """
 
 from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import nn
@@ -12,43 +16,62 @@ from model.head_layout import check_width
 from model.settings import QuantumHead
 
 
-class AmplitudeEncoding(nn.Module):
-    """Maps embeddings [rows, dimension] to unit vectors [rows, 2**qubits].
+class AmplitudeEncoding:
+    """Maps the embeddings of a pack's trials, [trials, rows, dimension], to unit vectors [trials, rows, 2**qubits].
 
-    Longer embeddings are reduced as named (uncentred PCA of the training embeddings, the leading coordinates, or a trained projection);
-    shorter ones are padded with zeros. An embedding that is already short enough is left as it is, whatever reduction is named.
+    Longer embeddings are reduced as named (uncentred PCA of a trial's training embeddings, the leading coordinates, or a trained
+    projection); shorter ones are padded with zeros. An embedding that is already short enough is left as it is, whatever is named.
+
+    Attributes:
+        components: [trials, dimension, room] where the reduction is a PCA.
+        projection: Shape (dimension, room) of a trial's projection where it is one; its parameters are the caller's.
     """
 
-    components: torch.Tensor
+    def __init__(self, settings: QuantumHead, train_embeddings: Sequence[torch.Tensor]) -> None:
+        """Fit what is fitted.
 
-    def __init__(self, settings: QuantumHead, train_embeddings: torch.Tensor, generator: torch.Generator) -> None:
-        super().__init__()
-        check_width(settings, train_embeddings.shape[1])
+        Args:
+            settings: Qubits, reduction and constant, the same for all trials.
+            train_embeddings: [sentences, dimension] for each trial, the training side of its split: a PCA is fitted on it and on nothing
+                else, once for trials that are given the same tensor.
+        """
+        self.dimension = train_embeddings[0].shape[1]
+        check_width(settings, self.dimension)
         self.amplitudes = 2**settings.qubits
         self.constant = settings.constant
-        room = self.amplitudes - settings.constant
-        dimension = train_embeddings.shape[1]
-        self.reduction = settings.reduction if dimension > room else "none"
-        self.room = room
+        self.room = self.amplitudes - settings.constant
+        self.reduction = settings.reduction if self.dimension > self.room else "none"
+        self.projection = (self.dimension, self.room) if self.reduction == "projection" else None
+        self.components: torch.Tensor | None = None
         if self.reduction == "pca":
-            self.register_buffer("components", _principal_components(train_embeddings, room))
-        elif self.reduction == "projection":
-            start = torch.randn(dimension, room, generator=generator) / dimension**0.5
-            self.projection = nn.Parameter(start)
+            fitted = {id(one): _principal_components(one, self.room) for one in {id(one): one for one in train_embeddings}.values()}
+            self.components = torch.stack([fitted[id(one)] for one in train_embeddings])
 
-    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Return unit vectors [rows, 2**qubits]."""
+    def states(self, embeddings: torch.Tensor, projection: torch.Tensor | None = None) -> torch.Tensor:
+        """Return unit vectors [trials, rows, 2**qubits].
+
+        Args:
+            embeddings: [trials, rows, dimension].
+            projection: [trials, dimension * room] where the reduction is one; differentiable.
+        """
         vectors = embeddings
-        if self.reduction == "pca":
-            vectors = vectors @ self.components
-        elif self.reduction == "projection":
-            vectors = vectors @ self.projection
+        if projection is not None:
+            vectors = torch.bmm(vectors, projection.view(-1, self.dimension, self.room))
+        elif self.components is not None:
+            vectors = torch.bmm(vectors, self.components)
         elif self.reduction == "truncate":
-            vectors = vectors[:, : self.room]
+            vectors = vectors[..., : self.room]
         if self.constant:
-            vectors = torch.cat([vectors, vectors.new_ones(len(vectors), 1)], dim=1)
-        vectors = nn.functional.pad(vectors, (0, self.amplitudes - vectors.shape[1]))
-        return nn.functional.normalize(vectors, dim=1)
+            vectors = nn.functional.pad(vectors, (0, 1), value=1.0)
+        if vectors.shape[-1] < self.amplitudes:
+            vectors = nn.functional.pad(vectors, (0, self.amplitudes - vectors.shape[-1]))
+        return nn.functional.normalize(vectors, dim=-1)
+
+    def only(self, trials: Sequence[int]) -> Self:
+        """Return the encoding of some of the trials."""
+        some = copy.copy(self)
+        some.components = None if self.components is None else self.components[list(trials)]
+        return some
 
 
 def _principal_components(embeddings: torch.Tensor, count: int) -> torch.Tensor:

@@ -1,175 +1,113 @@
-"""Trains the trials of one pack, one after the other: `python -m model.train PACK_DIR THREADS`.
+"""Trains the trials of one pack: `python -m model.train PACK_DIR THREADS`.
 
-Owns the way from a `trial.json` to its `result.json`: split, head, training loop, evaluation. Knows nothing of Ray, Slurm or MLflow.
+Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, and that a trial's fault stays its own.
+Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import socket
 import sys
 import time
-import traceback
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
 
-from model import checkpoint, embeddings, text
-from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR, DataError, DivergedError, UserError, is_disk_full
-from model.heads import MultiLayerPerceptron, QuantumClassifier
-from model.journal import PackFiles, TrialFiles, write_atomically
-from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Training, Trial
-from model.simulators import choose
-
-CHECKPOINT_EVERY_S = 5.0
-
-
-@dataclass(frozen=True)
-class Sentences:
-    """Embeddings [sentences, dimension] and labels [sentences] of one side of a split."""
-
-    embeddings: torch.Tensor
-    labels: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean cross-entropy (None where a head gives no probabilities) and the share of sentences classified right."""
-
-    loss: float | None
-    accuracy: float
+from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR, UserError, is_disk_full
+from model.evaluation import Score
+from model.head_layout import shape
+from model.journal import PackFiles, TrialFiles
+from model.members import Member, record_failure, share_time
+from model.pack import Pack
+from model.sentences import Sentences
+from model.settings import LogisticHead, SvcHead, Trial
 
 
 def train_pack(pack_directory: Path, threads: int) -> None:
-    """Train every trial of the pack that has no result yet; a trial's own failure is recorded and the next one goes on."""
+    """Train every trial of the pack that has no result yet: together where they are alike in shape, unless the pack says one by one.
+
+    What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
+    little memory, is recorded for all that were being trained.
+    """
     torch.set_num_threads(threads)
     pack = PackFiles(pack_directory)
+    groups: dict[str, list[Member]] = {}
     for files in pack.trials:
+        if member := _read(files):
+            groups.setdefault(member.trial.key if pack.one_by_one else shape(member.trial), []).append(member)
+    for group in groups.values():
+        with ExitStack() as locks:
+            for member in group:
+                locks.enter_context(member.files.locked())
+            _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name)
+
+
+def _read(files: TrialFiles) -> Member | None:
+    """Return the trial, or None if it cannot be read, which is recorded."""
+    try:
+        return Member(files, Trial.model_validate_json(files.trial.read_text()))
+    except Exception as error:
         with files.locked():
-            if files.result.exists():
-                continue
-            files.append("started", pack=pack_directory.name, host=socket.gethostname())
-            try:
-                train_trial(files)
-            except Exception as error:
-                if is_disk_full(error):
-                    raise
-                files.append("failed", cause=_cause(error), message=str(error)[:2000], traceback=traceback.format_exc()[-4000:])
+            record_failure(files, error)
+        return None
 
 
-def train_trial(files: TrialFiles) -> None:
-    """Train one trial to its end, from its checkpoint if there is one, and write its result."""
-    trial = Trial.model_validate_json(files.trial.read_text())
-    train, validation, test = _sides(trial)
-    head = trial.settings.head
-    begin = time.perf_counter()
-    if isinstance(head, LogisticHead | SvcHead):
-        from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
-
-        fitted = classical.fit(head, train.embeddings.numpy(), train.labels.numpy(), trial.seed)
-        scores = [Score(*fitted.score(side.embeddings.numpy(), side.labels.numpy())) for side in (train, validation, test)]
-        parameters = fitted.parameters
-    else:
-        module = _build(trial, train)
-        _fit(files, module, trial.settings.training, train, validation, trial.seed)
-        begin_evaluation = time.perf_counter()
-        scores = [evaluate(module, side) for side in (train, validation, test)]
-        files.append("evaluated", seconds=time.perf_counter() - begin_evaluation)
-        parameters = sum(parameter.numel() for parameter in module.parameters())
-    if not all(score.loss is None or math.isfinite(score.loss) for score in scores):
-        raise DivergedError("the trained head's loss is not finite; a lower training.lr may help")
-    responses = {
-        f"{side}_{what}": getattr(score, what)
-        for side, score in zip(("train", "validation", "test"), scores, strict=True)
-        for what in ("accuracy", "loss")
-    }
-    write_atomically(files.result, json.dumps({"key": trial.key, "responses": responses, "parameters": parameters}, indent=1))
-    files.append("done", seconds=time.perf_counter() - begin)
-    files.checkpoint.unlink(missing_ok=True)
+def _train_alike(members: Sequence[Member], pack: str) -> None:
+    """Train trials of one shape to their results or failures."""
+    if not members:
+        return
+    settings, begin = members[0].trial.settings, time.perf_counter()
+    with _failing(members), _precision(settings.precision):
+        sentences = Sentences(members[0].trial)
+        if isinstance(settings.head, LogisticHead | SvcHead):
+            for member in members:
+                member.start(pack)
+                with _failing([member]):
+                    _fit_classical(member, sentences)
+            return
+        for member in members:
+            member.start(pack)
+        together = Pack(members, sentences)
+        share_time(members, begin)
+        together.fit()
+        together.finish()
 
 
-@torch.no_grad()
-def evaluate(module: nn.Module, side: Sentences) -> Score:
-    """Return the score of a trained head, in blocks of rows so that memory does not grow with the corpus."""
-    logits = torch.cat([module(block) for block in torch.split(side.embeddings, EVALUATION_ROWS)])
-    loss = nn.functional.cross_entropy(logits.double(), side.labels)
-    return Score(float(loss), float((logits.argmax(dim=1) == side.labels).double().mean()))
+def _fit_classical(member: Member, sentences: Sentences) -> None:
+    from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
+
+    begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial.split_seed)
+    assert isinstance(head, LogisticHead | SvcHead)
+    sides = [(sentences.embeddings[rows], sentences.labels[rows]) for rows in (split.train, split.validation, split.test)]
+    fitted = classical.fit(head, *sides[0], member.trial.seed)
+    scores = [Score(*fitted.score(*side)) for side in sides]
+    share_time([member], begin)
+    member.finish(scores, fitted.parameters, simulator=None)
 
 
-def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
-    """Return the order of an epoch's sentences: a function of seed and epoch alone, so that a resumed trial goes on the same."""
-    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(sentences))
+@contextmanager
+def _failing(members: Sequence[Member]) -> Iterator[None]:
+    """Record an exception as the failure of all members that are still open; a full disk, which cannot be recorded, goes on up."""
+    try:
+        yield
+    except Exception as error:
+        if is_disk_full(error):
+            raise
+        for member in members:
+            if member.is_open:
+                member.fail(error)
 
 
-def _fit(files: TrialFiles, module: nn.Module, training: Training, train: Sentences, validation: Sentences, seed: int) -> None:
-    optimizer = torch.optim.Adam(module.parameters(), lr=training.lr, weight_decay=training.weight_decay)
-    done = checkpoint.load(files, module, optimizer)
-    journaled = max((event["epoch"] for event in files.events() if event["event"] == "epoch"), default=0)
-    saved = time.monotonic()
-    for epoch in range(done + 1, training.epochs + 1):
-        begin = time.perf_counter()
-        score = _train_epoch(module, optimizer, train, epoch_order(seed, epoch, len(train.labels)), training.batch)
-        seen = evaluate(module, validation)
-        if epoch > journaled:  # an epoch repeated after a crash gives the same numbers and is not told twice
-            files.append(
-                "epoch", epoch=epoch, train_loss=score.loss, train_accuracy=score.accuracy,
-                validation_loss=seen.loss, validation_accuracy=seen.accuracy, seconds=time.perf_counter() - begin,
-            )  # fmt: skip
-        if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-            checkpoint.save(files, module, optimizer, epoch)
-            saved = time.monotonic()
-
-
-def _train_epoch(module: nn.Module, optimizer: torch.optim.Optimizer, train: Sentences, order: torch.Tensor, batch: int) -> Score:
-    """Take one Adam step per batch; return the mean loss and accuracy seen on the way."""
-    loss_sum, right = 0.0, 0
-    for rows in torch.split(order, batch):
-        logits = module(train.embeddings[rows])
-        loss = nn.functional.cross_entropy(logits, train.labels[rows])
-        if not torch.isfinite(loss):
-            raise DivergedError(f"the training loss became {loss.item()}; a lower training.lr may help")
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        loss_sum += loss.item() * len(rows)
-        right += int((logits.argmax(dim=1) == train.labels[rows]).sum())
-    return Score(loss_sum / len(order), right / len(order))
-
-
-def _build(trial: Trial, train: Sentences) -> nn.Module:
-    generator = torch.Generator().manual_seed(trial.seed)
-    head = trial.settings.head
-    if isinstance(head, QuantumHead):
-        return QuantumClassifier(head, train.embeddings, choose(trial.settings.simulator), generator)
-    assert not isinstance(head, LogisticHead | SvcHead)
-    return MultiLayerPerceptron(head, train.embeddings.shape[1], generator)
-
-
-def _sides(trial: Trial) -> tuple[Sentences, Sentences, Sentences]:
-    """Return train, validation and test; the corpus is read anew and must still be the one that was planned with."""
-    corpus = text.load(trial.settings.data)
-    if corpus.hash != trial.data_hash:
-        raise DataError(f"the corpus {corpus.source} changed since the study was planned; run the study again in a new directory")
-    embedded = embeddings.load(corpus.hash, trial.sentence_encoder_hash)
-    split = text.split(corpus, trial.settings.data, trial.split_seed)
-    train, validation, test = (
-        Sentences(torch.from_numpy(np.asarray(embedded[rows])), torch.from_numpy(corpus.labels[rows]))
-        for rows in (split.train, split.validation, split.test)
-    )
-    return train, validation, test
-
-
-def _cause(error: Exception) -> str:
-    """Name why a trial failed, in the ledger's words."""
-    if isinstance(error, DivergedError):
-        return "diverged"
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
-        return "out of memory"
-    return "bad input" if isinstance(error, UserError) else "error"
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    """Make a precision torch's default: PennyLane rounds to it what it differentiates by the adjoint method."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, name))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Training a pack for real: the same numbers whatever ran beside it, and after any interruption."""
+"""Training a pack for real: a trial's numbers are its own, whoever is trained with it and whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,32 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from model import train
+from model import checkpoint, pack, train
+from model.adam import Adam
+from model.evaluation import Embedded, Score
+from model.heads import Draws, Head
 from model.journal import PackFiles, TrialFiles, write_atomically
-from model.settings import Trial
+from model.pack import epoch_order
+from model.settings import LogisticHead, MlpHead, QuantumHead, Trial
 from orchestrator.run import _embed
 from tests.studies import read
 
 pytestmark = pytest.mark.slow
+
+OWN: tuple[dict[str, Any], ...] = (
+    {"seed": 1},
+    {"seed": 2, "lr": 0.1, "split_seed": 3},
+    {"seed": 3, "weight_decay": 0.1, "angle_scale": 1.0},
+    {"seed": 4, "initial_angles": 1.0},
+)
+"""What may differ among the trials of a pack."""
 
 
 @pytest.fixture(scope="module")
@@ -35,93 +49,235 @@ def trials(tmp_path_factory: pytest.TempPathFactory, embedding_cache: Path) -> t
     return plan.trials
 
 
-def enter(directory: Path, trials: list[Trial]) -> list[TrialFiles]:
+def variant(trial: Trial, name: str, **own: Any) -> Trial:
+    """Return a trial like this one but for its key and some settings, wherever they belong."""
+    settings = trial.settings
+    head = own.pop("head", settings.head)
+    head = head.model_copy(update={key: own.pop(key) for key in list(own) if key in type(head).model_fields})
+    training = settings.training.model_copy(update={key: own.pop(key) for key in list(own) if key in type(settings.training).model_fields})
+    settings = settings.model_copy(update={"head": head, "training": training})
+    settings = settings.model_copy(update={key: own.pop(key) for key in list(own) if key in type(settings).model_fields})
+    return trial.model_copy(update={"key": name, "settings": settings, **own})
+
+
+def alike(trials: Sequence[Trial], **common: Any) -> list[Trial]:
+    """Return trials of one shape that differ in all that may differ."""
+    quantum = next(trial for trial in trials if isinstance(trial.settings.head, QuantumHead) and trial.settings.head.qubits == 3)
+    own = OWN if common.get("head") is None else ({"seed": 1}, {"seed": 2, "lr": 0.1, "split_seed": 3}, {"seed": 3, "weight_decay": 0.1})
+    return [variant(quantum, f"t{number}", **{"simulator": "compiled", **common, **one}) for number, one in enumerate(own)]
+
+
+def enter(directory: Path, trials: Sequence[Trial], one_by_one: bool = False) -> list[TrialFiles]:
     """Lay a pack of these trials out in a directory."""
     (directory / "pack").mkdir(parents=True)
     files = [TrialFiles(directory / trial.key) for trial in trials]
     for one, trial in zip(files, trials, strict=True):
         one.directory.mkdir()
         write_atomically(one.trial, trial.model_dump_json())
-    PackFiles(directory / "pack").write(files)
+    PackFiles(directory / "pack").write(files, one_by_one)
     return files
+
+
+def trained(directory: Path, trials: Sequence[Trial], one_by_one: bool = False) -> list[TrialFiles]:
+    files = enter(directory, trials, one_by_one)
+    train.train_pack(directory / "pack", 1)
+    return files
+
+
+def epochs(files: TrialFiles) -> list[dict[str, float]]:
+    """The journal's epochs without what depends on time."""
+    events = [event for event in files.events() if event["event"] == "epoch"]
+    return [{name: value for name, value in event.items() if name not in ("event", "time_ms", "seconds")} for event in events]
 
 
 def numbers(files: TrialFiles) -> tuple[object, ...]:
     """Everything of a trial that must not depend on time or company."""
-    epochs = [
-        {name: value for name, value in event.items() if name not in ("time_ms", "seconds")}
-        for event in files.events()
-        if event["event"] == "epoch"
-    ]
-    return json.loads(files.result.read_text()), epochs
+    return json.loads(files.result.read_text()), epochs(files)
 
 
-def test_a_trial_gives_the_same_numbers_alone_in_company_and_in_any_order(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    quantum = [trial for trial in trials if trial.arm.startswith("r")][:3]
-    together = enter(tmp_path / "together", quantum)
-    backwards = enter(tmp_path / "backwards", quantum[::-1])[::-1]
-    alone = [enter(tmp_path / trial.key, [trial])[0] for trial in quantum]
-    for directory in ("together", "backwards", *(trial.key for trial in quantum)):
-        train.train_pack(tmp_path / directory / "pack", 1)
+def losses(files: TrialFiles) -> torch.Tensor:
+    found = [value for epoch in epochs(files) for name, value in epoch.items() if name.endswith("loss")]
+    responses = json.loads(files.result.read_text())["responses"]
+    return torch.tensor(found + [value for name, value in responses.items() if name.endswith("loss")], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "common",
+    [
+        {},
+        {"precision": "float64"},
+        {"encoders": 2, "qubits": 2},
+        {"reduction": "projection", "batch": 7},
+        {"head": MlpHead(kind="mlp", hidden=5)},
+        {"head": MlpHead(kind="mlp", hidden=0), "batch": 5},
+    ],
+    ids=["quantum", "float64", "two-encoders", "projection", "perceptron", "linear"],
+)
+def test_a_trial_gives_the_same_numbers_to_the_bit_alone_in_company_and_in_any_order(
+    tmp_path: Path, trials: tuple[Trial, ...], common: dict[str, Any]
+) -> None:
+    members = alike(trials, **common)
+    together = trained(tmp_path / "together", members)
+    backwards = trained(tmp_path / "backwards", members[::-1])[::-1]
+    alone = trained(tmp_path / "alone", members, one_by_one=True)
     for one, other, third in zip(together, backwards, alone, strict=True):
         assert numbers(one) == numbers(other) == numbers(third)
+    assert len({str(numbers(one)) for one in together}) == len(members), "what is a trial's own makes a difference"
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-4), ("float64", 1e-10)])
+@pytest.mark.parametrize("simulator", ["torch", "fused", "default.qubit"])
+def test_by_other_simulators_the_numbers_are_the_same_within_rounding(
+    tmp_path: Path, trials: tuple[Trial, ...], simulator: str, precision: str, bound: float
+) -> None:
+    ours = simulator in ("torch", "fused")
+    members = alike(trials, simulator=simulator, precision=precision, batch=7, epochs=40 if ours else 2)
+    together = trained(tmp_path / "together", members)
+    alone = trained(tmp_path / "alone", members, one_by_one=True)
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(losses(one), losses(other), atol=bound, rtol=0)
+        assert json.loads(one.result.read_text())["simulator"] == simulator
+
+
+def test_in_double_precision_also_pennylane_computes_in_it(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    members = alike(trials, precision="float64", epochs=2)[:2]
+    ours = trained(tmp_path / "ours", members)
+    theirs = trained(tmp_path / "theirs", [variant(one, one.key, simulator="lightning.qubit") for one in members])
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(losses(one), losses(other), atol=1e-9, rtol=0)
+    assert torch.get_default_dtype() == torch.float32, "what was set for the pack is set back"
 
 
 def test_every_head_has_a_result_with_all_responses(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     one_per_arm = [trial for trial in trials if trial.split == 0]
-    files = enter(tmp_path / "all", one_per_arm)
-    train.train_pack(tmp_path / "all" / "pack", 1)
-    for one in files:
+    for one, trial in zip(trained(tmp_path / "all", one_per_arm), one_per_arm, strict=True):
         result = json.loads(one.result.read_text())
         assert 0 <= result["responses"]["test_accuracy"] <= 1
         assert result["parameters"] > 0
+        assert (result["simulator"] in ("compiled", "fused")) is isinstance(trial.settings.head, QuantumHead), "auto is resolved"
+        assert (result["simulator"] is None) is isinstance(trial.settings.head, LogisticHead)
         assert not one.checkpoint.exists()
         assert [event["event"] for event in one.events()][-1] == "done"
 
 
-def test_killed_anywhere_and_resumed_the_numbers_are_the_same(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trial = next(trial for trial in trials if trial.arm.startswith("r"))
-    longer = trial.settings.training.model_copy(update={"epochs": 60})
-    trial = trial.model_copy(update={"settings": trial.settings.model_copy(update={"training": longer})})
-    through = enter(tmp_path / "through", [trial])[0]
-    train.train_pack(tmp_path / "through" / "pack", 1)
-    broken = enter(tmp_path / "broken", [trial])[0]
-    code = "import pathlib, sys; from model import train; train.CHECKPOINT_EVERY_S = 0.05; train.train_pack(pathlib.Path(sys.argv[1]), 1)"
+def test_seconds_are_the_packs_wall_time_shared_equally(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    begin = time.perf_counter()
+    files = trained(tmp_path / "together", alike(trials))
+    wall = time.perf_counter() - begin
+    events = [one.events() for one in files]
+    whole = sum(event["seconds"] for one in events for event in one if event["event"] == "done")
+    parts = sum(event["seconds"] for one in events for event in one if event["event"] in ("epoch", "evaluated"))
+    assert parts < whole < wall
+    assert len({event["seconds"] for one in events for event in one if event.get("epoch") == 1}) == 1
+
+
+@pytest.mark.parametrize("company", [1, 3])
+def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, trials: tuple[Trial, ...], company: int) -> None:
+    members = alike(trials, epochs=800)[:company]
+    through = trained(tmp_path / "through", members)
+    broken = enter(tmp_path / "broken", members)
+    code = "from model import pack, train; pack.CHECKPOINT_EVERY_S = 0.05; train.main()"
     kills = 0
     for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack")])
-        seen = len(broken.events())
-        while process.poll() is None and len(broken.events()) < seen + 12:
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1"])
+        seen = len(broken[-1].events())
+        while process.poll() is None and len(broken[-1].events()) < seen + 160:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
-        if broken.result.exists():
+        if all(one.result.exists() for one in broken):
             break
     assert kills >= 2
-    assert numbers(broken) == numbers(through)
-    assert sum(event["event"] == "started" for event in broken.events()) >= 3
+    for one, other in zip(broken, through, strict=True):
+        assert numbers(one) == numbers(other)
+        assert sum(event["event"] == "started" for event in one.events()) >= 3
 
 
-def test_one_diverging_trial_does_not_take_the_others_along(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    first, second = [trial for trial in trials if trial.arm.startswith("r")][:2]
-    hot = first.settings.training.model_copy(update={"lr": 1e30})
-    hot_trial = first.model_copy(update={"settings": first.settings.model_copy(update={"training": hot})})
-    files = enter(tmp_path / "pack-of-two", [hot_trial, second])
-    train.train_pack(tmp_path / "pack-of-two" / "pack", 1)
-    failed = files[0].events()[-1]
+def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.MonkeyPatch) -> TrialFiles:
+    """Return a trial that was stopped right after the checkpoint of this epoch."""
+    (files,) = enter(directory, [trial])
+    save = checkpoint.save
+
+    def save_and_stop(files: TrialFiles, state: torch.Tensor, finished: int) -> None:
+        save(files, state, finished)
+        if finished == epoch:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", save_and_stop)
+        patch.setattr(pack, "CHECKPOINT_EVERY_S", -1)
+        with pytest.raises(KeyboardInterrupt):
+            train.train_pack(directory / "pack", 1)
+    return files
+
+
+def test_members_that_were_stopped_at_different_epochs_catch_up_and_go_on_together(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = alike(trials, epochs=9)
+    through = trained(tmp_path / "through", members)
+    stopped = [interrupted(tmp_path / f"stopped-{number}", members[number], epoch, monkeypatch) for number, epoch in enumerate((4, 6, 4))]
+    stopped += enter(tmp_path / "fresh", members[3:])
+    groups: list[int] = []
+    train_epoch = pack.train_epoch
+
+    def counted(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+        groups.append(len(rows))
+        return train_epoch(head, adam, corpus, rows, batch, draws)
+
+    monkeypatch.setattr(pack, "train_epoch", counted)
+    (tmp_path / "again").mkdir()
+    PackFiles(tmp_path / "again").write(stopped)
+    train.train_pack(tmp_path / "again", 1)
+    assert groups == [1] * 4 + [3] * 2 + [4] * 3
+    for one, other in zip(stopped, through, strict=True):
+        assert numbers(one) == numbers(other)
+
+
+def test_one_diverging_trial_leaves_and_changes_no_number_of_the_others(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    members = alike(trials, epochs=5)
+    alone = trained(tmp_path / "alone", members, one_by_one=True)
+    hot = [members[0], variant(members[1], "hot", lr=1e30), *members[2:]]
+    files = trained(tmp_path / "together", hot)
+    failed = files[1].events()[-1]
     assert (failed["event"], failed["cause"]) == ("failed", "diverged")
+    assert "in epoch" in failed["message"]
     assert "training.lr" in failed["message"]
+    assert not files[1].result.exists()
+    for number in (0, 2, 3):
+        assert numbers(files[number]) == numbers(alone[number])
+
+
+def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1099511627776 bytes")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "train_epoch", too_large)
+        files = trained(tmp_path / "pack-of-four", alike(trials))
+    assert [one.events()[-1]["cause"] for one in files] == ["out of memory"] * 4
+
+
+def test_damaged_files_of_one_trial_leave_the_others_alone(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    files = enter(tmp_path / "pack-of-four", alike(trials))
+    files[0].checkpoint.write_bytes(b"nonsense")
+    files[1].journal.write_text("nonsense\n")
+    files[2].trial.write_text("{}")
+    train.train_pack(tmp_path / "pack-of-four" / "pack", 1)
+    lines = [json.loads(one.journal.read_text().splitlines()[-1]) for one in files]
+    assert [line["event"] for line in lines] == ["failed"] * 3 + ["done"]
+    assert [line["cause"] for line in lines[:2]] == ["bad input"] * 2
+    assert "Delete it" in lines[0]["message"]
+
+
+def test_a_corpus_that_changed_since_the_plan_is_refused_for_the_trials_that_read_it(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    first, second, *_ = alike(trials)
+    files = trained(tmp_path / "changed", [first.model_copy(update={"data_hash": "0" * 64}), second])
+    assert files[0].events()[-1]["cause"] == "bad input"
+    assert "changed since the study was planned" in files[0].events()[-1]["message"]
     assert files[1].result.exists()
-
-
-def test_a_corpus_that_changed_since_the_plan_is_refused(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    changed = trials[0].model_copy(update={"data_hash": "0" * 64})
-    files = enter(tmp_path / "changed", [changed])[0]
-    train.train_pack(tmp_path / "changed" / "pack", 1)
-    assert files.events()[-1]["cause"] == "bad input"
-    assert "changed since the study was planned" in files.events()[-1]["message"]
 
 
 def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
@@ -133,7 +289,7 @@ def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tupl
 
 
 def test_epoch_orders_are_permutations_that_differ_by_epoch_and_seed() -> None:
-    orders = {tuple(train.epoch_order(seed, epoch, 20).tolist()) for seed in range(3) for epoch in range(3)}
+    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
     assert all(sorted(order) == list(range(20)) for order in orders)
-    assert torch.equal(train.epoch_order(1, 2, 20), train.epoch_order(1, 2, 20))
+    assert torch.equal(epoch_order(1, 2, 20), epoch_order(1, 2, 20))

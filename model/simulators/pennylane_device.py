@@ -23,6 +23,8 @@ PAULI_NAMES = {"X": "PauliX", "Y": "PauliY", "Z": "PauliZ", "H": "Hadamard"}
 class PennyLaneSimulator:
     """Runs circuits on one PennyLane device: adjoint gradients on lightning devices, backpropagation on default.qubit."""
 
+    device = torch.device("cpu")
+
     def __init__(self, device_name: str) -> None:
         """Open the device once, so that what is missing is found now and not in the first batch.
 

@@ -19,6 +19,8 @@ FIXED = {"X": ((0.0, 1.0), (1.0, 0.0)), "Z": ((1.0, 0.0), (0.0, -1.0)), "H": ((H
 class StateVectorSimulator:
     """Simulates real circuits on [trials, rows, 2**qubits] real amplitudes, on the device and in the precision of the weights."""
 
+    device = torch.device("cpu")
+
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:

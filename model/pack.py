@@ -1,0 +1,169 @@
+"""Trains the trials of a pack together: a batch of each, one simulator call for all of them, one optimiser step.
+
+Owns who trains with whom, the epochs, and their events and checkpoints. Does not own heads, the optimiser, or what a result is.
+
+A trial's numbers depend on what is its own: seeds, settings, its row of the parameters. In company they are those it has alone, to the bit
+where the simulator keeps rows apart to the bit (`compiled` does), else within rounding: after a few hundred steps, losses agree within
+1e-4 in float32 and 1e-10 in float64.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from model import checkpoint
+from model.adam import Adam
+from model.errors import DivergedError
+from model.evaluation import Embedded, Score, evaluate, scores
+from model.head_layout import circuits
+from model.heads import Draws, Head, MultiLayerPerceptron, QuantumClassifier
+from model.members import Member, share_time
+from model.noise import noise_generator
+from model.sentences import Sentences
+from model.settings import MlpHead, QuantumHead
+from model.simulators import Simulator, choose, resolve
+
+CHECKPOINT_EVERY_S = 5.0
+
+
+class Pack:
+    """Members alike in shape (`model.head_layout.shape`), each with a row of the parameters and of the sides of its split."""
+
+    def __init__(self, members: Sequence[Member], sentences: Sentences) -> None:
+        """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
+
+        Raises:
+            SettingsError: The simulator cannot be opened here.
+        """
+        self.members = members
+        trials = [member.trial for member in members]
+        settings = trials[0].settings
+        self.training = [trial.settings.training for trial in trials]
+        self.simulator: str | None = None
+        simulator, device = None, torch.device("cpu")
+        if isinstance(settings.head, QuantumHead):
+            self.simulator = resolve(settings.simulator, circuits(settings.head)).name
+            simulator = choose(self.simulator)
+            device = simulator.device
+        splits = [sentences.split(trial.split_seed) for trial in trials]
+        self.train, self.validation, self.test = (
+            torch.from_numpy(np.stack([getattr(split, side) for split in splits])).to(device) for side in ("train", "validation", "test")
+        )
+        self.corpus = Embedded(
+            torch.from_numpy(sentences.embeddings).to(device),
+            torch.from_numpy(sentences.labels).to(device),
+            getattr(torch, settings.precision),
+        )
+        self.head = self._build(simulator)
+        start = self.head.start([torch.Generator().manual_seed(trial.seed) for trial in trials])
+        self.state = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
+        self.journaled = [0] * len(members)
+        for place, member in enumerate(members):
+            try:
+                member.epoch = checkpoint.load(member.files, self.state[:, place])
+                self.journaled[place] = max((event["epoch"] for event in member.files.events() if event["event"] == "epoch"), default=0)
+            except Exception as error:
+                member.fail(error)
+
+    def fit(self) -> None:
+        """Train all members to their last epoch: always those that are furthest behind, until they have caught up with the next ones."""
+        last = self.training[0].epochs
+        while behind := {member.epoch for member in self.members if member.is_open and member.epoch < last}:
+            first, *others = sorted(behind | {last})
+            self._train(self._open_at(first), first, others[0])
+
+    def finish(self) -> None:
+        """Evaluate the members on all sides of their splits and write their results."""
+        places = self._open_at(self.training[0].epochs)
+        if not places:
+            return
+        begin = time.perf_counter()
+        head, parameters = self.head.only(places), self.state[0, places]
+        draws = self._draws(places, self.training[0].epochs + 1)
+        sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in (self.train, self.validation, self.test)]
+        members = [self.members[place] for place in places]
+        seconds = share_time(members, begin)
+        for member, *seen in zip(members, *sides, strict=True):
+            member.files.append("evaluated", seconds=seconds)
+            member.finish(seen, parameters.shape[1], self.simulator)
+
+    def _train(self, places: list[int], epoch: int, until: int) -> None:
+        """Train the members at these places, all at the same epoch, until the given one, or until one of them diverges."""
+        members, head = [self.members[place] for place in places], self.head.only(places)
+        batch = self.training[0].batch
+        train, validation = self.train[places], self.validation[places]
+        steps = epoch * math.ceil(train.shape[1] / batch)
+        adam = Adam(self.state[:, places], [self.training[place] for place in places], steps)
+        saved = time.monotonic()
+        while epoch < until and all(member.is_open for member in members):
+            begin, epoch = time.perf_counter(), epoch + 1
+            order = torch.stack([epoch_order(member.trial.seed, epoch, train.shape[1]) for member in members])
+            draws = self._draws(places, epoch)
+            seen = train_epoch(head, adam, self.corpus, train.gather(1, order.to(train.device)), batch, draws)
+            checked = evaluate(head, adam.parameters, self.corpus, validation, draws)
+            whole = adam.parameters.isfinite().all(dim=1).tolist()
+            seconds = share_time(members, begin)
+            for row, place in enumerate(places):
+                self._record(place, epoch, seen[row], checked[row], whole[row], seconds)
+            if time.monotonic() - saved > CHECKPOINT_EVERY_S and epoch < until:
+                self._save(places, adam.state)
+                saved = time.monotonic()
+        self.state[:, places] = adam.state.detach()
+
+    def _record(self, place: int, epoch: int, seen: Score, checked: Score, whole: bool, seconds: float) -> None:
+        """Record an epoch of one member, or that it has diverged; `seconds` are its share of the wall time."""
+        member = self.members[place]
+        if not (seen.is_finite and checked.is_finite and whole):
+            what = f"the training loss became {seen.loss}" if not seen.is_finite else "parameters became infinite or no numbers"
+            member.fail(DivergedError(f"{what} in epoch {epoch}; a lower training.lr may help"))
+            return
+        member.epoch = epoch
+        if epoch > self.journaled[place]:  # an epoch repeated after a crash gives the same numbers and is not told twice
+            member.files.append(
+                "epoch", epoch=epoch, train_loss=seen.loss, train_accuracy=seen.accuracy,
+                validation_loss=checked.loss, validation_accuracy=checked.accuracy, seconds=seconds,
+            )  # fmt: skip
+
+    def _save(self, places: list[int], state: torch.Tensor) -> None:
+        for row, place in enumerate(places):
+            if self.members[place].is_open:
+                checkpoint.save(self.members[place].files, state[:, row], self.members[place].epoch)
+
+    def _open_at(self, epoch: int) -> list[int]:
+        return [place for place, member in enumerate(self.members) if member.is_open and member.epoch == epoch]
+
+    def _draws(self, places: list[int], epoch: int) -> Draws:
+        return [noise_generator(self.members[place].trial.seed, epoch) for place in places]
+
+    def _build(self, simulator: Simulator | None) -> Head:
+        settings = [member.trial.settings.head for member in self.members]
+        if simulator is None:
+            assert isinstance(settings[0], MlpHead)
+            return MultiLayerPerceptron(settings[0], self.corpus.at(self.train[0, :1])[0])
+        fitted_on = {member.trial.split_seed: self.corpus.at(rows)[0] for member, rows in zip(self.members, self.train, strict=True)}
+        quantum = [one for one in settings if isinstance(one, QuantumHead)]
+        return QuantumClassifier(quantum, [fitted_on[member.trial.split_seed] for member in self.members], simulator)
+
+
+def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
+    """Return the order of an epoch's sentences: a function of seed and epoch alone, so that a resumed trial goes on the same."""
+    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(sentences))
+
+
+def train_epoch(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+    """Take one step per batch of the sentences [trials, rows], in this order; return each trial's mean score seen on the way."""
+    seen = []
+    for block in torch.split(rows, batch, dim=1):
+        embeddings, labels = corpus.at(block)
+        logits = head.logits(adam.parameters, embeddings, draws)
+        # The sum over trials of their mean losses: its gradient by a trial's parameters is that of its own loss.
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / block.shape[1]
+        adam.step(*torch.autograd.grad(loss, adam.parameters))
+        seen.append(logits.detach())
+    return scores(torch.cat(seen, dim=1), corpus.labels[rows])
