@@ -38,7 +38,7 @@ def sampled(exact: torch.Tensor, shots: int, generators: Sequence[np.random.Gene
         for generator, trial in zip(generators, exact.detach().double().cpu().numpy(), strict=True)
     ]
     drawn = 1 - 2 * torch.from_numpy(np.stack(ones)).double() / shots
-    mean = torch.einsum("brtm,t->brm", exact, torch.from_numpy(share / shots).to(exact))
+    mean = (exact * torch.from_numpy(share[:, None] / shots).to(exact)).sum(dim=2)
     return drawn.to(exact) + (mean - mean.detach())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import pennylane as qml
@@ -17,8 +18,9 @@ from model.errors import SettingsError
 from model.head_layout import check_head, rows_per_sentence
 from model.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
 from model.settings import Noise, QuantumHead
-from model.simulators import Simulator, choose
-from tests.circuits import PAULI, Batch, random_batch, random_circuits
+from model.simulators import choose, compiled_here
+from tests.circuits import PAULI, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
+from tests.noisy import NoisySimulator, generators
 
 LOUD = Noise(one_qubit_error=0.03, two_qubit_error=0.08, readout_error=0.02)
 """Errors large enough that leaving one of them out would be seen within sampling error."""
@@ -92,14 +94,16 @@ def angles_of(circuit: Circuit, batch: Batch) -> torch.Tensor:
     return rotation_angles(circuit, batch.weights, batch.inputs)
 
 
-def generators(trials: int, seed: int = 0) -> list[np.random.Generator]:
-    return [noise_generator(seed + trial, epoch=1) for trial in range(trials)]
+def estimate(circuit: Circuit, batch: Batch, noise: Noise, first_seed: int = 0) -> torch.Tensor:
+    return NoisySimulator(noise, first_seed=first_seed).expectations(circuit, batch.weights, batch.inputs)
 
 
-def estimates(circuit: Circuit, batch: Batch, noise: Noise, seed: int = 0, simulator: Simulator | None = None) -> torch.Tensor:
-    assert batch.inputs is not None
-    draws = generators(len(batch.weights), seed)
-    return noisy_expectations(simulator or choose("torch"), circuit, batch.weights, batch.inputs, noise, draws)
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """PennyLane rounds an adjoint device's numbers to torch's default precision, whatever the precision of the angles."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 class TestExactly:
@@ -157,7 +161,7 @@ class TestExactly:
     def test_readout_error_alone_is_a_factor(self) -> None:
         circuit = second_module_circuit(3, [0], layers=1, connectivity=1, measured=2)
         batch = random_batch(circuit, 2, 3, seed=1, from_states=False)
-        clean, misread = (estimates(circuit, batch, Noise(readout_error=error)) for error in (0.0, 0.1))
+        clean, misread = (estimate(circuit, batch, Noise(readout_error=error)) for error in (0.0, 0.1))
         torch.testing.assert_close(misread, 0.8 * clean)
 
 
@@ -246,7 +250,7 @@ class TestEstimate:
 
     def test_without_noise_it_is_the_simulators_own_answer(self) -> None:
         batch = random_batch(self.circuit, 2, 3, seed=0, from_states=False)
-        assert torch.equal(estimates(self.circuit, batch, Noise()), choose("torch").expectations(self.circuit, batch.weights, batch.inputs))
+        assert torch.equal(estimate(self.circuit, batch, Noise()), choose("torch").expectations(self.circuit, batch.weights, batch.inputs))
 
     @pytest.mark.parametrize(
         "noise",
@@ -262,11 +266,11 @@ class TestEstimate:
         batch = random_batch(self.circuit, 3, 2, seed=0, from_states=False)
         assert batch.inputs is not None
         weights, inputs = batch.weights.requires_grad_(), batch.inputs.requires_grad_()
-        together = estimates(self.circuit, batch, noise)
+        together = estimate(self.circuit, batch, noise)
         together.sum().backward()  # type: ignore[no-untyped-call]
         for trial in range(3):
             only = Batch(*(part[trial : trial + 1].detach().requires_grad_() for part in (weights, inputs)), None)
-            alone = estimates(self.circuit, only, noise, seed=trial)
+            alone = estimate(self.circuit, only, noise, first_seed=trial)
             alone.sum().backward()  # type: ignore[no-untyped-call]
             assert torch.equal(alone[0], together[trial])
             for mine, ours in ((only.weights, weights), (only.inputs, inputs)):
@@ -275,15 +279,18 @@ class TestEstimate:
                 assert ours.grad is not None
                 torch.testing.assert_close(mine.grad[0], ours.grad[trial], atol=1e-12, rtol=0)
 
-    def test_every_simulator_serves(self) -> None:
+    @pytest.mark.parametrize("name", ["compiled", "fused", "default.qubit", "lightning.qubit"])
+    def test_every_simulator_serves(self, name: str, double_precision: None) -> None:
+        if name == "compiled" and not compiled_here():
+            pytest.skip("the compiled simulator was not built here")
         batch = random_batch(self.circuit, 1, 2, seed=0, from_states=False)
-        noisy = LOUD.model_copy(update={"trajectories": 3})
-        ours, theirs = (estimates(self.circuit, batch, noisy, simulator=choose(name)) for name in ("torch", "default.qubit"))
-        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+        for noise in (LOUD.model_copy(update={"trajectories": 3}), Noise(gradient="parameter-shift")):
+            ours, theirs = (values_and_gradients(NoisySimulator(noise, choose(each)), self.circuit, batch) for each in ("torch", name))
+            assert_agree(ours, theirs, value=1e-10, gradient=1e-10)
 
     def test_single_precision_stays_single(self) -> None:
         batch = random_batch(self.circuit, 1, 2, seed=0, dtype=torch.float32, from_states=False)
-        assert estimates(self.circuit, batch, LOUD.model_copy(update={"shots": 64})).dtype == torch.float32
+        assert estimate(self.circuit, batch, LOUD.model_copy(update={"shots": 64})).dtype == torch.float32
 
     def test_a_gate_that_errors_cannot_pass_is_named(self) -> None:
         with pytest.raises(ValueError, match="not past H"):

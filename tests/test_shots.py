@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from model.circuit import Circuit, second_module_circuit
-from model.noise import noise_generator, noisy_expectations
+from model.noise import noisy_expectations
 from model.settings import Noise
 from model.shots import sampled
 from model.simulators import choose
 from tests.circuits import random_batch, values_and_gradients
+from tests.noisy import NoisySimulator, generators
 
 CIRCUIT = second_module_circuit(3, [0, 0], layers=1, connectivity=2, measured=2)
 SHARED = second_module_circuit(3, [0, 0], layers=1, connectivity=1, measured=1, share_blocks=True)
-
-
-def generators(trials: int) -> list[np.random.Generator]:
-    return [noise_generator(trial, epoch=0) for trial in range(trials)]
-
-
-class Noisy:
-    """A simulator that adds noise, so that what compares simulators compares it too."""
-
-    def __init__(self, noise: Noise) -> None:
-        self.noise = noise
-
-    def expectations(
-        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        assert inputs is not None
-        return noisy_expectations(choose("torch"), circuit, weights, inputs, self.noise, generators(len(weights)))
 
 
 @pytest.mark.parametrize("trajectories", [1, 3, 10])
@@ -75,7 +58,8 @@ def test_the_same_generators_draw_the_same_and_go_on() -> None:
 def test_parameter_shift_of_exact_expectations_is_the_exact_gradient(circuit: Circuit) -> None:
     batch = random_batch(circuit, 2, 3, seed=1, from_states=False)
     shifted, clear = (
-        values_and_gradients(simulator, circuit, batch) for simulator in (Noisy(Noise(gradient="parameter-shift")), choose("torch"))
+        values_and_gradients(simulator, circuit, batch)
+        for simulator in (NoisySimulator(Noise(gradient="parameter-shift")), choose("torch"))
     )
     for ours, exact in zip(shifted, clear, strict=True):
         torch.testing.assert_close(ours, exact, atol=1e-10, rtol=0)
@@ -83,7 +67,7 @@ def test_parameter_shift_of_exact_expectations_is_the_exact_gradient(circuit: Ci
 
 def test_exact_backward_samples_the_values_and_not_the_gradient() -> None:
     batch = random_batch(CIRCUIT, 2, 3, seed=1, from_states=False)
-    shots, exact = (values_and_gradients(simulator, CIRCUIT, batch) for simulator in (Noisy(Noise(shots=100)), choose("torch")))
+    shots, exact = (values_and_gradients(simulator, CIRCUIT, batch) for simulator in (NoisySimulator(Noise(shots=100)), choose("torch")))
     assert not torch.equal(shots[0], exact[0])
     zeros = (shots[0] + 1) / 2 * 100
     torch.testing.assert_close(zeros, zeros.round(), atol=1e-10, rtol=0)
