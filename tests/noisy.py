@@ -1,0 +1,32 @@
+"""A simulator with shots and noise: what compares simulators then compares those too."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from model.circuit import Circuit
+from model.noise import noise_generator, noisy_expectations
+from model.settings import Noise
+from model.simulators import Simulator, choose
+
+
+def generators(trials: int, first_seed: int = 0) -> list[np.random.Generator]:
+    """Return one generator per trial, as a pack would."""
+    return [noise_generator(first_seed + trial, epoch=1) for trial in range(trials)]
+
+
+class NoisySimulator:
+    """Draws anew from the same seeds in every call."""
+
+    def __init__(self, noise: Noise, simulator: Simulator | None = None, first_seed: int = 0) -> None:
+        self.noise, self.simulator, self.first_seed = noise, simulator or choose("torch"), first_seed
+        self.device = self.simulator.device
+
+    def expectations(
+        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        assert inputs is not None
+        assert states is None
+        draws = generators(len(weights), self.first_seed)
+        return noisy_expectations(self.simulator, circuit, weights, inputs, self.noise, draws)
