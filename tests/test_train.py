@@ -21,7 +21,7 @@ from model.evaluation import Embedded, Score
 from model.heads import Draws, Head
 from model.journal import PackFiles, TrialFiles, write_atomically
 from model.pack import epoch_order
-from model.settings import LogisticHead, MlpHead, QuantumHead, Trial
+from model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
 from orchestrator.run import _embed
 from tests.studies import read
 
@@ -34,6 +34,7 @@ OWN: tuple[dict[str, Any], ...] = (
     {"seed": 4, "initial_angles": 1.0},
 )
 """What may differ among the trials of a pack."""
+NOISY = Noise(shots=50, one_qubit_error=0.01, two_qubit_error=0.05, readout_error=0.01, trajectories=3)
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,12 @@ def losses(files: TrialFiles) -> torch.Tensor:
         {"precision": "float64"},
         {"encoders": 2, "qubits": 2},
         {"reduction": "projection", "batch": 7},
+        {"noise": NOISY},
+        {"noise": NOISY.model_copy(update={"gradient": "parameter-shift"})},
         {"head": MlpHead(kind="mlp", hidden=5)},
         {"head": MlpHead(kind="mlp", hidden=0), "batch": 5},
     ],
-    ids=["quantum", "float64", "two-encoders", "projection", "perceptron", "linear"],
+    ids=["quantum", "float64", "two-encoders", "projection", "noise", "parameter-shift", "perceptron", "linear"],
 )
 def test_a_trial_gives_the_same_numbers_to_the_bit_alone_in_company_and_in_any_order(
     tmp_path: Path, trials: tuple[Trial, ...], common: dict[str, Any]
@@ -211,10 +214,11 @@ def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.M
     return files
 
 
+@pytest.mark.parametrize("noise", [Noise(), NOISY], ids=["exact", "noisy"])
 def test_members_that_were_stopped_at_different_epochs_catch_up_and_go_on_together(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch, noise: Noise
 ) -> None:
-    members = alike(trials, epochs=9)
+    members = alike(trials, epochs=9, noise=noise)
     through = trained(tmp_path / "through", members)
     stopped = [interrupted(tmp_path / f"stopped-{number}", members[number], epoch, monkeypatch) for number, epoch in enumerate((4, 6, 4))]
     stopped += enter(tmp_path / "fresh", members[3:])
@@ -234,8 +238,9 @@ def test_members_that_were_stopped_at_different_epochs_catch_up_and_go_on_togeth
         assert numbers(one) == numbers(other)
 
 
-def test_one_diverging_trial_leaves_and_changes_no_number_of_the_others(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    members = alike(trials, epochs=5)
+@pytest.mark.parametrize("noise", [Noise(), NOISY], ids=["exact", "noisy"])
+def test_one_diverging_trial_leaves_and_changes_no_number_of_the_others(tmp_path: Path, trials: tuple[Trial, ...], noise: Noise) -> None:
+    members = alike(trials, epochs=5, noise=noise)
     alone = trained(tmp_path / "alone", members, one_by_one=True)
     hot = [members[0], variant(members[1], "hot", lr=1e30), *members[2:]]
     files = trained(tmp_path / "together", hot)
