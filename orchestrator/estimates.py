@@ -1,4 +1,4 @@
-"""What a trial is expected to need: seconds and memory, from its circuit and from rates measured once.
+"""What a pack is expected to need: seconds and memory, from its circuits and from rates measured once.
 
 Owns the rates and where they were measured. Does not own budgets, nor what a run really took: that is in the journals.
 """
@@ -6,16 +6,34 @@ Owns the rates and where they were measured. Does not own budgets, nor what a ru
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from model.head_layout import circuits
+from model.head_layout import circuits, parameters, rows_per_sentence
 from model.settings import EVALUATION_ROWS, LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
+from model.simulators import ADJOINT_DEVICES, resolve
 
-SECONDS_PER_GATE = 90e-6
-"""Forward and gradient of one gate on a small batch, torch simulator, one core of a 2.3 GHz server (measured 2026-11)."""
-SECONDS_PER_GATE_AMPLITUDE = 5e-9
-"""The same per amplitude of the batch."""
-FORWARD_SHARE = 0.35
+
+@dataclass(frozen=True)
+class Rate:
+    """Forward and gradient of one gate on all rows of a pack's step: fixed seconds, and seconds per amplitude of all these rows."""
+
+    gate_s: float
+    amplitude_s: float
+
+
+RATES = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
+"""By simulator; float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
+FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
+STEP_S = 220e-6
+"""A step without its circuits: batch, linear layer, loss and optimiser, in torch's small operations; paid once by a pack."""
+TRIAL_STEP_S = 25e-6
+"""The same for each trial of the pack, whose sentences are gathered and reduced."""
+PARAMETER_S = 6e-9
+"""A step of the optimiser for each parameter of each trial."""
+TRIAL_EPOCH_S = 0.5e-3
+"""An epoch's order, scores and journal line, for each trial."""
 PACK_START_S = 6.0
 """From launch to first epoch: interpreter, torch, scikit-learn, corpus."""
 CLASSICAL_S = 1.0
@@ -24,48 +42,85 @@ SENTENCES_PER_CORE_S = 110.0
 """Embeddings per second and core by all-MiniLM-L6-v2; a larger encoder takes longer, all-mpnet about six times."""
 PROCESS_BYTES = 700 * 2**20
 """A training process before its first state: torch, scikit-learn, and the corpus."""
+PENNYLANE_DEVICES = ("default.qubit", *ADJOINT_DEVICES)
+STATES_KEPT = 3
+"""Real states per row in a step of a simulator that does not keep one after every gate."""
+STATES_EVALUATED = 4
+"""Real states per row in an evaluation, which needs no gradient."""
+PARAMETER_COPIES = 10
+"""A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
 
 
-def gates(head: QuantumHead) -> int:
-    """Return the gates that one sentence passes: E encoders and the second module."""
-    encoder, second = circuits(head)
-    return head.encoders * len(encoder.gates) + len(second.gates)
-
-
-def trial_seconds(trial: Trial, sentences: int) -> float | None:
-    """Return the expected seconds of one trial on one core; None for simulators whose rate was never measured.
+def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int) -> float | None:
+    """Return the expected seconds of one pack on one core, its start included; None for simulators whose rate was never measured.
 
     Args:
-        trial: The trial.
+        trials: Alike in shape.
         sentences: Size of the corpus, all of which is evaluated at the end.
+        dimension: Length of an embedding.
     """
-    head, training, data = trial.settings.head, trial.settings.training, trial.settings.data
-    if isinstance(head, LogisticHead | SvcHead | MlpHead):
-        return CLASSICAL_S
-    if trial.settings.simulator != "torch":
+    settings, count = trials[0].settings, len(trials)
+    head, training = settings.head, settings.training
+    if isinstance(head, LogisticHead | SvcHead):
+        return PACK_START_S + CLASSICAL_S * count
+    rate = RATES.get(resolve(settings.simulator, circuits(head)).name) if isinstance(head, QuantumHead) else Rate(0, 0)
+    if rate is None:
         return None
-    train, validation = data.sides
+    train, validation = settings.data.sides
+    step_s = STEP_S + count * (TRIAL_STEP_S + PARAMETER_S * (parameters(head, dimension) or 0))
     steps = training.epochs * math.ceil(train / training.batch)
-    looked_at = sentences + training.epochs * validation
-    return steps * _pass_seconds(head, training.batch) + math.ceil(looked_at / EVALUATION_ROWS) * FORWARD_SHARE * _pass_seconds(
-        head, EVALUATION_ROWS
+    blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil(sentences / EVALUATION_ROWS)
+    evaluated = (training.epochs * validation + sentences) * count
+    return (
+        PACK_START_S
+        + steps * (step_s + _pass_seconds(head, rate, count * training.batch))
+        + FORWARD_SHARE * (blocks * step_s + _pass_seconds(head, rate, evaluated / blocks) * blocks)
+        + training.epochs * count * TRIAL_EPOCH_S
     )
 
 
-def trial_bytes(trial: Trial) -> int:
-    """Return the memory one trial needs: the process and, for a quantum head, a batch's states after every gate, kept for the gradient."""
-    head = trial.settings.head
-    if not isinstance(head, QuantumHead):
-        return PROCESS_BYTES
-    amplitude_bytes = 4 if trial.settings.simulator == "torch" else 16
-    state_bytes: int = amplitude_bytes * 2 ** max(circuit.qubits for circuit in circuits(head))
-    kept = gates(head) if trial.settings.simulator in ("torch", "default.qubit") else 3
-    return PROCESS_BYTES + state_bytes * max(kept * trial.settings.training.batch, 4 * EVALUATION_ROWS)
+def trial_bytes(trial: Trial, dimension: int) -> int:
+    """Return the memory that each trial of a pack adds to the process's: parameters, and the states of its rows of a batch.
+
+    Args:
+        trial: Any trial of the pack.
+        dimension: Length of an embedding.
+    """
+    settings, head = trial.settings, trial.settings.head
+    if isinstance(head, LogisticHead | SvcHead):
+        return 0  # fitted one after the other, in memory that the process is allowed for anyway
+    number_bytes = 8 if settings.precision == "float64" else 4
+    numbers = PARAMETER_COPIES * (parameters(head, dimension) or 0) + 2 * settings.training.batch * dimension
+    if isinstance(head, QuantumHead):
+        simulator = resolve(settings.simulator, circuits(head)).name
+        if simulator in PENNYLANE_DEVICES:
+            number_bytes = 16  # PennyLane simulates in complex128
+        numbers += 2 * dimension * (1 << head.qubits) if head.reduction == "pca" else 0
+        numbers += max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head))
+    return number_bytes * numbers
 
 
-def _pass_seconds(head: QuantumHead, rows: int) -> float:
-    seconds: float = sum(
-        copies * len(circuit.gates) * (SECONDS_PER_GATE + SECONDS_PER_GATE_AMPLITUDE * rows * 2**circuit.qubits)
-        for copies, circuit in zip((head.encoders, 1), circuits(head), strict=True)
+def _step_amplitudes(head: QuantumHead, simulator: str, rows: int) -> int:
+    """Return how many amplitudes a step keeps for the gradient of so many sentences."""
+    amplitudes = 0
+    for circuit, copies in zip(circuits(head), (head.encoders, rows_per_sentence(head)), strict=True):
+        kept = len(circuit.gates) if simulator in ("torch", "default.qubit") else STATES_KEPT if circuit.real else 2 * STATES_KEPT
+        amplitudes += kept * copies * rows * (1 << circuit.qubits)
+    return amplitudes
+
+
+def _evaluation_amplitudes(head: QuantumHead) -> int:
+    encoder, second = circuits(head)
+    trajectories = head.noise.trajectories if head.noise.gate_errors else 1
+    return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
+
+
+def _pass_seconds(head: QuantumHead | MlpHead, rate: Rate, rows: float) -> float:
+    """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
+    if isinstance(head, MlpHead):
+        return 0.0
+    copies = (head.encoders, rows_per_sentence(head))
+    return sum(
+        len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))
+        for copied, circuit in zip(copies, circuits(head), strict=True)
     )
-    return seconds

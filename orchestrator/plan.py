@@ -13,10 +13,11 @@ from pathlib import Path
 
 from cluster.allocation import Allocation
 from model.embeddings import cached_file
-from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
+from model.head_layout import shape
+from model.settings import Trial
 from orchestrator.design.design import Design, build
 from orchestrator.design.kinds import DesignError
-from orchestrator.estimates import PACK_START_S, SENTENCES_PER_CORE_S, trial_bytes, trial_seconds
+from orchestrator.estimates import PROCESS_BYTES, SENTENCES_PER_CORE_S, pack_seconds, trial_bytes
 from orchestrator.inputs import inputs_of
 from orchestrator.ledger import Ledger
 from orchestrator.study import Study, study_of
@@ -30,7 +31,7 @@ CPUS_PER_PACK = 1
 
 @dataclass(frozen=True)
 class Pack:
-    """Trials of one circuit shape, trained by one process."""
+    """Trials of one circuit shape, trained together by one process."""
 
     id: str
     trials: tuple[Trial, ...]
@@ -85,13 +86,22 @@ def reopen(directory: Path) -> tuple[Ledger, Plan]:
     return ledger, Plan(study, design, tuple(trials))
 
 
-def pack_up(trials: Sequence[Trial], cpus: int) -> tuple[Pack, ...]:
-    """Group trials by circuit shape into packs, in the order in which their first trials come."""
-    most = max(1, math.ceil(len(trials) / (PACKS_PER_CORE * cpus)))
+def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]:
+    """Group trials by shape into packs, in the order in which their first trials come.
+
+    A pack is no larger than balances the load, nor than fits the part of the memory that each of the packs running at once has; one trial
+    alone may need more than that, and then fewer packs run at once.
+    """
+    balanced = max(1, math.ceil(len(trials) / (PACKS_PER_CORE * allocation.cpus)))
+    for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(_shape(trial), []).append(trial)
-    chunks = [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+        groups.setdefault(shape(trial), []).append(trial)
+    chunks: list[list[Trial]] = []
+    for group in groups.values():
+        fitting = for_states // max(1, _trial_bytes(group[0]))
+        most = max(1, min(balanced, fitting))
+        chunks += [group[start : start + most] for start in range(0, len(group), most)]
     order = {trial.key: position for position, trial in enumerate(trials)}
     return tuple(_pack(chunk) for chunk in sorted(chunks, key=lambda chunk: order[chunk[0].key]))
 
@@ -132,23 +142,15 @@ def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
 
 
 def _pack(trials: list[Trial]) -> Pack:
-    seconds = [trial_seconds(trial, len(inputs_of(trial.settings).corpus.texts)) for trial in trials]
-    known = [value for value in seconds if value is not None]
+    inputs = inputs_of(trials[0].settings)
     digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
     return Pack(
         id=f"{trials[0].arm}-{digest}",
         trials=tuple(trials),
-        memory_bytes=max(map(trial_bytes, trials)),
-        seconds=PACK_START_S + sum(known) if len(known) == len(seconds) else None,
+        memory_bytes=PROCESS_BYTES + len(trials) * _trial_bytes(trials[0]),
+        seconds=pack_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension),
     )
 
 
-def _shape(trial: Trial) -> str:
-    """Return what trials of one pack have in common: the circuit, or for classical heads the kind."""
-    head = trial.settings.head
-    if isinstance(head, QuantumHead):
-        return head.model_dump_json(exclude={"angle_scale", "initial_angles"}) + trial.settings.simulator
-    if isinstance(head, MlpHead):
-        return f"mlp {head.hidden}"
-    assert isinstance(head, LogisticHead | SvcHead)
-    return "closed form"
+def _trial_bytes(trial: Trial) -> int:
+    return trial_bytes(trial, inputs_of(trial.settings).sentence_encoder.dimension)

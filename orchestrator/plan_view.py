@@ -41,7 +41,7 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
     """
     plan = read_plan(path, overrides)
     allocation = detect()
-    packs = pack_up(plan.trials, allocation.cpus)
+    packs = pack_up(plan.trials, allocation)
     check_fit(packs, allocation)
     found = aliases(plan.design.factors, plan.design.coded)
     power = smallest_effect(plan.design, plan.study.design.splits, sd)

@@ -47,7 +47,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     allocation = detect()
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
     ledger.check(plan.study, len(owed))
-    packs = pack_up(owed, allocation.cpus)
+    packs = pack_up(owed, allocation)
     check_fit(packs, allocation)
     _check_simulators(owed)
     embeddings.check_cache()

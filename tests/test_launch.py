@@ -107,6 +107,45 @@ def test_a_killed_process_fails_the_trial_in_training_and_is_launched_again(tmp_
     assert all(one.result.exists() for one in files)
 
 
+def test_trials_that_died_together_are_tried_again_one_by_one_and_only_the_culprit_fails(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 3)
+
+    def dies_together(left: list[TrialFiles]) -> Outcome:
+        assert not PackFiles(directory).one_by_one
+        for one in left:
+            one.append("started")
+            one.append("epoch", epoch=1)
+        return Outcome("crashed", "ended by SIGSEGV")
+
+    def dies_in_second(left: list[TrialFiles]) -> Outcome:
+        assert PackFiles(directory).one_by_one
+        finish(left[0])
+        left[1].append("started")
+        return Outcome("crashed", "ended by SIGSEGV")
+
+    script = Script(directory, dies_together, dies_in_second, all_done)
+    run_with_retries(directory, script)
+    assert script.left == [["t0", "t1", "t2"], ["t0", "t1", "t2"], ["t2"]]
+    assert [one.result.exists() for one in files] == [True, False, True]
+    assert [event["event"] for event in files[1].events()] == ["started", "epoch", "failed", "started", "failed"]
+
+
+def test_memory_that_was_too_little_together_is_tried_one_by_one(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+
+    def too_large(left: list[TrialFiles]) -> Outcome:
+        for one in left:
+            one.append("started")
+            one.append("failed", cause="out of memory", message="not enough memory")
+        return Outcome(None, "")
+
+    script = Script(directory, too_large, all_done)
+    run_with_retries(directory, script)
+    assert script.left == [["t0", "t1"]] * 2
+    assert PackFiles(directory).one_by_one
+    assert all(one.result.exists() for one in files)
+
+
 def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
 

@@ -8,7 +8,8 @@ import pytest
 
 from cluster.allocation import Allocation
 from model.errors import DataError
-from model.settings import QuantumHead, Trial
+from model.head_layout import shape
+from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
 from orchestrator.plan import Plan, check_fit, expected_seconds, pack_up
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read
@@ -83,28 +84,74 @@ def test_too_few_sentences(tmp_path: Path) -> None:
         plan_of(tmp_path, "data.train_per_class=150")
 
 
+def machine(cpus: int, memory_gib: float = 24) -> Allocation:
+    return Allocation(cpus, round(memory_gib * 2**30), "this machine")
+
+
 def test_packs_hold_one_shape_each_and_every_trial_once(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
-    packs = pack_up(plan.trials, cpus=1)
+    packs = pack_up(plan.trials, machine(cpus=1))
     assert sorted(trial.key for pack in packs for trial in pack.trials) == sorted(keys(plan))
     for pack in packs:
         assert len({shape(trial) for trial in pack.trials}) == 1
     assert any(len({trial.arm for trial in pack.trials}) == 2 for pack in packs), "rows that differ in numbers alone share a pack"
-    assert len(pack_up(plan.trials, cpus=100)) == len(plan.trials)
-    assert pack_up(plan.trials, cpus=1) == packs
+    assert len(pack_up(plan.trials, machine(cpus=100))) == len(plan.trials)
+    assert pack_up(plan.trials, machine(cpus=1)) == packs
 
 
-def shape(trial: Trial) -> object:
-    head = trial.settings.head
-    return head.qubits if isinstance(head, QuantumHead) else head.kind
+@pytest.mark.parametrize(
+    ("path", "levels", "together"),
+    [
+        ("training.lr", [0.01, 0.1], True),
+        ("training.weight_decay", [0.0, 0.1], True),
+        ("head.angle_scale", [1.0, 2.0], True),
+        ("head.initial_angles", [0.1, 1.0], True),
+        ("training.epochs", [2, 3], False),
+        ("training.batch", [8, 16], False),
+        ("head.encoders", [1, 2], False),
+        ("head.noise.shots", [10, 100], False),
+        ("data.train_per_class", [16, 17], False),
+        ("data.difficulty", [0.1, 0.9], False),
+        ("simulator", ["torch", "fused"], False),
+        ("precision", ["float32", "float64"], False),
+    ],
+)
+def test_what_trials_of_a_pack_may_differ_in(tmp_path: Path, path: str, levels: list[object], together: bool) -> None:
+    content = TINY.replace("  head.qubits: [2, 3]\n  training.lr: [0.02, 0.1]", f"  {path}: {levels}").replace(
+        "baselines: [logistic]\n", ""
+    )
+    plan = plan_of(tmp_path, content=content)
+    assert len({shape(trial) for trial in plan.trials}) == (1 if together else 2)
+
+
+def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "factors.head.qubits=[14, 16]", "design.splits=40", "head.reduction=none", "baselines=[]")
+    roomy, tight = pack_up(plan.trials, machine(1, 1000)), pack_up(plan.trials, machine(1, 2))
+    assert max(len(pack.trials) for pack in roomy) == len(plan.trials) // 4
+    for pack in tight:
+        alone = pack_up(pack.trials[:1], machine(1))[0].memory_bytes
+        assert pack.memory_bytes == PROCESS_BYTES + len(pack.trials) * (alone - PROCESS_BYTES)
+        assert pack.memory_bytes <= 2 * 2**30
+    sizes = {shape(pack.trials[0]): len(pack.trials) for pack in reversed(tight)}
+    assert len(set(sizes.values())) == 2, "more of the smaller states fit"
+    assert all(len(pack.trials) == 1 for pack in pack_up(plan.trials, machine(1, 0.1)))
 
 
 def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "factors.head.qubits=[3, 24]")
+    plan, small = plan_of(tmp_path, "factors.head.qubits=[3, 24]"), machine(2)
     with pytest.raises(StudyError, match=r"r0\d needs about \d+\.\d GiB of memory, this machine has 24\.0"):
-        check_fit(pack_up(plan.trials, cpus=2), Allocation(2, 24 * 2**30, "this machine"))
+        check_fit(pack_up(plan.trials, small), small)
 
 
 def test_the_time_is_not_known_for_simulators_without_a_measured_rate(tmp_path: Path) -> None:
-    assert expected_seconds(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, 2), 2) is None
-    assert expected_seconds(pack_up(plan_of(tmp_path).trials, 2), 2) is not None
+    assert expected_seconds(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), 2) is None
+    assert expected_seconds(pack_up(plan_of(tmp_path).trials, machine(2)), 2) is not None
+
+
+def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> None:
+    trials = [trial for trial in plan_of(tmp_path, "design.splits=8").trials if shape(trial) == shape(plan_of(tmp_path).trials[0])]
+    alone, together = pack_seconds(trials[:1], 300, 384), pack_seconds(trials, 300, 384)
+    assert alone is not None
+    assert together is not None
+    assert len(trials) == 16
+    assert PACK_START_S < alone < together < PACK_START_S + 16 * (alone - PACK_START_S) / 2
