@@ -62,44 +62,41 @@ class _Group:
         self.of_rows, fresh, chains, width = _kind(blocks[0][1])
         self.side, self.columns = 2**width, 2**width >> min(fresh, width)  # of several chains all are fresh, or none
         factors = [_factors(chain) for _, block in blocks for chain in block.chains]
-        longest = max(map(len, factors))
-        one = np.stack([np.eye(2**width), np.zeros((2**width,) * 2), np.zeros((2**width,) * 2)])
-        padded = [factor for chain in factors for factor in chain + [(one, None)] * (longest - len(chain))]
-        self.shape = (len(blocks), chains, longest)
+        length = _even_length(max(map(len, factors)))
+        self.shape = (len(blocks), chains, length)
+        one = np.stack([np.eye(self.side), np.zeros((self.side, self.side)), np.zeros((self.side, self.side))])
+        padded = [factor for chain in factors for factor in chain + [(one, None)] * (length - len(chain))]
         tables = torch.from_numpy(np.stack([table for table, _ in padded]))
-        # Cosines and sines are real, and so is their product with the tables: a complex number is two columns.
+        # Cosines and sines are real, and so are their products with the tables: a complex number is two columns.
         tables = torch.view_as_real(tables).flatten(2) if dtype.is_complex else tables.real.flatten(2)
-        self.tables = tables.to(device, dtype.to_real())
-        self.dtype = dtype
+        self.tables, self.dtype = tables.to(device, dtype.to_real()), dtype
         angles = [angle for _, angle in padded]
+        # Of the weights only those that these blocks take are spread over rows.
         shared = sorted({angle.column for angle in angles if angle is not None and angle.of == "weights"})
-        self.shared = torch.tensor(shared, dtype=torch.int64, device=device)
-        places = {Angle("weights", column): place for place, column in enumerate(shared)}
-        rows = [len(shared) if angle is None else places.get(angle, len(shared) + 1 + angle.column) for angle in angles]
-        self.rows = torch.tensor(rows, device=device)
+        found = {Angle("weights", column): place for place, column in enumerate(shared)}
+        places = [len(shared) if angle is None else found.get(angle, len(shared) + 1 + angle.column) for angle in angles]
+        self.shared, self.places = (
+            torch.tensor(numbers, dtype=torch.int64, device=device) for numbers in ([1 + c for c in shared], places)
+        )
 
     def __call__(self, of_weights: torch.Tensor, of_inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """Return the blocks' matrices from what `_terms_of` makes of the angles."""
-        shared = of_weights.index_select(0, self.shared + 1)
-        unity = of_weights[:1]
+        parts = of_weights.index_select(1, self.shared), of_weights[:, :1]
         if self.of_rows:
             assert of_inputs is not None, "the circuit takes inputs"
-            rows = of_inputs.shape[1] // of_weights.shape[1]
-            shared, unity = shared.repeat_interleave(rows, dim=1), of_inputs
-        coefficients = torch.cat((shared, unity)).index_select(0, self.rows)
-        factors = torch.bmm(coefficients, self.tables)
+            parts = parts[0].repeat_interleave(of_inputs.shape[2] // of_weights.shape[2], dim=2), of_inputs
+        coefficients = torch.cat(parts, dim=1).index_select(1, self.places)
+        factors = torch.bmm(coefficients.permute(1, 2, 0), self.tables)
         if self.dtype.is_complex:
-            factors = torch.view_as_complex(factors.unflatten(-1, (-1, 2)))
-        chains = _product(factors.unflatten(-1, (self.side, self.side)).unflatten(0, self.shape))
+            factors = torch.view_as_complex(factors.view(*factors.shape[:2], -1, 2))
+        chains = _product(factors.view(*self.shape, -1, self.side, self.side))
         return functools.reduce(_kronecker, chains[..., : self.columns].unbind(1)).unbind(0)
 
 
 def _terms_of(angles: torch.Tensor) -> torch.Tensor:
-    """Return what angles multiply the three terms of gates by, and before all what an angle-less gate does: [1 + angles, n, 3]."""
-    half = angles.t() / 2
-    terms_of = torch.stack((torch.ones_like(half), torch.cos(half), torch.sin(half)), dim=-1)
-    unity = terms_of.new_tensor([1.0, 0.0, 0.0]).expand(1, len(angles), 3)
-    return torch.cat((unity, terms_of))
+    """Return what the three terms of gates are multiplied by, [3, 1 + angles, n], for angles [n, angles] and before them the angle 0."""
+    half = torch.nn.functional.pad(angles.t() / 2, (0, 0, 1, 0))
+    return torch.stack((torch.ones_like(half), torch.cos(half), torch.sin(half)))
 
 
 def _factors(chain: Chain) -> list[tuple[np.ndarray, Angle | None]]:
@@ -120,14 +117,17 @@ def _factors(chain: Chain) -> list[tuple[np.ndarray, Angle | None]]:
     return factors
 
 
+def _even_length(length: int) -> int:
+    """Return the next length that halves down to at most 3, so that products are taken of all factors in pairs."""
+    halvings = max(0, (length - 1).bit_length() - 2)
+    return -(-length >> halvings) << halvings
+
+
 def _product(factors: torch.Tensor) -> torch.Tensor:
-    """Return the product over the axis before the last three, its first factor the rightmost: [..., n, d, c] from [..., s, n, d, c]."""
-    while factors.shape[-4] > 1:
-        pairs = factors.shape[-4] // 2
-        odd = factors[..., 2 * pairs :, :, :, :]
-        products = factors[..., 1 : 2 * pairs : 2, :, :, :] @ factors[..., 0 : 2 * pairs : 2, :, :, :]
-        factors = torch.cat((products, odd), dim=-4) if odd.shape[-4] else products
-    return factors.squeeze(-4)
+    """Return the products over the third axis, the first factor the rightmost."""
+    while factors.shape[2] % 2 == 0:
+        factors = factors[:, :, 1::2] @ factors[:, :, 0::2]
+    return functools.reduce(lambda product, factor: factor @ product, factors.unbind(2))
 
 
 def _kronecker(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

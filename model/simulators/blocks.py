@@ -89,7 +89,7 @@ class Plan:
 @functools.lru_cache(maxsize=128)
 def plan(circuit: Circuit, from_states: bool) -> Plan:
     """Return the cheapest of several plans: blocks of different widths, CNOTs and their like inside blocks or shuffled all at once."""
-    widths = range(min(2, circuit.qubits), min(WIDEST, circuit.qubits) + 1)
+    widths = range(min(3, circuit.qubits), min(WIDEST, circuit.qubits) + 1)
     plans = [_Planner(circuit, from_states, width, apart).plan() for width in widths for apart in (False, True)]
     return min(plans, key=lambda each: each.cost_ns)
 
@@ -112,6 +112,8 @@ class _Planner:
         self.circuit, self.width, self.width_of_rows = circuit, width, max(1, min(WIDEST_OF_ROWS, circuit.qubits // 2))
         self.gates = light_cone(circuit)
         self.left = list(range(len(self.gates)))
+        self.places = [sum(1 << qubit for qubit in gate.qubits) for gate in self.gates]
+        self.everywhere = 2**circuit.qubits - 1
         self.monomial = self._monomials(apart)
         # A shuffle cannot let a qubit join: one that a monomial gate meets first is there from the beginning.
         meets = {qubit: number for number in reversed(self.left) for qubit in self.gates[number].qubits}
@@ -121,12 +123,14 @@ class _Planner:
         self.waiting: list[Gate] = []
 
     def plan(self) -> Plan:
-        while self._let_monomials_wait() or self.left:
+        self._let_monomials_wait()
+        while self.left:
             chain = self._chain_of_weights()
             if chain is not None:
                 self._emit([chain], of_rows=False)
             else:
                 self._emit(self._chains_of_rows(), of_rows=True)
+            self._let_monomials_wait()
         source, _ = _shuffle(self.order, self.waiting, self.order)
         return Plan(self.started, tuple(self.steps), self._signs(source), _cost_ns(self.circuit.real, self.started, self.steps))
 
@@ -170,34 +174,46 @@ class _Planner:
         """
         later = {number for run in self._runs().values() if any(map(self._of_rows, run)) for number in run}
         later |= self.monomial | set(filter(self._of_rows, self.left))
-        chosen, taken, wider = (), *self._within((), later)
+        chosen, wider = 0, self._wider(0, later)
         while wider:
-            chosen = max(wider, key=lambda qubits: (len(self._within(qubits, later)[0]), -len(qubits)))
-            taken, wider = self._within(chosen, later)
-        if not taken:
+            chosen = max(wider, key=lambda qubits: (len(self._taken(qubits, later)), -qubits.bit_count()))
+            wider = self._wider(chosen, later)
+        if not chosen:
             return None
-        return Chain(chosen, self._take(taken))
+        qubits = tuple(qubit for qubit in range(self.circuit.qubits) if chosen >> qubit & 1)
+        return Chain(qubits, self._take(self._taken(chosen, later)))
 
-    def _within(self, qubits: tuple[int, ...], later: set[int]) -> tuple[list[int], list[tuple[int, ...]]]:
-        """Return the gates in front that a block on these qubits takes, and all wider blocks that take more."""
-        taken, blocked, wider = [], set[int](), dict[tuple[int, ...], None]()
+    def _taken(self, qubits: int, later: set[int]) -> list[int]:
+        """Return the gates in front that a block on these qubits, the bits of an integer, can take."""
+        taken, blocked = [], 0
         for number in self.left:
-            places = self.gates[number].qubits
-            if number not in later and blocked.isdisjoint(places):
-                missing = tuple(place for place in places if place not in qubits)
-                if not missing:
+            places = self.places[number]
+            if places & qubits:
+                if number in later or places & (blocked | ~qubits):
+                    blocked |= places & qubits
+                    if blocked == qubits:
+                        break
+                else:
                     taken.append(number)
-                    continue
-                if len(qubits) + len(missing) <= self.width:
-                    wider[(*qubits, *missing)] = None
-            blocked.update(places)
-            if len(blocked) == self.circuit.qubits:
-                break
-        return taken, list(wider)
+        return taken
+
+    def _wider(self, qubits: int, later: set[int]) -> list[int]:
+        """Return the qubits of all blocks that take one more gate in front than a block on these qubits."""
+        wider, blocked = dict[int, None](), 0
+        for number in self.left:
+            places = self.places[number]
+            free = number not in later and not places & blocked
+            if not free or places & ~qubits:
+                blocked |= places
+                if free and (qubits | places).bit_count() <= self.width:
+                    wider[qubits | places] = None
+                if blocked == self.everywhere:
+                    break
+        return list(wider)
 
     def _chains_of_rows(self) -> list[Chain]:
         """Take all runs in front that hold an input, and gates of two qubits in front that take one."""
-        runs = {(qubit,): run for qubit, run in self._runs().items() if any(map(self._of_rows, run))}
+        runs: dict[tuple[int, ...], list[int]] = {(qubit,): run for qubit, run in self._runs().items() if any(map(self._of_rows, run))}
         blocked = set[int]()
         for number in self.left:
             qubits = self.gates[number].qubits

@@ -9,7 +9,7 @@ import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from model.simulators.state_vector import batch_shape
 
 CHUNK_BYTES = {"cpu": 4 * 2**20}
 """States worked on together, by kind of device: as many as stay in a core's caches; all of them where nothing is said."""
-
-Matrices: TypeAlias = list[torch.Tensor]
-Gradients: TypeAlias = list[torch.Tensor | None]
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+
+Matrices: TypeAlias = Sequence[torch.Tensor]
+Gradients: TypeAlias = Sequence[torch.Tensor | None]
 
 
 class FusedSimulator:
@@ -40,122 +40,12 @@ class FusedSimulator:
     ) -> torch.Tensor:
         """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
 
-        Its gradient can be asked for once: the final states, all that is kept of them, are used up by it.
+        Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """
         prepared = _prepare(circuit, states is not None, weights.dtype, weights.device)
-        trials, rows = batch_shape(weights, inputs, states)
         matrices = prepared.matrices(weights, inputs)
-        return _Expectations.apply(prepared, (trials, rows), states, *matrices)  # type: ignore[no-any-return, no-untyped-call]
-
-
-class _Prepared:
-    """A plan and its constants on one device and in one precision."""
-
-    def __init__(self, circuit: Circuit, from_states: bool, dtype: torch.dtype, device: torch.device) -> None:
-        chosen = plan(circuit, from_states)
-        self.dtype = dtype if circuit.real else COMPLEX[dtype]
-        self.matrices = BlockMatrices(circuit, chosen, self.dtype, device)
-        self.signs = torch.from_numpy(chosen.signs).to(device, dtype)
-        self.started = 2**chosen.started
-        self.steps: list[_Shuffle | _Turn | _Block | _BlockOfRows] = []
-        self.of_rows: list[bool] = []
-        for step in chosen.steps:
-            if isinstance(step, Shuffle):
-                self.steps.append(_Shuffle(step, self.dtype, device))
-            elif isinstance(step, Block):
-                self.steps.append((_BlockOfRows if step.of_rows else _Block)(len(self.of_rows)))
-                self.of_rows.append(step.of_rows)
-            else:
-                self.steps.append(_Turn())
-
-
-_prepare = functools.lru_cache(maxsize=64)(_Prepared)
-
-
-class _Shuffle:
-    """Amplitudes exchanged and turned, rows last."""
-
-    def __init__(self, step: Shuffle, dtype: torch.dtype, device: torch.device) -> None:
-        back = np.argsort(step.source)
-        self.source, self.back = (torch.from_numpy(index).to(device) for index in (step.source, back))
-        self.phase: torch.Tensor | None = None
-        if step.phase is not None:
-            phase = torch.from_numpy(step.phase if dtype.is_complex else step.phase.real)[:, None].to(device, dtype)
-            self.phase, self.phase_back = phase, phase[self.back]
-            self.phase_undone = self.phase_back.conj().resolve_conj()
-
-    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
-        state = state.index_select(1, self.source)
-        return state if self.phase is None else state.mul_(self.phase)
-
-    def undo(
-        self, state: torch.Tensor, cotangent: torch.Tensor, matrices: Matrices, gradients: Gradients
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        state, cotangent = state.index_select(1, self.back), cotangent.index_select(1, self.back)
-        if self.phase is not None:
-            state.mul_(self.phase_undone)
-            cotangent.mul_(self.phase_back)
-        return state, cotangent
-
-
-class _Turn:
-    """Rows change places with amplitudes."""
-
-    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
-        return state.transpose(1, 2).contiguous()
-
-    def undo(
-        self, state: torch.Tensor, cotangent: torch.Tensor, matrices: Matrices, gradients: Gradients
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return state.transpose(1, 2).contiguous(), cotangent.transpose(1, 2).contiguous()
-
-
-class _Block:
-    """A matrix for each trial on the leading qubits, rows last."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
-        matrix = matrices[self.number]
-        trials, _, rows = state.shape
-        return torch.bmm(matrix, state.view(trials, matrix.shape[2], -1)).view(trials, -1, rows)
-
-    def undo(
-        self, state: torch.Tensor, cotangent: torch.Tensor, matrices: Matrices, gradients: Gradients
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        matrix, gradient = matrices[self.number], gradients[self.number]
-        trials, _, rows = state.shape
-        side = matrix.shape[1]
-        before = torch.bmm(matrix.mH, state.view(trials, side, -1))
-        cotangent = cotangent.view(trials, side, -1)
-        if gradient is not None:
-            gradient += torch.bmm(cotangent, before.mT)
-        return before.view(trials, -1, rows), torch.bmm(matrix.mT, cotangent).view(trials, -1, rows)
-
-
-class _BlockOfRows:
-    """A matrix for each row on the leading qubits, rows before amplitudes; the qubits come to lie last."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
-        matrix = matrices[self.number]
-        trials, rows, _ = state.shape
-        return torch.bmm(state.view(trials * rows, matrix.shape[2], -1).mT, matrix.mT).view(trials, rows, -1)
-
-    def undo(
-        self, state: torch.Tensor, cotangent: torch.Tensor, matrices: Matrices, gradients: Gradients
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        matrix, gradient = matrices[self.number], gradients[self.number]
-        trials, rows, _ = state.shape
-        side = matrix.shape[1]
-        before = torch.bmm(matrix.mH, state.view(trials * rows, -1, side).mT)
-        cotangent = cotangent.view(trials * rows, -1, side).mT
-        if gradient is not None:
-            gradient += torch.bmm(cotangent, before.mT)
-        return before.view(trials, rows, -1), torch.bmm(matrix.mT, cotangent).view(trials, rows, -1)
+        values: torch.Tensor = _Expectations.apply(prepared, batch_shape(weights, inputs, states), states, *matrices)  # type: ignore[no-untyped-call]
+        return values
 
 
 class _Expectations(torch.autograd.Function):
@@ -181,9 +71,10 @@ class _Expectations(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_values: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Undo step by step what was done to the final states, and take each block's gradient on the way."""
         prepared, matrices = ctx.prepared, ctx.saved_tensors
-        if not ctx.final:
-            raise RuntimeError("the final states are used up: the gradient of fused expectations can be asked for once")
+        if not ctx.final and len(of_values):
+            raise RuntimeError("the final states are used up: the gradient of these expectations can be asked for once")
         _, _, of_states, *of_matrices = ctx.needs_input_grad
         gradients = [torch.zeros_like(matrix) if needed else None for matrix, needed in zip(matrices, of_matrices, strict=True)]
         states = of_values.new_empty(*of_values.shape[:2], prepared.started) if of_states else None
@@ -192,31 +83,154 @@ class _Expectations(torch.autograd.Function):
             cotangent = _cotangent(state, prepared.signs, of_values[chunk.trials, chunk.rows])
             own, own_gradients = chunk.of(prepared, matrices), chunk.of(prepared, gradients)
             for step in reversed(prepared.steps):
-                state, cotangent = step.undo(state, cotangent, own, own_gradients)
+                state = step.undo(state, own)
+                cotangent = step.pull(cotangent, state, own, own_gradients)
             if states is not None:
                 states[chunk.trials, chunk.rows] = cotangent.real.mT
         return None, None, states, *(None if gradient is None else gradient.conj() for gradient in gradients)
 
 
+class _Prepared:
+    """A plan and its constants on one device and in one precision."""
+
+    def __init__(self, circuit: Circuit, from_states: bool, dtype: torch.dtype, device: torch.device) -> None:
+        chosen = plan(circuit, from_states)
+        self.dtype = dtype if circuit.real else COMPLEX[dtype]
+        self.matrices = BlockMatrices(circuit, chosen, self.dtype, device)
+        self.signs = torch.from_numpy(chosen.signs).to(device, dtype)
+        self.started = 2**chosen.started
+        self.steps: list[_Step] = []
+        self.of_rows: list[bool] = []
+        """For each block whether every row has its own matrix."""
+        for step in chosen.steps:
+            if isinstance(step, Shuffle):
+                self.steps.append(_Shuffle(step, self.dtype, device))
+            elif isinstance(step, Block):
+                self.steps.append((_BlockOfRows if step.of_rows else _Block)(len(self.of_rows)))
+                self.of_rows.append(step.of_rows)
+            else:
+                self.steps.append(_Turn())
+
+
+_prepare = functools.lru_cache(maxsize=64)(_Prepared)
+
+
+class _Step(Protocol):
+    """What is done to states [trials, amplitudes, rows], or after a turn [trials, rows, amplitudes].
+
+    A cotangent is the complex conjugate of the gradient of a state: its products with states then need no conjugates.
+    """
+
+    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        """Return the state after the step."""
+
+    def undo(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        """Return the state before the step."""
+
+    def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
+        """Return the cotangent before the step, where the state was `before`; add to the conjugate gradient of the step's matrix."""
+
+
+class _Shuffle:
+    """Amplitudes exchanged and turned."""
+
+    def __init__(self, step: Shuffle, dtype: torch.dtype, device: torch.device) -> None:
+        back = np.argsort(step.source)
+        self.source, self.back = torch.from_numpy(step.source).to(device), torch.from_numpy(back).to(device)
+        self.phase = self.phase_back = self.phase_undone = None
+        if step.phase is not None:
+            phase = (step.phase if dtype.is_complex else step.phase.real)[:, None]
+            self.phase, self.phase_back, self.phase_undone = (
+                torch.from_numpy(each).to(device, dtype) for each in (phase, phase[back], phase[back].conj())
+            )
+
+    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        return _times(state.index_select(1, self.source), self.phase)
+
+    def undo(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        return _times(state.index_select(1, self.back), self.phase_undone)
+
+    def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
+        return _times(cotangent.index_select(1, self.back), self.phase_back)
+
+
+def _times(state: torch.Tensor, phase: torch.Tensor | None) -> torch.Tensor:
+    return state if phase is None else state.mul_(phase)
+
+
+class _Turn:
+    """Rows change places with amplitudes."""
+
+    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        return state.mT.contiguous()
+
+    undo = do
+
+    def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
+        return cotangent.mT.contiguous()
+
+
+class _Block:
+    """Each trial's matrix on the leading qubits, rows last."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        matrix = matrices[self.number]
+        return torch.bmm(matrix, state.view(len(matrix), matrix.shape[2], -1)).view(len(state), -1, state.shape[2])
+
+    def undo(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        matrix = matrices[self.number]
+        return torch.bmm(matrix.mH, state.view(len(matrix), matrix.shape[1], -1)).view(len(state), -1, state.shape[2])
+
+    def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
+        matrix, gradient = matrices[self.number], gradients[self.number]
+        cotangent = cotangent.view(len(matrix), matrix.shape[1], -1)
+        if gradient is not None:
+            gradient += torch.bmm(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT)
+        return torch.bmm(matrix.mT, cotangent).view_as(before)
+
+
+class _BlockOfRows:
+    """Each row's matrix on the leading qubits, amplitudes last; the product is transposed, so that they end up as the trailing ones."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def do(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        matrix = matrices[self.number]
+        return torch.bmm(state.view(len(matrix), matrix.shape[2], -1).mT, matrix.mT).view(*state.shape[:2], -1)
+
+    def undo(self, state: torch.Tensor, matrices: Matrices) -> torch.Tensor:
+        matrix = matrices[self.number]
+        return torch.bmm(matrix.mH, state.view(len(matrix), -1, matrix.shape[1]).mT).view(*state.shape[:2], -1)
+
+    def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
+        matrix, gradient = matrices[self.number], gradients[self.number]
+        cotangent = cotangent.view(len(matrix), -1, matrix.shape[1]).mT
+        if gradient is not None:
+            gradient += torch.bmm(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT)
+        return torch.bmm(matrix.mT, cotangent).view_as(before)
+
+
 @dataclass(frozen=True)
 class _Chunk:
-    """Rows worked on together: all of several trials, or some of one."""
+    """Rows worked on together: all rows of some trials, or some rows of one."""
 
     trials: slice
     rows: slice
     flat: slice
-    """Of all rows of all trials."""
+    """The same rows among all rows of all trials."""
 
     def of(self, prepared: _Prepared, matrices: Sequence[Any]) -> list[Any]:
-        """Return what belongs to these rows of matrices, or of gradients."""
-        return [
-            None if matrix is None else matrix[self.flat if of_rows else self.trials]
-            for matrix, of_rows in zip(matrices, prepared.of_rows, strict=True)
-        ]
+        """Return these rows' part of the blocks' matrices or of their gradients."""
+        pairs = zip(matrices, prepared.of_rows, strict=True)
+        return [None if matrix is None else matrix[self.flat if of_rows else self.trials] for matrix, of_rows in pairs]
 
 
 def _chunks(prepared: _Prepared, shape: tuple[int, int]) -> Iterator[_Chunk]:
-    """Yield all rows, in chunks of about the same size."""
+    """Share out all rows among chunks of about the same size."""
     trials, rows = shape
     fit = max(1, CHUNK_BYTES.get(prepared.signs.device.type, sys.maxsize) // (prepared.signs.shape[1] * prepared.dtype.itemsize))
     parts = -(-rows // fit)
@@ -229,11 +243,12 @@ def _chunks(prepared: _Prepared, shape: tuple[int, int]) -> Iterator[_Chunk]:
 
 
 def _begin(prepared: _Prepared, states: torch.Tensor | None, chunk: _Chunk) -> torch.Tensor:
-    """Return the initial states, rows last: those given, or 1 in front of zeros for the qubits that are there from the beginning."""
-    shape = (chunk.trials.stop - chunk.trials.start, prepared.started, chunk.rows.stop - chunk.rows.start)
+    """Return the initial states, rows last: those given, or |0...0> of the qubits that are there from the beginning."""
     if states is not None:
-        return prepared.signs.new_empty(shape, dtype=prepared.dtype).copy_(states[chunk.trials, chunk.rows].mT)
-    state = prepared.signs.new_zeros(shape, dtype=prepared.dtype)
+        given = states[chunk.trials, chunk.rows].mT
+        return given.new_empty(given.shape, dtype=prepared.dtype).copy_(given)
+    trials, rows = (part.stop - part.start for part in (chunk.trials, chunk.rows))
+    state = prepared.signs.new_zeros(trials, prepared.started, rows, dtype=prepared.dtype)
     state[:, 0] = 1
     return state
 
@@ -242,12 +257,11 @@ def _measure(state: torch.Tensor, signs: torch.Tensor) -> torch.Tensor:
     """Return the expectations of states, [trials, rows, measured]."""
     if not state.is_complex():
         return (signs @ state.square()).mT
-    squares = torch.view_as_real(state).flatten(2).square()
-    both = signs @ squares
-    return (both[..., 0::2] + both[..., 1::2]).mT
+    of_parts = signs @ torch.view_as_real(state).flatten(2).square()
+    return (of_parts[..., 0::2] + of_parts[..., 1::2]).mT
 
 
 def _cotangent(state: torch.Tensor, signs: torch.Tensor, of_values: torch.Tensor) -> torch.Tensor:
-    """Return the conjugate gradient of states whose expectations have the gradient [trials, rows, measured]."""
-    cotangent = state * (2 * signs.mT @ of_values.mT)
-    return cotangent.conj_physical_() if cotangent.is_complex() else cotangent
+    """Return the cotangent of states whose expectations have the gradient [trials, rows, measured]."""
+    factors = signs.mT @ (2 * of_values.mT)
+    return (factors * state).conj_physical_() if state.is_complex() else factors.mul_(state)
