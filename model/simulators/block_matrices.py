@@ -90,7 +90,9 @@ class _Group:
         if self.dtype.is_complex:
             factors = torch.view_as_complex(factors.view(*factors.shape[:2], -1, 2))
         chains = _product(factors.view(*self.shape, -1, self.side, self.side))
-        return functools.reduce(_kronecker, chains[..., : self.columns].unbind(1)).unbind(0)
+        if self.columns < self.side:
+            chains = chains[..., : self.columns]
+        return functools.reduce(_kronecker, chains.unbind(1)).unbind(0)
 
 
 def _terms_of(angles: torch.Tensor) -> torch.Tensor:
@@ -126,9 +128,13 @@ def _even_length(length: int) -> int:
 def _product(factors: torch.Tensor) -> torch.Tensor:
     """Return the products over the third axis, the first factor the rightmost."""
     while factors.shape[2] % 2 == 0:
-        factors = factors[:, :, 1::2] @ factors[:, :, 0::2]
+        first, second = factors.view(*factors.shape[:2], -1, 2, *factors.shape[3:]).unbind(3)
+        factors = second @ first
     return functools.reduce(lambda product, factor: factor @ product, factors.unbind(2))
 
 
 def _kronecker(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    return (left[..., :, None, :, None] * right[..., None, :, None, :]).flatten(-4, -3).flatten(-2, -1)
+    """Return the Kronecker products of matrices [blocks, n, rows, columns], as outer products whose gradient is a product too."""
+    outer = left.flatten(2).unsqueeze(3) @ right.flatten(2).unsqueeze(2)
+    blocks, n, *sides = *left.shape, *right.shape[2:]
+    return outer.view(blocks, n, *sides).transpose(3, 4).reshape(blocks, n, sides[0] * sides[2], sides[1] * sides[3])

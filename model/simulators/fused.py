@@ -128,7 +128,7 @@ class _Step(Protocol):
         """Return the state before the step."""
 
     def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
-        """Return the cotangent before the step, where the state was `before`; add to the conjugate gradient of the step's matrix."""
+        """Return the cotangent before the step, where the state was `before`; add to the conjugate gradient of the trials' matrix, or set the rows'."""
 
 
 class _Shuffle:
@@ -188,7 +188,7 @@ class _Block:
         matrix, gradient = matrices[self.number], gradients[self.number]
         cotangent = cotangent.view(len(matrix), matrix.shape[1], -1)
         if gradient is not None:
-            gradient += torch.bmm(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT)
+            gradient.baddbmm_(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT)
         return torch.bmm(matrix.mT, cotangent).view_as(before)
 
 
@@ -210,7 +210,7 @@ class _BlockOfRows:
         matrix, gradient = matrices[self.number], gradients[self.number]
         cotangent = cotangent.view(len(matrix), -1, matrix.shape[1]).mT
         if gradient is not None:
-            gradient += torch.bmm(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT)
+            torch.bmm(cotangent, before.view(len(matrix), matrix.shape[2], -1).mT, out=gradient)
         return torch.bmm(matrix.mT, cotangent).view_as(before)
 
 
