@@ -16,7 +16,7 @@ import torch
 from model.circuit import Circuit
 from model.errors import SettingsError
 from model.simulators.belt import Belt, lay
-from model.simulators.lowering import Program, lower
+from model.simulators.lowering import lower
 from model.simulators.state_vector import batch_shape
 
 STATE_BYTES = 2**16
@@ -61,7 +61,7 @@ class TritonSimulator:
         Raises:
             SettingsError: A gate is not real, the state does not fit, or the weights are not on a GPU.
         """
-        program = lower(circuit)
+        lower(circuit)  # its error says which gate is not real
         if not fits(circuit, weights.dtype):
             raise SettingsError(
                 f"simulator triton holds real states of up to {STATE_BYTES // 1024} KiB (14 qubits in float32, 13 in float64), "
@@ -70,7 +70,7 @@ class TritonSimulator:
         if weights.device.type != self.device.type:
             raise SettingsError(f"simulator triton needs its tensors on {self.device}, not on {weights.device}")
         trials, rows = batch_shape(weights, inputs, states)
-        plan = _plan(program, weights.dtype, weights.device)
+        plan = _plan(circuit, weights.dtype, weights.device)
         angles = _angles(plan, weights, inputs, rows)
         flat = None if states is None else states.to(weights.dtype).reshape(trials * rows, -1)
         values: torch.Tensor = _Sweeps.apply(plan, angles.reshape(-1, trials * rows), flat)  # type: ignore[no-untyped-call]
@@ -116,7 +116,8 @@ class _Plan:
 
 
 @functools.lru_cache(maxsize=256)
-def _plan(program: Program, dtype: torch.dtype, device: torch.device) -> _Plan:
+def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
+    program = lower(circuit)
     near = min(program.qubits, (THREAD_BYTES // dtype.itemsize).bit_length() - 1)
     belt = lay(program, near)
     amplitudes = 2**program.qubits
@@ -185,7 +186,7 @@ class _Sweeps(torch.autograd.Function):
         return values * plan.signs
 
     @staticmethod
-    def backward(ctx: Any, cotangents: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor | None]:  # type: ignore[override]
+    def backward(ctx: Any, cotangents: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor | None]:
         plan: _Plan = ctx.plan
         cosines, sines, final = ctx.saved_tensors
         of_states = ctx.needs_input_grad[2]
