@@ -16,9 +16,9 @@ test: install
 test-fast: install
 	$(BIN)/pytest $(TESTS) -m "not slow"
 
-# Times the simulators side by side on the paper's head; docs/performance.md keeps what was measured.
+# Times the simulators and their peers side by side on the paper's head; docs/performance.md keeps what was measured.
 bench: install
-	$(BIN)/python -m tests.bench_simulators
+	$(BIN)/hadamard bench
 
 lint: install
 	$(BIN)/ruff check .

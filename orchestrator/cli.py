@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | status | report | ship | doctor`.
+"""The command line: `hadamard run | plan | status | report | ship | doctor | bench`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
@@ -13,7 +13,7 @@ import typer
 
 from model.errors import EXIT_USER_ERROR, UserError
 
-EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
+EXIT_INCOMPLETE, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 130
 
 app = typer.Typer(
     name="hadamard",
@@ -100,6 +100,27 @@ def doctor(as_json: AsJson = False) -> None:
         return
     for finding in checks.findings():
         typer.echo(checks.line(finding))
+
+
+@app.command()
+def bench(
+    qubits: Annotated[str, typer.Option(help="Sizes, with commas.")] = "6,8,10,12,14",
+    batch: Annotated[int, typer.Option(min=1, help="Rows of a batch.")] = 32,
+    simulators: Annotated[str, typer.Option(metavar="A,B", help="Which ones, with commas. Default: ours and all peers.")] = "",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each simulator.")] = 1,
+    limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a simulator's first step may take at a size.")] = 60.0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture is written.")] = Path("runs/bench"),
+    as_json: AsJson = False,
+) -> None:
+    """Time our simulators and their peers on the paper's head: forward and gradient. Wrong numbers get no time.
+
+    Exit codes: 0 all numbers are right, 1 some are wrong, 2 bad input.
+    """
+    from orchestrator.bench.verb import bench as compare
+
+    outcome = compare(qubits, batch, simulators, threads, limit_s, out, as_json)
+    typer.echo(outcome.text, nl=False)
+    raise typer.Exit(0 if outcome.right else EXIT_WRONG)
 
 
 def main() -> None:

@@ -1,0 +1,53 @@
+"""Our own simulators in the benchmark, called as a head calls them, and the reference that everybody's numbers are compared with.
+
+Owns the step behind the `Simulator` protocol. Does not own the simulators, the case or the clock.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from model.simulators import Simulator, choose
+from model.simulators.state_vector import StateVectorSimulator
+from orchestrator.bench.cases import ANGLE_SCALE, Case, Step, in_parts
+
+REFERENCE_BYTES = 2**30
+"""The reference takes as many rows at a time as need about so much memory."""
+
+
+def prepare(case: Case, name: str) -> Step:
+    """Return the step of one of our simulators in float32, on the device it likes; a kernel that is compiled when first run has been.
+
+    Args:
+        case: What to compute.
+        name: The simulator, as a study names it.
+
+    Raises:
+        SettingsError: The simulator cannot be had here.
+    """
+    simulator = choose(name)
+    step = _step(case, simulator, torch.float32, simulator.device)
+    if simulator.device.type != "cpu":
+        step()
+    return step
+
+
+def prepare_reference(case: Case) -> Step:
+    """Return the step of the clear simulator in float64, a few rows at a time, so that the widest cases fit memory."""
+    kept = 3 * (len(case.encoder.gates) + len(case.second.gates)) * case.states.shape[1] * case.states.itemsize
+    rows = max(1, REFERENCE_BYTES // kept)
+    return in_parts(case, rows, lambda part: _step(part, StateVectorSimulator(), torch.float64, torch.device("cpu")))
+
+
+def _step(case: Case, simulator: Simulator, dtype: torch.dtype, device: torch.device) -> Step:
+    states, cotangent = (torch.tensor(part, dtype=dtype, device=device) for part in (case.states, case.cotangent))
+    weights = [torch.tensor(part, dtype=dtype, device=device) for part in (case.encoder_weights, case.second_weights)]
+
+    def step() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        encoder, second = (part[None].requires_grad_() for part in weights)
+        inputs = ANGLE_SCALE * simulator.expectations(case.encoder, encoder, states=states[None])
+        values = simulator.expectations(case.second, second, inputs)[0, :, 0]
+        gradients = torch.autograd.grad((values * cotangent).sum(), (encoder, second))
+        return values.detach().cpu(), gradients[0][0].cpu(), gradients[1][0].cpu()
+
+    return step

@@ -1,0 +1,163 @@
+"""The benchmark: its case, its contestants' numbers, and that wrong numbers never get a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from model.circuit import encoder_circuit, second_module_circuit
+from orchestrator.bench import comparison
+from orchestrator.bench.cases import fused_gates, in_parts, paper_head
+from orchestrator.bench.cell import Answer, Cell, run
+from orchestrator.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
+from orchestrator.bench.machine import GemmRate
+from orchestrator.bench.with_simulator import prepare_reference
+from orchestrator.cli import app
+
+PEERS = [one.name for one in BY_NAME.values() if one.package]
+OURS = ["compiled", "fused", "torch"]
+GEMM = GemmRate(1e11, "numpy")
+
+
+def answer(name: str, qubits: int, rows: int) -> Answer:
+    return Answer(*(np.asarray(part, dtype=np.float64) for part in prepare(name, paper_head(qubits, rows))()))
+
+
+def test_the_case_is_the_head_of_the_settings_where_these_can_say_it() -> None:
+    case = paper_head(4, 2)
+    assert case.encoder == encoder_circuit(4, 3, 2)
+    shallow = second_module_circuit(4, [0, 0], 1, 2, measured=1)
+    assert case.second.gates[: len(shallow.gates)] == shallow.gates  # PQC 2 begins with what one layer has
+    assert case.second.weights == shallow.weights + 2 * 4
+    np.testing.assert_allclose(np.linalg.norm(case.states, axis=1), 1)
+
+
+def test_flop_count_11_per_amplitude_and_fused_gate() -> None:
+    case = paper_head(6, 32)
+    assert fused_gates(case.encoder) == 42
+    assert fused_gates(case.second) == 12 + 66
+    assert case.flop == 11 * 32 * 64 * 120
+
+
+def test_parts_of_the_batch_give_what_the_whole_gives() -> None:
+    case = paper_head(3, 5)
+    whole, parts = prepare_reference(case)(), in_parts(case, 2, prepare_reference)()
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(np.asarray(one), other, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore")  # peers warn of each other's versions
+@pytest.mark.parametrize("name", [*OURS, *PEERS])
+def test_contestants_agree_with_the_reference(name: str) -> None:
+    if why := why_absent(BY_NAME[name]):
+        pytest.skip(why)
+    value, gradient = answer(name, 4, 6).errors(answer(REFERENCE, 4, 6))
+    assert value < 2e-6
+    assert gradient < 2e-5
+
+
+def test_a_cell_is_measured_in_its_own_process() -> None:
+    measured = run(Cell("qulacs", 3, 4, 1, limit_s=30))
+    assert not isinstance(measured, str), measured
+    found, timing = measured
+    assert found.errors(answer(REFERENCE, 3, 4)) < (1e-12, 1e-12)
+    assert 0 < timing.cpu_s < 1
+    assert timing.steps > 10
+    assert timing.extra_bytes is not None
+    assert 0 <= timing.extra_bytes < 2**26
+    assert timing.compile_s is None
+
+
+def test_a_cell_ends_at_its_limit_and_a_failure_is_told() -> None:
+    assert run(Cell(REFERENCE, 12, 64, 1, limit_s=0.1)) == "more than 0.1 s"
+    failed = run(Cell("qulacs", 2, 4, 1, limit_s=5))  # rings of distance 2 on 2 qubits
+    assert isinstance(failed, str)
+    assert failed.startswith("failed: ValueError: CNOT acts on 2 different qubits")
+
+
+def faked(monkeypatch: pytest.MonkeyPatch, error: float) -> None:
+    """Answer without a process, `torch` with an error in one gradient."""
+    timing = comparison.Timing(0.5, 0.5, 3, None, 1000, False)
+
+    def fake(cell: Cell) -> tuple[Answer, comparison.Timing]:
+        found = answer(REFERENCE, cell.qubits, cell.rows)
+        if cell.name == "torch":
+            found.second_gradient[3] += error
+        return found, timing
+
+    monkeypatch.setattr(comparison, "run", fake)
+    monkeypatch.setattr("orchestrator.bench.machine.gemm_rate", lambda: GEMM)
+
+
+@pytest.mark.parametrize("error", [2e-4, float("nan")])
+def test_wrong_numbers_get_no_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: float) -> None:
+    faked(monkeypatch, error)
+    options = ["bench", "--qubits", "3", "--batch", "4", "--simulators", "torch,compiled", "--out", str(tmp_path)]
+    shown = CliRunner().invoke(app, options)
+    assert shown.exit_code == 1, shown.output
+    (line,) = [line for line in shown.output.splitlines() if line.startswith("torch ") and " 3 " in line]
+    assert "WRONG NUMBERS" in line
+    assert "0.5" not in line
+    found = {one["name"]: one for one in json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)["results"]}
+    assert found["torch"]["status"] == "wrong"
+    assert found["torch"]["timing"] is None
+    assert found["compiled"]["status"] == "measured"
+
+
+def test_a_peer_that_is_not_installed_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    faked(monkeypatch, 0.0)
+    monkeypatch.setitem(BY_NAME, "qulacs", dataclasses.replace(BY_NAME["qulacs"], package="no_such.package"))
+    monkeypatch.setattr("orchestrator.bench.contestants.CONTESTANTS", tuple(BY_NAME.values()))
+    shown = CliRunner().invoke(app, ["bench", "--qubits", "3", "--batch", "4", "--simulators", "qulacs,torch", "--out", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "not installed (pip install 'hadamard[peers]')" in shown.output
+
+
+def test_bench_from_the_command_line(tmp_path: Path) -> None:
+    options = ["bench", "--qubits", "3", "--batch", "4", "--simulators", "compiled,qulacs", "--out", str(tmp_path / "new"), "--json"]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 0, done.output
+    content = json.loads(done.stdout)
+    assert content["batch"] == 4
+    assert content["gemm"]["flop_per_s"] > 1e8
+    assert content["machine"]["processor"]
+    assert set(content["machine"]["versions"]) >= {"torch", "pennylane"}
+    for one in content["results"]:
+        assert one["status"] == "measured", one
+        assert one["timing"]["cpu_s"] > 0
+        assert one["gradient_error"] < 1e-4
+        assert (one["gemm_share"] is None) == (one["name"] == "qulacs")
+        assert one["faster_than_baseline"] is None  # it was not measured
+    assert (tmp_path / "new" / "bench.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--simulators", "torch,cirq"], "cirq cannot be timed; those that can are compiled, "),
+        (["--qubits", "2"], "need at least 3 qubits"),
+        (["--qubits", "6,x"], "'x' is no number of qubits"),
+        (["--qubits", "40"], "GiB of memory"),
+        (["--threads", "100000"], "can be used here"),
+        (["--out", "/proc/nowhere"], "--out /proc/nowhere"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_measured(options: list[str], message: str) -> None:
+    done = CliRunner().invoke(app, ["bench", *options])
+    assert message in str(done.exception)
+    assert type(done.exception).__name__ == "SettingsError"
+
+
+def test_several_threads_are_timed_by_the_clock() -> None:
+    timing = comparison.Timing(2.0, 1.0, 3, None, None, False)
+    one = comparison.Result("torch", 3, "measured", "", timing)
+    two = comparison.Result("lightning.qubit", 3, "measured", "", dataclasses.replace(timing, cpu_s=8.0, wall_s=3.0))
+    for threads, faster in ((1, 4.0), (2, 3.0)):
+        both = comparison.Comparison((one, two), {3: "torch"}, 4, threads, GEMM, {})
+        assert both.faster(one, "lightning.qubit") == faster
+        assert both.ours_faster(two) == faster
