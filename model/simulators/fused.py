@@ -128,7 +128,10 @@ class _Step(Protocol):
         """Return the state before the step."""
 
     def pull(self, cotangent: torch.Tensor, before: torch.Tensor, matrices: Matrices, gradients: Gradients) -> torch.Tensor:
-        """Return the cotangent before the step, where the state was `before`; add to the conjugate gradient of the trials' matrix, or set the rows'."""
+        """Return the cotangent before the step, where the state was `before`.
+
+        Add to the conjugate gradient of the trials' matrix, or set that of the rows' matrix, which no other chunk has.
+        """
 
 
 class _Shuffle:
