@@ -58,16 +58,15 @@ def _train_alike(members: Sequence[Member], pack: str) -> None:
     if not members:
         return
     settings, begin = members[0].trial.settings, time.perf_counter()
+    for member in members:
+        member.start(pack)
     with _failing(members), _precision(settings.precision):
         sentences = Sentences(members[0].trial)
         if isinstance(settings.head, LogisticHead | SvcHead):
             for member in members:
-                member.start(pack)
                 with _failing([member]):
                     _fit_classical(member, sentences)
             return
-        for member in members:
-            member.start(pack)
         together = Pack(members, sentences)
         share_time(members, begin)
         together.fit()

@@ -45,6 +45,8 @@ PROCESS_BYTES = 700 * 2**20
 PENNYLANE_DEVICES = ("default.qubit", *ADJOINT_DEVICES)
 STATES_KEPT = 3
 """Real states per row in a step of a simulator that does not keep one after every gate."""
+GATE_STATES_KEPT = 2
+"""States per row and gate where autograd keeps what each gate needs (measured: torch, 8 and 10 qubits)."""
 STATES_EVALUATED = 4
 """Real states per row in an evaluation, which needs no gradient."""
 PARAMETER_COPIES = 10
@@ -95,7 +97,8 @@ def trial_bytes(trial: Trial, dimension: int) -> int:
         simulator = resolve(settings.simulator, circuits(head)).name
         if simulator in PENNYLANE_DEVICES:
             number_bytes = 16  # PennyLane simulates in complex128
-        numbers += 2 * dimension * (1 << head.qubits) if head.reduction == "pca" else 0
+        if head.reduction == "pca":  # its components, in the pack and in the group that trains, and what it is fitted on
+            numbers += dimension * (2 * (1 << head.qubits) + settings.data.sides[0])
         numbers += max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head))
     return number_bytes * numbers
 
@@ -104,7 +107,9 @@ def _step_amplitudes(head: QuantumHead, simulator: str, rows: int) -> int:
     """Return how many amplitudes a step keeps for the gradient of so many sentences."""
     amplitudes = 0
     for circuit, copies in zip(circuits(head), (head.encoders, rows_per_sentence(head)), strict=True):
-        kept = len(circuit.gates) if simulator in ("torch", "default.qubit") else STATES_KEPT if circuit.real else 2 * STATES_KEPT
+        kept = STATES_KEPT if circuit.real else 2 * STATES_KEPT
+        if simulator in ("torch", "default.qubit"):
+            kept = GATE_STATES_KEPT * len(circuit.gates)
         amplitudes += kept * copies * rows * (1 << circuit.qubits)
     return amplitudes
 
