@@ -253,6 +253,15 @@ def test_one_diverging_trial_leaves_and_changes_no_number_of_the_others(tmp_path
         assert numbers(files[number]) == numbers(alone[number])
 
 
+@pytest.mark.parametrize("simulator", ["fused", "torch", "default.qubit", "lightning.qubit"])
+def test_no_simulator_lets_a_diverging_trial_touch_the_others(tmp_path: Path, trials: tuple[Trial, ...], simulator: str) -> None:
+    first, second, *_ = alike(trials, epochs=2, simulator=simulator)
+    (alone,) = trained(tmp_path / "alone", [first])
+    together, hot = trained(tmp_path / "together", [first, variant(second, "hot", lr=1e30)])
+    assert hot.events()[-1]["cause"] == "diverged"
+    torch.testing.assert_close(losses(together), losses(alone), atol=1e-4, rtol=0)
+
+
 def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
     tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
