@@ -110,12 +110,22 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Threads of each simulator.")] = 1,
     limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a simulator's first step may take at a size.")] = 60.0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture is written.")] = Path("runs/bench"),
+    study: Annotated[
+        Path | None, typer.Option(metavar="STUDY", help="Instead: trials per hour of this study, ours and by Ray Tune and lightning.qubit.")
+    ] = None,
+    overrides: Overrides = None,
+    budget_s: Annotated[float, typer.Option(min=1, help="With --study: seconds to measure each way.")] = 120.0,
     as_json: AsJson = False,
 ) -> None:
     """Time our simulators and their peers on the paper's head: forward and gradient. Wrong numbers get no time.
 
     Exit codes: 0 all numbers are right, 1 some are wrong, 2 bad input.
     """
+    if study is not None:
+        from orchestrator.bench.study import bench_study
+
+        typer.echo(bench_study(study, overrides or [], budget_s, as_json), nl=False)
+        return
     from orchestrator.bench.verb import bench as compare
 
     outcome = compare(qubits, batch, simulators, threads, limit_s, out, as_json)

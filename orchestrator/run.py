@@ -102,7 +102,7 @@ def _train(
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _embed(owed, allocation, console)
+        embed(owed, allocation, console)
         with ray_cluster(allocation, dashboard) as url:
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in place, which ends the process
             if url:
@@ -119,7 +119,7 @@ def _train(
     return False
 
 
-def _embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> None:
+def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> None:
     """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch."""
     missing: dict[Path, TrialSettings] = {
         file: trial.settings

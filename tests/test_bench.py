@@ -8,16 +8,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from model.circuit import encoder_circuit, second_module_circuit
+from model.errors import SettingsError
+from model.heads import QuantumClassifier
+from model.settings import QuantumHead
+from model.simulators import choose
 from orchestrator.bench import comparison
 from orchestrator.bench.cases import fused_gates, in_parts, paper_head
 from orchestrator.bench.cell import Answer, Cell, run
 from orchestrator.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
 from orchestrator.bench.machine import GemmRate
+from orchestrator.bench.ordinary import OrdinaryHead, Rates
+from orchestrator.bench.study import bench_study, scaled_seconds
 from orchestrator.bench.with_simulator import prepare_reference
 from orchestrator.cli import app
+from tests.studies import TINY, read, write_study
 
 PEERS = [one.name for one in BY_NAME.values() if one.package]
 OURS = ["compiled", "fused", "torch"]
@@ -161,3 +169,57 @@ def test_several_threads_are_timed_by_the_clock() -> None:
         both = comparison.Comparison((one, two), {3: "torch"}, 4, threads, GEMM, {})
         assert both.faster(one, "lightning.qubit") == faster
         assert both.ours_faster(two) == faster
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        QuantumHead(qubits=3, reuploads=2, layers=1, connectivity=2),
+        QuantumHead(qubits=2, encoders=2, merge="blocks", reuploads=3, angle_scale=0.7, reading="B", share_blocks=True),
+        QuantumHead(qubits=2, encoders=2, merge="concatenate", measured=3),
+    ],
+)
+def test_the_ordinary_way_trains_the_same_head(settings: QuantumHead) -> None:
+    embeddings = torch.randn(6, 2**settings.qubits, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    ours = QuantumClassifier([settings], [embeddings], choose("torch"))
+    parameters = ours.start([torch.Generator().manual_seed(2)])
+    theirs = OrdinaryHead(settings)
+    with torch.no_grad():
+        for leaf, part in zip(theirs.parameters(), torch.split(parameters[0], ours.sizes), strict=True):
+            leaf.copy_(part.view_as(leaf))
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        logits = theirs(ours.encoding.states(embeddings[None])[0])
+    finally:
+        torch.set_default_dtype(before)
+    expected = ours.logits(parameters, embeddings[None], [np.random.default_rng()])[0]
+    torch.testing.assert_close(logits, expected, atol=1e-10, rtol=0)
+
+
+def test_rates_are_scaled_to_all_steps_and_evaluations(tmp_path: Path) -> None:
+    trial = read(tmp_path).trials[0]  # 3 epochs, batch 8; 32 sentences drawn, 27 train and 5 validation; 300 in all
+    assert scaled_seconds(trial, Rates(1, 10.0, 1, 0.1)) == pytest.approx(3 * 4 * 10.0 + (3 * 5 + 300) * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("kind: quantum", "noise: {shots: 100}"), "has noise or shots"),
+        (("reduction: pca", "reduction: projection"), "use pca or truncate"),
+    ],
+)
+def test_what_the_ordinary_way_cannot_do_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        bench_study(write_study(tmp_path, TINY.replace(*change)), [], 1.0, as_json=False)
+
+
+@pytest.mark.slow
+def test_bench_of_a_study(tmp_path: Path) -> None:
+    done = json.loads(bench_study(write_study(tmp_path), [], 4.0, as_json=True))
+    assert done["trials"] == 8  # no baselines
+    assert done["ours"]["trials_per_hour"] > 0
+    assert "scaled" in done["ordinary"]["how"]
+    assert done["ratio"] == pytest.approx(done["ours"]["trials_per_hour"] / done["ordinary"]["trials_per_hour"])
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]

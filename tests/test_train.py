@@ -22,7 +22,7 @@ from model.heads import Draws, Head
 from model.journal import PackFiles, TrialFiles, write_atomically
 from model.pack import epoch_order
 from model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
-from orchestrator.run import _embed
+from orchestrator.run import embed
 from tests.studies import read
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory, embedding_cache: Path) -> t
 
     os.environ["HADAMARD_CACHE"] = str(embedding_cache)
     plan = read(tmp_path_factory.mktemp("study"))
-    _embed(plan.trials, detect(), Console(quiet=True))
+    embed(plan.trials, detect(), Console(quiet=True))
     return plan.trials
 
 

@@ -64,11 +64,11 @@ def _qnodes(case: Case, device_name: str, method: str) -> Step:
 
     def encoder(weights: torch.Tensor) -> list[Any]:
         qml.StatePrep(states, wires=range(qubits))
-        _apply(case.encoder, weights, None)
+        apply_gates(case.encoder, weights, None)
         return [qml.expval(qml.Z(qubit)) for qubit in range(qubits)]
 
     def second(weights: torch.Tensor, inputs: torch.Tensor) -> Any:
-        _apply(case.second, weights, inputs)
+        apply_gates(case.second, weights, inputs)
         return qml.expval(qml.Z(0))
 
     encoder_node, second_node = (qml.QNode(part, device, interface="torch", diff_method=method) for part in (encoder, second))
@@ -84,7 +84,7 @@ def _qnodes(case: Case, device_name: str, method: str) -> Step:
     return step
 
 
-def _apply(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None) -> None:
+def apply_gates(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None) -> None:
     """Put the circuit into the open QNode; angles are the last axis of weights and inputs."""
     for gate in circuit.gates:
         if gate.angle is None:
