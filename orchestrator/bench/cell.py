@@ -28,8 +28,8 @@ from orchestrator.bench.contestants import BY_NAME, prepare
 
 START_S = 60.0
 """What a process may take, besides its limit, to import, to draw its case and to compile."""
-STEPS, ENOUGH_S, MOST_S = (3, 1000), 0.5, 5.0
-"""After a first step others follow: so many at least and at most, for half a second, and none begins after the last of these times."""
+STEPS, ENOUGH_S, MOST_S = (3, 1000), 0.4, 3.0
+"""After a first step others follow: so many at least and at most, for a while, and none begins after the last of these times."""
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,13 @@ def prepare(name: str, case: Case) -> Step:
 
             return with_jax.prepare(case)
         case "lightning.qubit" | "lightning.kokkos":
-            from orchestrator.bench import with_pennylane
+            from orchestrator.bench import with_lightning
 
-            return with_pennylane.prepare_tapes(case, name)
+            return with_lightning.prepare(case, name)
         case "lightning.qubit-qnode" | "default.qubit":
-            from orchestrator.bench import with_pennylane
+            from orchestrator.bench import with_qnodes
 
-            return with_pennylane.prepare_qnodes(case, name.removesuffix("-qnode"))
+            return with_qnodes.prepare(case, name.removesuffix("-qnode"))
         case _:
             from orchestrator.bench import with_simulator
 

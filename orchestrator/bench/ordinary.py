@@ -25,7 +25,7 @@ from model.head_layout import CLASSES, circuits
 from model.reduction import AmplitudeEncoding
 from model.sentences import Sentences
 from model.settings import QuantumHead, Trial
-from orchestrator.bench.with_pennylane import apply_gates
+from orchestrator.bench.with_qnodes import apply_gates
 from orchestrator.sweep import ray_cluster
 
 DEVICE = "lightning.qubit"

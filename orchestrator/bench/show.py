@@ -37,7 +37,7 @@ HEADINGS = (
     "compile",
     "of GEMM",
 )
-OUR_COLOUR = UP
+OUR_COLOUR, PEER_COLOURS = UP, (*LINES[1:], INK)
 
 
 def as_text(comparison: Comparison) -> str:
@@ -77,24 +77,16 @@ def as_json(comparison: Comparison) -> str:
 
 
 def draw(comparison: Comparison, directory: Path) -> Path:
-    """Draw seconds per step against qubits into `bench.png`; return its path."""
+    """Draw seconds per step against qubits into `bench.png`, the slowest first in the legend; return its path."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for result in comparison.results:
+        if (seconds := comparison.seconds(result)) is not None:
+            curves.setdefault(result.name, []).append((result.qubits, seconds))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 5.0))
         axes = figure.subplots()
-        names = list(dict.fromkeys(result.name for result in comparison.results if result.timing))
-        peers = [name for name in names if BY_NAME[name].package]
-        for name in names:
-            points = [(result.qubits, comparison.seconds(result)) for result in comparison.results if result.name == name and result.timing]
-            is_peer = name in peers
-            place = peers.index(name) if is_peer else names.index(name)
-            axes.plot(
-                *zip(*points, strict=True),
-                color=LINES[1:][place % (len(LINES) - 1)] if is_peer else OUR_COLOUR,
-                marker=MARKERS[place % len(MARKERS)],
-                linestyle="-" if not is_peer else "--",
-                markersize=5,
-                label=name,
-            )
+        for name in sorted(curves, key=lambda name: -curves[name][-1][1]):
+            axes.plot(*zip(*curves[name], strict=True), label=name, markersize=5, **_look(name))
         axes.set_yscale("log")
         axes.yaxis.grid(True)
         axes.xaxis.set_major_locator(FixedLocator(sorted({result.qubits for result in comparison.results})))
@@ -103,9 +95,19 @@ def draw(comparison: Comparison, directory: Path) -> Path:
         axes.set_ylabel("seconds per step, forward and gradient")
         axes.set_title(f"{_where(comparison)}\n", color=MUTED)
         figure.suptitle(f"The paper's head, batch {comparison.rows}: ours (solid) and peers", x=0.01, ha="left", color=INK)
-        figure.legend(loc="outside right center")
+        if curves:
+            figure.legend(loc="outside right center")
     directory.mkdir(parents=True, exist_ok=True)
     return save(figure, directory / "bench.png")
+
+
+def _look(name: str) -> dict[str, Any]:
+    """Return how a contestant's curve looks: ours in one colour, each peer in its own."""
+    alike = [one.name for one in BY_NAME.values() if (one.package is None) == (BY_NAME[name].package is None)]
+    place = alike.index(name)
+    if BY_NAME[name].package is None:
+        return {"color": OUR_COLOUR, "marker": MARKERS[place % len(MARKERS)], "linestyle": "-"}
+    return {"color": PEER_COLOURS[place % len(PEER_COLOURS)], "marker": MARKERS[place % len(MARKERS)], "linestyle": "--"}
 
 
 def _heading(comparison: Comparison) -> Sequence[str]:
