@@ -41,7 +41,7 @@ class CompiledSimulator:
         Raises:
             SettingsError: A gate is not real.
         """
-        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
+        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return]
 
 
 class _Expectations(torch.autograd.Function):
@@ -134,7 +134,7 @@ def _lane_bits(qubits: int, lanes: int, rows: int) -> int:
     most = min(lanes.bit_length() - 1, max(qubits - 2, 0))
 
     def cost(bits: int) -> float:
-        vectors = 2 ** (qubits - bits)
+        vectors = 1 << (qubits - bits)
         spilled = 1.0 if vectors <= CACHED_VECTORS else 1.4
         return -(-rows // (lanes >> bits)) * (BLOCK_COST + vectors * (1 + 0.05 * bits) * spilled)
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include <cstddef>
-#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #ifndef VECTOR_BYTES
@@ -24,6 +24,13 @@ template <class T> using Vector = typename Lanes<T>::Vector;
 template <class T> using Mask = typename Lanes<T>::Mask;
 
 #define INLINE inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
+
+// Calls f(0), f(1), ... f(N - 1) with the number known at compile time: loops that the compiler unrolls by itself come too late for it
+// to keep an array's elements in registers.
+template <int N, class F> INLINE void unrolled(F f) {
+    [&]<int... I>(std::integer_sequence<int, I...>) INLINE_LAMBDA { (f(std::integral_constant<int, I>{}), ...); }(std::make_integer_sequence<int, N>{});
+}
 
 template <class T> INLINE Vector<T> all(T value) { return Vector<T>{} + value; }
 
