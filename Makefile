@@ -3,21 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
 
-.PHONY: demo test test-fast bench lint format lock install clean
+.PHONY: demo test test-fast bench lint format lock install peers clean
 
 # Install, run the quickstart study, and say where its report, MLflow and the dashboard are.
 demo: install
 	$(BIN)/hadamard run configs/quickstart.yaml
 
 # All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder or the real corpus.
-test: install
+test: install peers
 	$(BIN)/pytest $(TESTS)
 
-test-fast: install
+test-fast: install peers
 	$(BIN)/pytest $(TESTS) -m "not slow"
 
 # Times the simulators and their peers side by side on the paper's head; docs/performance.md keeps what was measured.
-bench: install
+bench: install peers
 	$(BIN)/hadamard bench
 
 lint: install
@@ -39,10 +39,20 @@ install: .venv/installed
 	$(BIN)/pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e .
 	@touch $@
 
-# Renew the lock from what is installed now (change pyproject.toml and pip install first).
+# What only tests and the bench need: other simulators to compare with, and Triton, whose interpreter runs the GPU kernels on a CPU.
+peers: .venv/peers
+
+.venv/peers: requirements-peers.lock .venv/installed
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r requirements-peers.lock
+	@touch $@
+
+# Renew the locks from what is installed now (change pyproject.toml and pip install first).
+PEERS := jax|jaxlib|ml_dtypes|opt_einsum|qulacs|pennylane_lightning_kokkos|triton
 lock:
-	{ echo "# Exact versions of everything but zeus (see requirements-energy.lock); made by \`make lock\`."; \
-	  $(BIN)/pip freeze --exclude-editable | grep -viE '^(zeus|hadamard|amdsmi|tyro|pip|setuptools)==|^-e ' | sed 's/+cpu$$//'; } > requirements.lock
+	{ echo "# Exact versions of everything but zeus (see requirements-energy.lock) and the peers; made by \`make lock\`."; \
+	  $(BIN)/pip freeze --exclude-editable | grep -viE '^(zeus|hadamard|amdsmi|tyro|pip|setuptools|$(PEERS))==|^-e ' | sed 's/+cpu$$//'; } > requirements.lock
+	{ echo "# Simulators to compare with, and Triton, for tests and \`make bench\`; made by \`make lock\`."; \
+	  $(BIN)/pip freeze --exclude-editable | grep -iE '^($(PEERS))=='; } > requirements-peers.lock
 
 clean:
 	rm -rf .venv build runs

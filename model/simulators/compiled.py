@@ -41,7 +41,7 @@ class CompiledSimulator:
         Raises:
             SettingsError: A gate is not real.
         """
-        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return]
+        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Expectations(torch.autograd.Function):
@@ -70,7 +70,7 @@ class _Expectations(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weights, inputs, saved = ctx.saved_tensors
         trials, rows, qubits = ctx.batch
         _, _, of_inputs, of_states = ctx.needs_input_grad
