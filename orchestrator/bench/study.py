@@ -26,7 +26,8 @@ from model.settings import Noise, QuantumHead, Trial
 from orchestrator.bench import machine
 from orchestrator.bench.ordinary import DEVICE, Rates, measure
 from orchestrator.inputs import inputs_of
-from orchestrator.plan import Plan, expected_seconds, pack_up, read_plan
+from orchestrator.packs import expected_seconds, pack_up
+from orchestrator.plan import Plan, read_plan
 from orchestrator.report.formats import count, duration
 from orchestrator.run import embed
 
