@@ -23,7 +23,8 @@ from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
 from orchestrator.inputs import inputs_of
-from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan
+from orchestrator.packs import Pack, check_fit, expected_seconds, pack_up
+from orchestrator.plan import Plan, read_plan
 from orchestrator.report.formats import duration
 
 NARROW, WIDE = 120, 1000

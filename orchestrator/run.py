@@ -25,7 +25,8 @@ from model.simulators import choose
 from orchestrator import tracking
 from orchestrator.design.factors import value_text
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
-from orchestrator.plan import Pack, Plan, check_fit, expected_seconds, pack_up, read_plan, reopen
+from orchestrator.packs import Pack, check_fit, expected_seconds, pack_up
+from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance

@@ -20,7 +20,7 @@ from cluster.energy import Energy, open_meter
 from cluster.launch import Outcome, run_pack
 from model.journal import PackFiles, TrialFiles
 from orchestrator.ledger import Ledger
-from orchestrator.plan import CPUS_PER_PACK, Pack
+from orchestrator.packs import CPUS_PER_PACK, Pack
 from orchestrator.retries import run_with_retries
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it

@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model import simulators
 from model.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
-from model.simulators import Simulator, choose, reason
+from model.simulators import Simulator, choose, resolve
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 
 DEVICES = ("default.qubit", "lightning.qubit")
@@ -120,6 +121,33 @@ def test_a_device_that_is_not_installed_is_refused_with_a_way_out() -> None:
         choose("lightning.gpu")
 
 
-def test_the_choice_gives_its_reason() -> None:
-    assert "chosen by auto" in reason("auto")
-    assert "asked for by name" in reason("lightning.qubit")
+class TestChoice:
+    real, complex_ = encoder_circuit(4, 1, 1), Circuit(2, (Gate("S", (0,)),), measured=1)
+
+    def test_a_name_is_taken_at_its_word(self) -> None:
+        assert resolve("lightning.qubit", [self.real]).reason == "lightning.qubit, a PennyLane device, asked for by name"
+
+    def test_auto_takes_the_compiled_one_for_real_circuits_on_a_cpu(self) -> None:
+        choice = resolve("auto", [self.real])
+        assert choice.name == "compiled"
+        assert choice.reason == "compiled, chosen by auto: real circuits of up to 4 qubits, on the CPU"
+
+    def test_auto_takes_fused_for_complex_gates_and_where_nothing_was_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "complex gates" in resolve("auto", [self.real, self.complex_]).reason
+        monkeypatch.setattr(simulators, "compiled_here", lambda: False)
+        choice = resolve("auto", [self.real])
+        assert choice.name == "fused"
+        assert "was not built on this machine" in choice.reason
+        with pytest.raises(SettingsError, match="install a C.. compiler"):
+            choose("compiled")
+
+    def test_auto_goes_to_the_gpu_in_sight(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(simulators, "gpu_in_sight", lambda: True)
+        assert resolve("auto", [self.real]).name == "triton"
+        assert resolve("auto", [encoder_circuit(15, 1, 1)]).name == "fused"
+        assert resolve("auto", [encoder_circuit(14, 1, 1)], "float64").name == "fused"
+
+    @pytest.mark.parametrize("variable", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"])
+    def test_a_hidden_gpu_is_none(self, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(variable, "")
+        assert not simulators.gpu_in_sight()

@@ -10,7 +10,8 @@ from cluster.allocation import Allocation
 from model.errors import DataError
 from model.head_layout import shape
 from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
-from orchestrator.plan import Plan, check_fit, expected_seconds, pack_up
+from orchestrator.packs import check_fit, expected_seconds, pack_up
+from orchestrator.plan import Plan
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read
 
@@ -88,15 +89,34 @@ def machine(cpus: int, memory_gib: float = 24) -> Allocation:
     return Allocation(cpus, round(memory_gib * 2**30), "this machine")
 
 
-def test_packs_hold_one_shape_each_and_every_trial_once(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path)
-    packs = pack_up(plan.trials, machine(cpus=1))
+LONG = "training.epochs=1000000"
+"""Enough work for many packs."""
+
+
+@pytest.mark.parametrize("overrides", [(), (LONG,), ("simulator=lightning.qubit",)], ids=["short", "long", "unknown"])
+@pytest.mark.parametrize("cpus", [1, 2, 100])
+def test_packs_hold_every_trial_once_and_are_always_the_same(tmp_path: Path, overrides: tuple[str, ...], cpus: int) -> None:
+    plan = plan_of(tmp_path, *overrides)
+    packs = pack_up(plan.trials, machine(cpus))
     assert sorted(trial.key for pack in packs for trial in pack.trials) == sorted(keys(plan))
-    for pack in packs:
-        assert len({shape(trial) for trial in pack.trials}) == 1
-    assert any(len({trial.arm for trial in pack.trials}) == 2 for pack in packs), "rows that differ in numbers alone share a pack"
-    assert len(pack_up(plan.trials, machine(cpus=100))) == len(plan.trials)
-    assert pack_up(plan.trials, machine(cpus=1)) == packs
+    assert pack_up(plan.trials, machine(cpus)) == packs
+    if cpus == 100:
+        assert len(packs) == len(plan.trials)
+
+
+def test_long_packs_hold_one_shape_and_rows_that_differ_in_numbers_alone(tmp_path: Path) -> None:
+    packs = pack_up(plan_of(tmp_path, LONG).trials, machine(cpus=1))
+    assert all(len({shape(trial) for trial in pack.trials}) == 1 for pack in packs)
+    assert any(len({trial.arm for trial in pack.trials}) == 2 for pack in packs)
+
+
+def test_little_work_of_several_shapes_shares_a_process_but_every_core_has_one(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "baselines=[]")
+    for cpus in (1, 2, 3):
+        packs = pack_up(plan.trials, machine(cpus))
+        assert len(packs) == cpus
+        seconds = [pack.seconds for pack in packs if pack.seconds is not None]
+        assert max(seconds) - PACK_START_S < 2 * (min(seconds) - PACK_START_S)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +145,7 @@ def test_what_trials_of_a_pack_may_differ_in(tmp_path: Path, path: str, levels: 
 
 
 def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "factors.head.qubits=[14, 16]", "design.splits=40", "head.reduction=none", "baselines=[]")
+    plan = plan_of(tmp_path, "factors.head.qubits=[14, 16]", "design.splits=40", "head.reduction=none", "baselines=[]", LONG)
     roomy, tight = pack_up(plan.trials, machine(1, 1000)), pack_up(plan.trials, machine(1, 2))
     assert max(len(pack.trials) for pack in roomy) == len(plan.trials) // 4
     for pack in tight:

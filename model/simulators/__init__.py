@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the
 
 ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
 """PennyLane devices differentiated by the adjoint method, which gives no gradient for the initial state."""
-TRITON_QUBITS = 14
-"""Up to so many, a sample's state fits one multiprocessor of a GPU."""
+TRITON_QUBITS = {"float32": 14, "float64": 13}
+"""Up to so many, a sample's state fits one multiprocessor of a GPU (model/simulators/triton_kernel.py)."""
 
 
 class Simulator(Protocol):
@@ -60,7 +60,7 @@ class Choice:
     reason: str
 
 
-def resolve(name: str, circuits: Sequence[Circuit]) -> Choice:
+def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32") -> Choice:
     """Return the simulator that a study's name for it stands for on this machine, for a head of these circuits."""
     if name != "auto":
         ours = "" if name in ("compiled", "triton", "fused", "torch") else ", a PennyLane device"
@@ -69,7 +69,7 @@ def resolve(name: str, circuits: Sequence[Circuit]) -> Choice:
     if not all(circuit.real for circuit in circuits):
         return Choice("fused", "fused, chosen by auto: the circuits have complex gates")
     if gpu_in_sight():
-        if qubits <= TRITON_QUBITS and importlib.util.find_spec("triton"):
+        if qubits <= TRITON_QUBITS[precision] and importlib.util.find_spec("triton"):
             return Choice("triton", f"triton, chosen by auto: real circuits of up to {qubits} qubits, and a GPU is in sight")
         return Choice("fused", f"fused, chosen by auto: {qubits} qubits on the GPU in sight")
     if compiled_here():
@@ -77,13 +77,13 @@ def resolve(name: str, circuits: Sequence[Circuit]) -> Choice:
     return Choice("fused", "fused, chosen by auto: the compiled simulator was not built on this machine (see `hadamard doctor`)")
 
 
-def choose(name: str, circuits: Sequence[Circuit] = ()) -> Simulator:
+def choose(name: str, circuits: Sequence[Circuit] = (), precision: str = "float32") -> Simulator:
     """Open the simulator that a study names, for a head of these circuits.
 
     Raises:
         SettingsError: It cannot be opened here.
     """
-    match resolve(name, circuits).name:
+    match resolve(name, circuits, precision).name:
         case "compiled":
             if not compiled_here():
                 raise SettingsError("simulator compiled was not built on this machine; install a C++ compiler and run `make install` again")

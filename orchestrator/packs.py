@@ -1,0 +1,173 @@
+"""Packs: which trials one process trains, and what that is expected to take.
+
+Owns the grouping of trials by shape, work and memory, and the refusal of what cannot fit. Does not own rates, nor how a pack is launched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from cluster.allocation import Allocation
+from model.embeddings import cached_file
+from model.head_layout import shape
+from model.settings import Trial
+from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, SENTENCES_PER_CORE_S, pack_seconds, trial_bytes
+from orchestrator.inputs import inputs_of
+from orchestrator.study_file import Problem, StudyError
+
+PACKS_PER_CORE = 4
+"""Trials of one shape are split into so many parts per core at least, so that the load can be balanced."""
+STARTS_WORTH = 4
+"""A pack should work so many times longer than it takes to start, as long as every core has one."""
+CPUS_PER_PACK = 1
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Trials that one process trains: those of one shape together, one shape after the other."""
+
+    id: str
+    trials: tuple[Trial, ...]
+    memory_bytes: int
+    seconds: float | None
+    """Expected duration; None where no rate was measured for the simulator."""
+
+
+@dataclass(frozen=True)
+class _Team:
+    """Trials alike in shape, trained together."""
+
+    trials: tuple[Trial, ...]
+    work_s: float | None
+    state_bytes: int
+
+    @property
+    def shape(self) -> str:
+        return shape(self.trials[0])
+
+
+@dataclass
+class _Bin:
+    """Teams that share a process."""
+
+    teams: list[_Team] = field(default_factory=list)
+
+    @property
+    def work_s(self) -> float:
+        return sum(team.work_s or 0.0 for team in self.teams)
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of the largest shape; teams of one shape train together."""
+        of_shape: dict[str, int] = {}
+        for team in self.teams:
+            of_shape[team.shape] = of_shape.get(team.shape, 0) + team.state_bytes
+        return max(of_shape.values(), default=0)
+
+
+def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]:
+    """Group trials into packs, in the order in which their first trials come.
+
+    A pack is no larger than balances the load, nor than fits the part of the memory that each of the packs running at once has; one trial
+    alone may need more than that, and then fewer packs run at once. Little work of several shapes shares a process, whose start costs
+    more than training a small trial.
+    """
+    order = {trial.key: position for position, trial in enumerate(trials)}
+    for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
+    packs = [
+        sorted((trial for team in one.teams for trial in team.trials), key=lambda trial: order[trial.key])
+        for one in _share(_teams(trials, allocation.cpus, for_states), allocation.cpus, for_states)
+    ]
+    return tuple(_pack(one) for one in sorted(packs, key=lambda one: order[one[0].key]))
+
+
+def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
+    """Refuse, before anything starts, packs that need more memory than there is: Ray would let them wait for ever.
+
+    Raises:
+        StudyError: The arms that cannot fit, with what they need.
+    """
+    too_large = {trial.arm: pack for pack in packs for trial in pack.trials if pack.memory_bytes > allocation.memory_bytes}
+    available = f"{allocation.source} has {allocation.memory_bytes / 2**30:.1f}"
+    remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
+    problems = [
+        Problem(f"{arm} needs about {pack.memory_bytes / 2**30:.1f} GiB of memory, {available}. {remedy}", ("factors",))
+        for arm, pack in sorted(too_large.items())
+    ]
+    if problems:
+        raise StudyError(problems)
+
+
+def expected_seconds(packs: Sequence[Pack], cpus: int) -> float | None:
+    """Return the expected time for all packs on so many cores, embeddings included; None if any pack's is not known."""
+    known = [pack.seconds for pack in packs if pack.seconds is not None]
+    if len(known) < len(packs):
+        return None
+    return max(sum(known) / cpus, max(known, default=0.0)) + embedding_seconds([trial for pack in packs for trial in pack.trials], cpus)
+
+
+def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
+    """Return the expected time for the embeddings that are not in the cache yet."""
+    missing = {
+        (trial.data_hash, trial.sentence_encoder_hash): len(inputs_of(trial.settings).corpus.texts)
+        for trial in trials
+        if not cached_file(trial.data_hash, trial.sentence_encoder_hash).exists()
+    }
+    return sum(missing.values()) / (SENTENCES_PER_CORE_S * cpus)
+
+
+def _teams(trials: Sequence[Trial], cpus: int, for_states: int) -> list[_Team]:
+    """Split the trials of each shape into parts that balance the load and fit the memory."""
+    balanced = max(1, math.ceil(len(trials) / (PACKS_PER_CORE * cpus)))
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(shape(trial), []).append(trial)
+    teams = []
+    for group in groups.values():
+        most = max(1, min(balanced, for_states // max(1, _trial_bytes(group[0]))))
+        teams += [_team(group[start : start + most]) for start in range(0, len(group), most)]
+    return teams
+
+
+def _share(teams: Sequence[_Team], cpus: int, for_states: int) -> list[_Bin]:
+    """Deal teams out to processes, those with most work first, each to the process with least; as they are where the work is not known."""
+    if any(team.work_s is None for team in teams):
+        return [_Bin([team]) for team in teams]
+    work_s = sum(team.work_s or 0.0 for team in teams)
+    bins = [_Bin() for _ in range(min(len(teams), max(cpus, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
+    for team in sorted(teams, key=lambda team: -(team.work_s or 0.0)):
+        fitting = [one for one in bins if not one.teams or _Bin([*one.teams, team]).state_bytes <= for_states]
+        if not fitting:
+            fitting = [_Bin()]
+            bins += fitting
+        min(fitting, key=lambda one: one.work_s).teams.append(team)
+    return bins
+
+
+def _team(trials: Sequence[Trial]) -> _Team:
+    inputs = inputs_of(trials[0].settings)
+    seconds = pack_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension)
+    work_s = None if seconds is None else seconds - PACK_START_S
+    return _Team(tuple(trials), work_s, len(trials) * _trial_bytes(trials[0]))
+
+
+def _pack(trials: Sequence[Trial]) -> Pack:
+    digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
+    alike: dict[str, list[Trial]] = {}
+    for trial in trials:
+        alike.setdefault(shape(trial), []).append(trial)
+    whole = _Bin([_team(group) for group in alike.values()])
+    known = all(team.work_s is not None for team in whole.teams)
+    return Pack(
+        id=f"{trials[0].arm}-{digest}",
+        trials=tuple(trials),
+        memory_bytes=PROCESS_BYTES + whole.state_bytes,
+        seconds=PACK_START_S + whole.work_s if known else None,
+    )
+
+
+def _trial_bytes(trial: Trial) -> int:
+    return trial_bytes(trial, inputs_of(trial.settings).sentence_encoder.dimension)
