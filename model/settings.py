@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 EVALUATION_ROWS = 256
-"""Sentences evaluated at once: memory does not grow with the corpus."""
+"""Sentences of each trial evaluated at once: memory does not grow with the corpus."""
 
 
 class Settings(BaseModel):
