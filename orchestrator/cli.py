@@ -104,9 +104,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def bench(
-    qubits: Annotated[str, typer.Option(help="Sizes, with commas.")] = "6,8,10,12,14",
+    qubits: Annotated[str, typer.Option(metavar="6,8,..", help="Sizes.")] = "6,8,10,12,14",
     batch: Annotated[int, typer.Option(min=1, help="Rows of a batch.")] = 32,
-    simulators: Annotated[str, typer.Option(metavar="A,B", help="Which ones, with commas. Default: ours and all peers.")] = "",
+    simulators: Annotated[str, typer.Option(metavar="A,B,..", help="Which ones. Default: ours and all peers.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Threads of each simulator.")] = 1,
     limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a simulator's first step may take at a size.")] = 60.0,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture is written.")] = Path("runs/bench"),
@@ -121,6 +121,8 @@ def bench(
 
     Exit codes: 0 all numbers are right, 1 some are wrong, 2 bad input.
     """
+    if overrides and study is None:
+        raise UserError("--set changes a study; name it by --study")
     if study is not None:
         from orchestrator.bench.study import bench_study
 

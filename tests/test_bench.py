@@ -12,12 +12,12 @@ import torch
 from typer.testing import CliRunner
 
 from model.circuit import encoder_circuit, second_module_circuit
-from model.errors import SettingsError
+from model.errors import SettingsError, UserError
 from model.heads import QuantumClassifier
 from model.settings import QuantumHead
 from model.simulators import choose
 from orchestrator.bench import comparison
-from orchestrator.bench.cases import fused_gates, in_parts, paper_head
+from orchestrator.bench.cases import circuits, fused_gates, in_parts, least_bytes, paper_head, step_flop
 from orchestrator.bench.cell import Answer, Cell, run
 from orchestrator.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
 from orchestrator.bench.machine import GemmRate
@@ -46,10 +46,12 @@ def test_the_case_is_the_head_of_the_settings_where_these_can_say_it() -> None:
 
 
 def test_flop_count_11_per_amplitude_and_fused_gate() -> None:
-    case = paper_head(6, 32)
-    assert fused_gates(case.encoder) == 42
-    assert fused_gates(case.second) == 12 + 66
-    assert case.flop == 11 * 32 * 64 * 120
+    assert [fused_gates(circuit) for circuit in circuits(6)] == [42, 12 + 66]
+    assert step_flop(6, 32) == 11 * 32 * 64 * 120
+
+
+def test_memory_counts_the_row_that_the_reference_keeps_after_every_gate() -> None:
+    assert least_bytes(18, 32) < 2**33 < least_bytes(20, 32) < 24e9 < least_bytes(21, 1)
 
 
 def test_parts_of_the_batch_give_what_the_whole_gives() -> None:
@@ -150,7 +152,8 @@ def test_bench_from_the_command_line(tmp_path: Path) -> None:
         (["--simulators", "torch,cirq"], "cirq cannot be timed; those that can are compiled, "),
         (["--qubits", "2"], "need at least 3 qubits"),
         (["--qubits", "6,x"], "'x' is no number of qubits"),
-        (["--qubits", "40"], "GiB of memory"),
+        (["--qubits", "5000"], "GiB of memory hold up to "),
+        (["--set", "training.epochs=1"], "name it by --study"),
         (["--threads", "100000"], "can be used here"),
         (["--out", "/proc/nowhere"], "--out /proc/nowhere"),
     ],
@@ -158,7 +161,7 @@ def test_bench_from_the_command_line(tmp_path: Path) -> None:
 def test_bad_input_is_refused_before_anything_is_measured(options: list[str], message: str) -> None:
     done = CliRunner().invoke(app, ["bench", *options])
     assert message in str(done.exception)
-    assert type(done.exception).__name__ == "SettingsError"
+    assert isinstance(done.exception, UserError)
 
 
 def test_several_threads_are_timed_by_the_clock() -> None:

@@ -1,6 +1,6 @@
 """The benchmark's case: the paper's head at one width, its data, and what one training step has to compute.
 
-Owns the circuits, the data and the count of useful operations. Does not own how anybody computes the step, nor the clock.
+Owns the circuits, the data, and the count of operations and bytes. Does not own how anybody computes the step, nor the clock.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ FEWEST_QUBITS = CONNECTIVITY + 1
 FLOP_PER_AMPLITUDE = 11
 """Of one fused gate, a CNOT with the RY after it or an RY alone: 3 forward, 8 for the adjoint sweep (un-apply state and cotangent, take
 the gradient)."""
+STATE_BYTES_PER_AMPLITUDE = 32
+"""Of the inputs while they are drawn, and of three states at least."""
+REFERENCE_STATES_PER_GATE = 3
+"""What the reference keeps of a row, in states of float64, for its gradient; seen: a little above 2."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,10 @@ class Case:
         """Return the case of some of the rows."""
         return replace(self, states=self.states[chosen], cotangent=self.cotangent[chosen])
 
-    @property
-    def flop(self) -> int:
-        """Operations that a step cannot do without, on the circuit as written."""
-        amplitudes: int = len(self.states) * 2**self.encoder.qubits
-        return FLOP_PER_AMPLITUDE * amplitudes * (fused_gates(self.encoder) + fused_gates(self.second))
+
+def circuits(qubits: int) -> tuple[Circuit, Circuit]:
+    """Return the encoder and the second module."""
+    return encoder_circuit(qubits, ENCODER_LAYERS, CONNECTIVITY), _second_module(qubits)
 
 
 def paper_head(qubits: int, rows: int) -> Case:
@@ -74,7 +77,7 @@ def paper_head(qubits: int, rows: int) -> Case:
         rows: Size of the batch.
     """
     generator = np.random.default_rng([qubits, rows])
-    encoder, second = encoder_circuit(qubits, ENCODER_LAYERS, CONNECTIVITY), _second_module(qubits)
+    encoder, second = circuits(qubits)
     states = generator.standard_normal((rows, 2**qubits))
     return Case(
         encoder,
@@ -95,6 +98,33 @@ def in_parts(case: Case, rows: int, prepare: Callable[[Case], Step]) -> Step:
         return np.concatenate(values), np.sum(encoder, axis=0), np.sum(second, axis=0)
 
     return step if len(steps) > 1 else steps[0]
+
+
+def step_flop(qubits: int, rows: int) -> int:
+    """Return the operations that a step cannot do without, on the circuits as they are written."""
+    return FLOP_PER_AMPLITUDE * rows * (1 << qubits) * sum(map(fused_gates, circuits(qubits)))
+
+
+def least_bytes(qubits: int, rows: int) -> int:
+    """Return the memory that a case takes at least: the batch, and one row in the reference."""
+    return STATE_BYTES_PER_AMPLITUDE * rows * (1 << qubits) + reference_row_bytes(qubits)
+
+
+def reference_row_bytes(qubits: int) -> int:
+    """Return what the reference keeps of one row for the gradient, in bytes."""
+    return 8 * REFERENCE_STATES_PER_GATE * (1 << qubits) * sum(len(circuit.gates) for circuit in circuits(qubits))
+
+
+def z_signs(qubits: int) -> Array:
+    """Return [2**qubits, qubits]: the eigenvalue of each qubit's Z in each basis state, qubit 0 the most significant bit."""
+    bits = (np.arange(2**qubits)[:, None] >> (qubits - 1 - np.arange(qubits))) & 1
+    return (1 - 2 * bits).astype(np.float64)
+
+
+def angle_columns(circuit: Circuit) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return for each rotation, in the order of the gates, the column of its angle, and whether that is one of the inputs."""
+    angles = [gate.angle for gate in circuit.gates if gate.angle is not None]
+    return np.array([angle.column for angle in angles]), np.array([angle.of == "inputs" for angle in angles])
 
 
 def fused_gates(circuit: Circuit) -> int:

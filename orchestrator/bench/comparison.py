@@ -5,23 +5,19 @@ Owns the order of measuring, the bounds on errors, and the ratios. Does not own 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cluster.allocation import detect
 from model.errors import SettingsError
 from model.simulators import resolve
-from orchestrator.bench.cases import FEWEST_QUBITS, paper_head
+from orchestrator.bench.cases import circuits, step_flop
 from orchestrator.bench.cell import Answer, Cell, Timing, run
 from orchestrator.bench.contestants import REFERENCE, Contestant, why_absent
 from orchestrator.bench.machine import GemmRate
 
 VALUE_BOUND, GRADIENT_BOUND = 1e-5, 1e-4
 """Largest errors that count as right, of single precision."""
-BYTES_PER_AMPLITUDE = 32
-"""Of the inputs while they are drawn, and of three states at least."""
 UNLIMITED_S = 24 * 3600.0
 Status = Literal["measured", "wrong", "absent", "stopped"]
 
@@ -90,25 +86,6 @@ class Comparison:
         return any(result.status == "wrong" for result in self.results)
 
 
-def check_sizes(sizes: Sequence[int], rows: int) -> None:
-    """Refuse sizes that cannot be measured here, before anything is.
-
-    Raises:
-        SettingsError: Too few qubits for the rings of distance 2, or too many for the memory.
-    """
-    memory_bytes = detect().memory_bytes
-    most = int(math.log2(memory_bytes / BYTES_PER_AMPLITUDE / rows))
-    for qubits in sizes:
-        if qubits < FEWEST_QUBITS:
-            raise SettingsError(f"--qubits {qubits}: the head's rings of distance 1 and 2 need at least {FEWEST_QUBITS} qubits")
-        if qubits > most:
-            need = BYTES_PER_AMPLITUDE * rows * 2**qubits / 2**30
-            raise SettingsError(
-                f"--qubits {qubits} with --batch {rows} needs at least {need:.1f} GiB of memory, and {memory_bytes / 2**30:.1f} are here; "
-                f"up to {most} qubits fit, or take a smaller --batch"
-            )
-
-
 def compare(
     contestants: Sequence[Contestant],
     sizes: Sequence[int],
@@ -123,8 +100,7 @@ def compare(
     results: list[Result] = []
     ours: dict[int, str] = {}
     for qubits in sizes:
-        case = paper_head(qubits, 1)
-        ours[qubits] = resolve("auto", (case.encoder, case.second)).name
+        ours[qubits] = resolve("auto", circuits(qubits)).name
         say(f"{qubits} qubits: {REFERENCE}")
         reference = run(Cell(REFERENCE, qubits, rows, 1, UNLIMITED_S))
         if isinstance(reference, str):
@@ -132,7 +108,7 @@ def compare(
         for contestant in contestants:
             say(f"{qubits} qubits: {contestant.name}")
             cell = Cell(contestant.name, qubits, rows, threads, limit_s)
-            results.append(_result(contestant, cell, reference[0], least_s=rows * case.flop / gemm.flop_per_s))
+            results.append(_result(contestant, cell, reference[0], least_s=step_flop(qubits, rows) / gemm.flop_per_s))
     return Comparison(tuple(results), ours, rows, threads, gemm, machine)
 
 

@@ -39,7 +39,7 @@ class GemmRate:
     by: str
 
 
-def name() -> dict[str, Any]:
+def description() -> dict[str, Any]:
     """Return processor, cores, system and versions of what takes part; packages that are not installed are left out."""
     versions = {}
     for package in PACKAGES:

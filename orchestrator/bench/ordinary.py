@@ -15,17 +15,15 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import pennylane as qml
 import torch
 from torch import nn
 
 from cluster.allocation import Allocation
-from model.circuit import Circuit
 from model.head_layout import CLASSES, circuits
 from model.reduction import AmplitudeEncoding
 from model.sentences import Sentences
 from model.settings import QuantumHead, Trial
-from orchestrator.bench.with_qnodes import apply_gates
+from orchestrator.bench.with_qnodes import qnode
 from orchestrator.sweep import ray_cluster
 
 DEVICE = "lightning.qubit"
@@ -58,7 +56,8 @@ class OrdinaryHead(nn.Module):
         super().__init__()
         self.settings = settings
         encoder, self.second_module = circuits(settings)
-        self.encode, self.classify = _qnode(encoder, from_states=True), _qnode(self.second_module, from_states=False)
+        self.encode = qnode(encoder, DEVICE, "adjoint", from_states=True)
+        self.classify = qnode(self.second_module, DEVICE, "adjoint", from_states=False)
         drawn = [torch.empty(shape).uniform_(-1, 1) for shape in ((settings.encoders, encoder.weights), (self.second_module.weights,))]
         self.encoder_weights, self.second_weights = (nn.Parameter(settings.initial_angles * one.double()) for one in drawn)
         self.linear = nn.Linear(settings.measured, CLASSES, dtype=torch.float64)
@@ -150,13 +149,3 @@ def _for_a_while(blocks: Sequence[torch.Tensor], work: Any, seconds: float) -> t
         work(full[done % len(full)])
         done += 1
     return done, (time.perf_counter() - begin) / done
-
-
-def _qnode(circuit: Circuit, from_states: bool) -> qml.QNode:
-    def node(given: torch.Tensor, weights: torch.Tensor) -> list[Any]:
-        if from_states:
-            qml.StatePrep(given, wires=range(circuit.qubits))
-        apply_gates(circuit, weights, None if from_states else given)
-        return [qml.expval(qml.Z(qubit)) for qubit in range(circuit.measured)]
-
-    return qml.QNode(node, qml.device(DEVICE, wires=circuit.qubits), interface="torch", diff_method="adjoint")

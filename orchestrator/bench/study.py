@@ -79,7 +79,7 @@ def bench_study(path: Path, overrides: Sequence[str], budget_s: float, as_json: 
     with tempfile.TemporaryDirectory(prefix="hadamard-bench-") as name:
         ours = _ours(plan, path, overrides, budget_s, allocation, Path(name))
         ordinary = _ordinary(plan, budget_s, allocation, Path(name))
-    comparison = StudyComparison(plan.study.study, len(plan.trials), ours, ordinary, machine.name())
+    comparison = StudyComparison(plan.study.study, len(plan.trials), ours, ordinary, machine.description())
     return _as_json(comparison) if as_json else _as_text(comparison)
 
 
@@ -97,9 +97,7 @@ def _check(plan: Plan) -> None:
         if not isinstance(head, QuantumHead):
             raise SettingsError(f"{trial.arm} is a {head.kind} head, which takes no simulator; bench a study whose rows are quantum heads")
         if head.noise != Noise():
-            raise SettingsError(
-                f"{trial.arm} has noise or shots, which {DEVICE} does not do by the adjoint method; set head.noise as default"
-            )
+            raise SettingsError(f"{trial.arm} has noise or shots, which {DEVICE} does not do by the adjoint method; leave head.noise out")
         if head.reduction == "projection":
             raise SettingsError(f"{trial.arm} has head.reduction = projection, whose gradient {DEVICE} does not give; use pca or truncate")
 

@@ -5,6 +5,7 @@ Owns reading the options and what is said meanwhile. Does not own measuring or l
 
 from __future__ import annotations
 
+import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from cluster.allocation import detect
 from model.errors import SettingsError
 from model.journal import why_not_writable
 from orchestrator.bench import machine, show
-from orchestrator.bench.comparison import check_sizes, compare
+from orchestrator.bench.cases import FEWEST_QUBITS, least_bytes
+from orchestrator.bench.comparison import compare
 from orchestrator.bench.contestants import chosen
 from orchestrator.report.formats import count
 
@@ -42,23 +44,31 @@ def bench(qubits: str, rows: int, simulators: str, threads: int, limit_s: float,
         SettingsError: A name or size that is not possible here.
     """
     contestants = chosen([name.strip() for name in simulators.split(",") if name.strip()])
-    sizes = _sizes(qubits)
-    check_sizes(sizes, rows)
+    sizes = _sizes(qubits, rows)
     _check_threads(threads)
     if why := why_not_writable(directory):
         raise SettingsError(f"--out {directory}: {why}")
-    comparison = compare(contestants, sizes, rows, threads, limit_s, machine.gemm_rate(), machine.name(), _say)
+    comparison = compare(contestants, sizes, rows, threads, limit_s, machine.gemm_rate(), machine.description(), _say)
     _say("")
     picture = show.draw(comparison, directory)
     text = show.as_json(comparison) if as_json else f"{show.as_text(comparison)}\npicture: {picture}\n"
     return Outcome(text, not comparison.wrong)
 
 
-def _sizes(qubits: str) -> list[int]:
+def _sizes(qubits: str, rows: int) -> list[int]:
+    """Return the sizes in order; refuse those that cannot be measured here, before anything is."""
     words = [word.strip() for word in qubits.split(",")]
     if wrong := [word for word in words if not word.isdecimal()]:
         raise SettingsError(f"--qubits {qubits}: {wrong[0]!r} is no number of qubits; write sizes with commas, such as 6,10,14")
-    return sorted({int(word) for word in words})
+    sizes, memory_bytes = sorted({int(word) for word in words}), detect().memory_bytes
+    if sizes[0] < FEWEST_QUBITS:
+        raise SettingsError(f"--qubits {sizes[0]}: the head's rings of distance 1 and 2 need at least {FEWEST_QUBITS} qubits")
+    most = next(size for size in itertools.count(FEWEST_QUBITS - 1) if least_bytes(size + 1, rows) > memory_bytes)
+    if sizes[-1] > most:
+        raise SettingsError(
+            f"--qubits {sizes[-1]}: {memory_bytes / 2**30:.1f} GiB of memory hold up to {most} qubits of --batch {rows}, gradient included"
+        )
+    return sizes
 
 
 def _check_threads(threads: int) -> None:

@@ -14,11 +14,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from model.circuit import pqc_angles
-from orchestrator.bench.cases import ANGLE_SCALE, BLOCK_LAYERS, CONNECTIVITY, ENCODER_LAYERS, LAST_LAYERS, Case, Step
+from orchestrator.bench.cases import ANGLE_SCALE, BLOCK_LAYERS, CONNECTIVITY, ENCODER_LAYERS, LAST_LAYERS, Case, Step, z_signs
 
 ROWS_AT_ONCE = 4
 """The fastest block at 10 and 14 qubits; 1 and 32 take up to twice as long."""
@@ -38,8 +37,7 @@ def prepare(case: Case) -> Step:
 
 def _head(qubits: int) -> Callable[..., tuple[Array, tuple[Array, Array]]]:
     """Return the function from weights, states [rows, 2**qubits] and cotangent to values and gradients."""
-    bits = (np.arange(2**qubits)[:, None] >> (qubits - 1 - np.arange(qubits))) & 1
-    signs = jnp.asarray(1 - 2 * bits, jnp.float32)
+    signs = jnp.asarray(z_signs(qubits), jnp.float32)
 
     def loss(encoder: Array, second: Array, states: Array, cotangent: Array) -> tuple[Array, Array]:
         state = _pqc(states.T, encoder, ENCODER_LAYERS, qubits)

@@ -13,7 +13,7 @@ from pennylane.devices import ExecutionConfig
 from pennylane.tape import QuantumScript
 
 from model.circuit import Circuit
-from orchestrator.bench.cases import ANGLE_SCALE, Array, Case, Step
+from orchestrator.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns
 
 
 def prepare(case: Case, device_name: str) -> Step:
@@ -25,8 +25,7 @@ def prepare(case: Case, device_name: str) -> Step:
     adjoint = ExecutionConfig(gradient_method="adjoint", use_device_gradient=True, use_device_jacobian_product=True)
     how = device.setup_execution_config(adjoint)
     preparations = [qml.StatePrep(amplitudes, wires=range(case.encoder.qubits), validate_norm=False) for amplitudes in case.states]
-    angles = [gate.angle for gate in case.second.gates if gate.angle is not None]
-    columns, is_input = np.array([angle.column for angle in angles]), np.array([angle.of == "inputs" for angle in angles])
+    columns, is_input = angle_columns(case.second)
 
     def step() -> tuple[Any, Any, Any]:
         shared = _operations(case.encoder, case.encoder_weights)  # the weights' operations serve all rows

@@ -20,43 +20,38 @@ BACKPROP_AMPLITUDES = 2**16
 def prepare(case: Case, device_name: str) -> Step:
     """Return the step: adjoint gradients on a lightning device, backpropagation on default.qubit."""
     if device_name != "default.qubit":
-        return _qnodes(case, device_name, "adjoint")
-    return in_parts(case, max(1, BACKPROP_AMPLITUDES // case.states.shape[1]), lambda part: _qnodes(part, device_name, "backprop"))
+        return _step(case, device_name, "adjoint")
+    return in_parts(case, max(1, BACKPROP_AMPLITUDES // case.states.shape[1]), lambda part: _step(part, device_name, "backprop"))
 
 
-def _qnodes(case: Case, device_name: str, method: str) -> Step:
-    qubits = case.encoder.qubits
-    device = qml.device(device_name, wires=qubits)
+def qnode(circuit: Circuit, device_name: str, diff_method: str, from_states: bool) -> qml.QNode:
+    """Return <Z> of the measured qubits as a function of two tensors, what differs from row to row and the weights.
+
+    The first is [rows, 2**qubits] amplitudes where the circuit starts `from_states`, else [rows, circuit.inputs] angles.
+    """
+
+    def node(given: torch.Tensor, weights: torch.Tensor) -> list[Any]:
+        if from_states:
+            qml.StatePrep(given, wires=range(circuit.qubits))
+        for gate in circuit.gates:
+            if gate.angle is None:
+                qml.CNOT(wires=gate.qubits)
+            else:
+                qml.RY((weights if gate.angle.of == "weights" else given)[..., gate.angle.column], wires=gate.qubits)
+        return [qml.expval(qml.Z(qubit)) for qubit in range(circuit.measured)]
+
+    return qml.QNode(node, qml.device(device_name, wires=circuit.qubits), interface="torch", diff_method=diff_method)
+
+
+def _step(case: Case, device_name: str, diff_method: str) -> Step:
+    encode = qnode(case.encoder, device_name, diff_method, from_states=True)
+    classify = qnode(case.second, device_name, diff_method, from_states=False)
     states, cotangent = torch.tensor(case.states), torch.tensor(case.cotangent)
 
-    def encoder(weights: torch.Tensor) -> list[Any]:
-        qml.StatePrep(states, wires=range(qubits))
-        apply_gates(case.encoder, weights, None)
-        return [qml.expval(qml.Z(qubit)) for qubit in range(qubits)]
-
-    def second(weights: torch.Tensor, inputs: torch.Tensor) -> Any:
-        apply_gates(case.second, weights, inputs)
-        return qml.expval(qml.Z(0))
-
-    encoder_node, second_node = (qml.QNode(part, device, interface="torch", diff_method=method) for part in (encoder, second))
-
     def step() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        leaves = [torch.tensor(weights).requires_grad_() for weights in (case.encoder_weights, case.second_weights)]
-        values = second_node(leaves[1], ANGLE_SCALE * torch.stack(list(encoder_node(leaves[0])), dim=-1)).reshape(-1)
-        (values * cotangent).sum().backward()
-        assert leaves[0].grad is not None
-        assert leaves[1].grad is not None
-        return values.detach(), leaves[0].grad, leaves[1].grad
+        encoder, second = (torch.tensor(weights).requires_grad_() for weights in (case.encoder_weights, case.second_weights))
+        (values,) = classify(ANGLE_SCALE * torch.stack(list(encode(states, encoder)), dim=-1), second)
+        gradients = torch.autograd.grad((values * cotangent).sum(), (encoder, second))
+        return values.detach(), *gradients
 
     return step
-
-
-def apply_gates(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None) -> None:
-    """Put the circuit into the open QNode; angles are the last axis of weights and inputs."""
-    for gate in circuit.gates:
-        if gate.angle is None:
-            qml.CNOT(wires=gate.qubits)
-        else:
-            angles = weights if gate.angle.of == "weights" else inputs
-            assert angles is not None, "the circuit takes inputs"
-            qml.RY(angles[..., gate.angle.column], wires=gate.qubits)

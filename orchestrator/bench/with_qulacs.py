@@ -10,7 +10,7 @@ from qulacs import ParametricQuantumCircuit, QuantumState
 from qulacs.gate import DiagonalMatrix
 
 from model.circuit import Circuit
-from orchestrator.bench.cases import ANGLE_SCALE, Array, Case, Step
+from orchestrator.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns, z_signs
 
 
 def prepare(case: Case) -> Step:
@@ -18,10 +18,8 @@ def prepare(case: Case) -> Step:
     qubits = case.encoder.qubits
     encoders = [_circuit(case.encoder, amplitudes) for amplitudes in case.states]
     second = _circuit(case.second, None)
-    columns = np.array([gate.angle.column for gate in case.second.gates if gate.angle is not None])
-    is_input = np.array([gate.angle.of == "inputs" for gate in case.second.gates if gate.angle is not None])
-    bits = (np.arange(2**qubits)[:, None] >> (qubits - 1 - np.arange(qubits))) & 1
-    signs = 1.0 - 2.0 * bits
+    columns, is_input = angle_columns(case.second)
+    signs = z_signs(qubits)
 
     def step() -> tuple[Array, Array, Array]:
         values, encoder_gradient, second_gradient = np.empty(len(encoders)), np.zeros(case.encoder.weights), np.zeros(case.second.weights)

@@ -9,7 +9,7 @@ import torch
 
 from model.simulators import Simulator, choose
 from model.simulators.state_vector import StateVectorSimulator
-from orchestrator.bench.cases import ANGLE_SCALE, Case, Step, in_parts
+from orchestrator.bench.cases import ANGLE_SCALE, Case, Step, in_parts, reference_row_bytes
 
 REFERENCE_BYTES = 2**30
 """The reference takes as many rows at a time as need about so much memory."""
@@ -34,8 +34,7 @@ def prepare(case: Case, name: str) -> Step:
 
 def prepare_reference(case: Case) -> Step:
     """Return the step of the clear simulator in float64, a few rows at a time, so that the widest cases fit memory."""
-    kept = 3 * (len(case.encoder.gates) + len(case.second.gates)) * case.states.shape[1] * case.states.itemsize
-    rows = max(1, REFERENCE_BYTES // kept)
+    rows = max(1, REFERENCE_BYTES // reference_row_bytes(case.encoder.qubits))
     return in_parts(case, rows, lambda part: _step(part, StateVectorSimulator(), torch.float64, torch.device("cpu")))
 
 
