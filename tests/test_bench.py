@@ -16,7 +16,7 @@ from model.errors import SettingsError, UserError
 from model.heads import QuantumClassifier
 from model.settings import QuantumHead
 from model.simulators import choose
-from orchestrator.bench import comparison
+from orchestrator.bench import comparison, show
 from orchestrator.bench.cases import circuits, fused_gates, in_parts, least_bytes, paper_head, step_flop
 from orchestrator.bench.cell import Answer, Cell, run
 from orchestrator.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
@@ -110,9 +110,10 @@ def test_wrong_numbers_get_no_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     options = ["bench", "--qubits", "3", "--batch", "4", "--simulators", "torch,compiled", "--out", str(tmp_path)]
     shown = CliRunner().invoke(app, options)
     assert shown.exit_code == 1, shown.output
-    (line,) = [line for line in shown.output.splitlines() if line.startswith("torch ") and " 3 " in line]
+    (line,) = [line for line in shown.output.splitlines() if line.split()[:2] == ["torch", "3"]]
     assert "WRONG NUMBERS" in line
     assert "0.5" not in line
+    assert "torch at 3 qubits: its numbers are not those of the reference" in shown.output
     found = {one["name"]: one for one in json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)["results"]}
     assert found["torch"]["status"] == "wrong"
     assert found["torch"]["timing"] is None
@@ -162,6 +163,15 @@ def test_bad_input_is_refused_before_anything_is_measured(options: list[str], me
     done = CliRunner().invoke(app, ["bench", *options])
     assert message in str(done.exception)
     assert isinstance(done.exception, UserError)
+
+
+def test_a_long_reason_leaves_the_table_whole() -> None:
+    stopped = comparison.Result("jax", 3, "stopped", f"failed: {'x' * 200}")
+    measured = comparison.Result("torch", 3, "measured", "", comparison.Timing(2.0, 1.0, 3, None, None, False))
+    machine = {"processor": "one", "cores": 2, "Python": "3.11", "versions": {}}
+    shown = show.as_text(comparison.Comparison((stopped, measured), {3: "torch"}, 4, 1, GEMM, machine)).splitlines()
+    assert [line.split()[:3] for line in shown if line.split()[1:2] == ["3"]] == [["jax", "3", "stopped"], ["torch", "3", "2"]]
+    assert f"jax at 3 qubits: {stopped.why}" in shown
 
 
 def test_several_threads_are_timed_by_the_clock() -> None:

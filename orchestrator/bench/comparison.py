@@ -121,6 +121,6 @@ def _result(contestant: Contestant, cell: Cell, reference: Answer, least_s: floa
     answer, timing = measured
     value_error, gradient_error = answer.errors(reference)
     if not (value_error <= VALUE_BOUND and gradient_error <= GRADIENT_BOUND):  # NaN is never within a bound
-        return Result(cell.name, cell.qubits, "wrong", "WRONG NUMBERS", None, value_error, gradient_error)
+        return Result(cell.name, cell.qubits, "wrong", "its numbers are not those of the reference", None, value_error, gradient_error)
     share = least_s / timing.cpu_s if contestant.package is None and not timing.on_gpu else None
     return Result(cell.name, cell.qubits, "measured", "", timing, value_error, gradient_error, share)

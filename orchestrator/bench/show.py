@@ -25,6 +25,7 @@ from orchestrator.report.drawing import INK, LINES, MARKERS, MUTED, STYLE, UP, s
 
 WIDTH = 150
 NONE = "–"
+UNTIMED = {"wrong": "WRONG NUMBERS", "absent": "absent", "stopped": "stopped"}
 HEADINGS = (
     "simulator",
     "qubits",
@@ -58,6 +59,8 @@ def as_text(comparison: Comparison) -> str:
     console.print()
     console.print(table)
     console.print()
+    for why in _whys(comparison):
+        console.print(why, soft_wrap=True)
     for name in dict.fromkeys(result.name for result in comparison.results):
         console.print(f"{name:<22}{BY_NAME[name].how}", soft_wrap=True)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
@@ -125,6 +128,14 @@ def _heading(comparison: Comparison) -> Sequence[str]:
     )
 
 
+def _whys(comparison: Comparison) -> Sequence[str]:
+    """Return why there is no time where there is none, in lines below the table: they would burst its columns."""
+    untimed = [result for result in comparison.results if result.timing is None]
+    sizes = {"absent": "", "stopped": " at {} qubits", "wrong": " at {} qubits"}
+    lines = dict.fromkeys(f"{one.name}{sizes[one.status].format(one.qubits)}: {one.why}" for one in untimed)
+    return [*lines, ""] if lines else []
+
+
 def _where(comparison: Comparison) -> str:
     threads = "one thread" if comparison.threads == 1 else f"{comparison.threads} threads"
     return f"{comparison.machine['processor']}, {comparison.machine['cores']} cores, {threads}"
@@ -133,7 +144,7 @@ def _where(comparison: Comparison) -> str:
 def _row(comparison: Comparison, result: Result) -> list[str]:
     errors = ["" if error is None else f"{error:.0e}" for error in (result.value_error, result.gradient_error)]
     if result.timing is None:
-        return [result.name, str(result.qubits), result.why, "", "", "", *errors, "", ""]
+        return [result.name, str(result.qubits), UNTIMED[result.status], "", "", "", *errors, "", ""]
     timing, seconds = result.timing, comparison.seconds(result)
     assert seconds is not None
     return [
