@@ -54,7 +54,7 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
 def expected(seconds: float | None) -> str:
     """Return an expected time in words."""
     if seconds is None:
-        return "time not known, since no rate was measured for this simulator"
+        return "not known: no rate was measured for this simulator"
     return f"about {duration(seconds)}, from rates measured on one 2.3 GHz server core"
 
 

@@ -32,13 +32,13 @@ def problems_of(error: ValidationError, model: type[BaseModel], content: Any) ->
         model: What was to be made.
         content: The plain content it was to be made of: places are named as they stand there.
     """
-    found = [Problem(_message(details, model), _in_content(content, details)) for details in error.errors()]
+    found = [Problem(message, _in_content(content, details)) for details, message in _messages(error, model)]
     return list(dict.fromkeys(found))
 
 
 def messages_of(error: ValidationError, model: type[BaseModel]) -> str:
     """Return what is wrong as one text, for a value whose place is said otherwise."""
-    return "; ".join(dict.fromkeys(_message(details, model) for details in error.errors()))
+    return "; ".join(dict.fromkeys(message for _, message in _messages(error, model)))
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -59,6 +59,16 @@ def plain_types(annotation: Any) -> Iterator[Any]:
         yield from map(type, get_args(annotation))
     else:
         yield annotation
+
+
+def _messages(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Any, str]]:
+    """Yield each of pydantic's errors and its message; a word that would do instead of a number is said with the number's."""
+    errors = error.errors()
+    words = {details["loc"][:-1]: details for details in errors if "literal[" in str(details["loc"][-1:])}
+    for details in errors:
+        word = words.get(details["loc"][:-1])
+        if details is not word:
+            yield details, _message(details, model) + (f"; or {word['ctx']['expected']}" if word else "")
 
 
 def _message(details: Any, model: type[BaseModel]) -> str:
