@@ -80,12 +80,12 @@ def dense_expectations(circuit: Circuit, weights: np.ndarray, inputs: np.ndarray
         angle = 0.0
         if gate.angle is not None:
             angle = (weights if gate.angle.of == "weights" else inputs)[gate.angle.column]
-        state = _full(circuit.qubits, gate, angle) @ state
+        state = full_matrix(circuit.qubits, gate, angle) @ state
     z = PAULI["Z"]
     return np.array([(state.conj() @ _on(circuit.qubits, {qubit: z}) @ state).real for qubit in range(circuit.measured)])
 
 
-def _full(qubits: int, gate: Gate, angle: float) -> np.ndarray:
+def full_matrix(qubits: int, gate: Gate, angle: float) -> np.ndarray:
     if gate.name == "SWAP":
         first, second = gate.qubits
         paulis = sum(_on(qubits, {first: pauli, second: pauli}) for pauli in PAULI.values())

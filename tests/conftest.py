@@ -32,6 +32,16 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) ->
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
+@pytest.fixture
+def double_precision() -> Iterator[None]:
+    """PennyLane rounds an adjoint device's numbers to torch's default precision, whatever the precision of the angles."""
+    import torch  # most tests need no second of it
+
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """In CI a skipped test is a failure: there every component is installed, though no GPU."""

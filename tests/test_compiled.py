@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,16 +19,9 @@ from model.simulators.passes import group
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.test_lowering import as_circuit
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 SINGLE, DOUBLE = (1e-5, 1e-4), (1e-10, 1e-10)
 """Bounds of values and gradients in float32 and float64."""
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    """PennyLane rounds an adjoint device's numbers to torch's default precision."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @given(circuit=random_circuits(ALL_REAL, qubits=(1, 7)), trials=st.integers(1, 3), rows=st.integers(1, 37), seed=st.integers(0, 2**31))

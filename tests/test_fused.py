@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,15 +23,8 @@ from model.simulators.state_vector import StateVectorSimulator
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 from tests.test_blocks import rotations_and_ring
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 SIMULATOR = FusedSimulator()
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    """PennyLane rounds an adjoint device's numbers to torch's default precision, whatever the precision of the angles."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def random_unitary(qubits: int, seed: int) -> Matrix:

@@ -7,7 +7,7 @@ import pytest
 
 from model.circuit import GATE_QUBITS, ROTATIONS, Angle, Gate, GateName
 from model.gates import embed, is_monomial, terms
-from tests.circuits import ALL_GATES, _full
+from tests.circuits import ALL_GATES, full_matrix
 
 
 def gate(name: GateName, *qubits: int) -> Gate:
@@ -18,7 +18,7 @@ def gate(name: GateName, *qubits: int) -> Gate:
 def test_the_three_terms_make_the_gates_matrix_at_any_angle(name: GateName) -> None:
     for angle in (0.0, 0.7, -3.0, 9.0):
         matrix = np.tensordot([1, np.cos(angle / 2), np.sin(angle / 2)], terms(gate(name)), axes=1)
-        np.testing.assert_allclose(matrix, _full(GATE_QUBITS[name], gate(name), angle), atol=1e-15)
+        np.testing.assert_allclose(matrix, full_matrix(GATE_QUBITS[name], gate(name), angle), atol=1e-15)
 
 
 def test_a_unitary_is_its_own_matrix() -> None:
@@ -31,7 +31,7 @@ def test_a_unitary_is_its_own_matrix() -> None:
 def test_embedding_agrees_with_dense_matrices(name: GateName, qubits: tuple[int, int]) -> None:
     wide = embed(terms(gate(name, *qubits)), qubits, (0, 1, 2, 3))
     matrix = np.tensordot([1, np.cos(0.4), np.sin(0.4)], wide, axes=1)
-    np.testing.assert_allclose(matrix, _full(4, gate(name, *qubits), 0.8), atol=1e-15)
+    np.testing.assert_allclose(matrix, full_matrix(4, gate(name, *qubits), 0.8), atol=1e-15)
 
 
 def test_the_first_of_the_qubits_embedded_in_is_the_most_significant() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
 
 import numpy as np
 import pennylane as qml
@@ -96,14 +95,6 @@ def angles_of(circuit: Circuit, batch: Batch) -> torch.Tensor:
 
 def estimate(circuit: Circuit, batch: Batch, noise: Noise, first_seed: int = 0) -> torch.Tensor:
     return NoisySimulator(noise, first_seed=first_seed).expectations(circuit, batch.weights, batch.inputs)
-
-
-@pytest.fixture
-def double_precision() -> Iterator[None]:
-    """PennyLane rounds an adjoint device's numbers to torch's default precision, whatever the precision of the angles."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 class TestExactly:
@@ -280,7 +271,8 @@ class TestEstimate:
                 torch.testing.assert_close(mine.grad[0], ours.grad[trial], atol=1e-12, rtol=0)
 
     @pytest.mark.parametrize("name", ["compiled", "fused", "default.qubit", "lightning.qubit"])
-    def test_every_simulator_serves(self, name: str, double_precision: None) -> None:
+    @pytest.mark.usefixtures("double_precision")
+    def test_every_simulator_serves(self, name: str) -> None:
         if name == "compiled" and not compiled_here():
             pytest.skip("the compiled simulator was not built here")
         batch = random_batch(self.circuit, 1, 2, seed=0, from_states=False)

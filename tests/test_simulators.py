@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -16,15 +14,8 @@ from model.errors import SettingsError
 from model.simulators import Simulator, choose, resolve
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 
+pytestmark = pytest.mark.usefixtures("double_precision")
 DEVICES = ("default.qubit", "lightning.qubit")
-
-
-@pytest.fixture(autouse=True)
-def double_precision() -> Iterator[None]:
-    """PennyLane rounds an adjoint device's numbers to torch's default precision, whatever the precision of the angles."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 @pytest.fixture(params=["torch", *DEVICES])
