@@ -28,15 +28,11 @@ def circuits(qubits: int) -> tuple[Circuit, Circuit]:
     return encoder_circuit(qubits, 3, 2), second_module_circuit(qubits, [0, 0], 2, 2, measured=1)
 
 
-def on(device: torch.device, batch: Batch) -> Batch:
-    return Batch(batch.weights.to(device), *(None if part is None else part.to(device) for part in (batch.inputs, batch.states)))
-
-
 def check(simulator: Simulator, qubits: int) -> None:
     """Compare with the clear simulator in float64 on the CPU, at the tolerances of float32."""
     for circuit in circuits(qubits):
         batch = random_batch(circuit, 2, 3, seed=0)
-        ours = values_and_gradients(simulator, circuit, on(simulator.device, batch.to(torch.float32)))
+        ours = values_and_gradients(simulator, circuit, batch.to(simulator.device, torch.float32))
         assert_agree(ours, values_and_gradients(choose("torch"), circuit, batch), value=1e-5, gradient=1e-4)
 
 
@@ -74,7 +70,7 @@ def main() -> None:
             check(simulator, qubits)
             for rows in ROWS:
                 batches = [
-                    on(simulator.device, random_batch(circuit, 1, rows, 1, torch.float32, from_states=first))
+                    random_batch(circuit, 1, rows, 1, torch.float32, from_states=first).to(simulator.device)
                     for circuit, first in zip(circuits(qubits), (True, False), strict=True)
                 ]
                 for batch in batches:

@@ -27,8 +27,10 @@ class Batch:
     inputs: torch.Tensor | None
     states: torch.Tensor | None
 
-    def to(self, dtype: torch.dtype) -> Batch:
-        return Batch(self.weights.to(dtype), *(None if part is None else part.to(dtype) for part in (self.inputs, self.states)))
+    def to(self, *args: torch.dtype | torch.device) -> Batch:
+        """Convert as `torch.Tensor.to` does."""
+        inputs, states = (None if part is None else part.to(*args) for part in (self.inputs, self.states))
+        return Batch(self.weights.to(*args), inputs, states)
 
 
 @st.composite

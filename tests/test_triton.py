@@ -24,10 +24,7 @@ TOLERANCES = {torch.float32: (1e-5, 1e-4), torch.float64: (1e-10, 1e-10)}
 
 def assert_like_the_clear_one(circuit: Circuit, batch: Batch, dtype: torch.dtype, of_states: bool = False) -> None:
     simulator = TritonSimulator()
-    mine = batch.to(dtype)
-    weights, inputs, states = (None if part is None else part.to(simulator.device) for part in (mine.weights, mine.inputs, mine.states))
-    assert weights is not None
-    ours = values_and_gradients(simulator, circuit, Batch(weights, inputs, states), of_states)
+    ours = values_and_gradients(simulator, circuit, batch.to(simulator.device, dtype), of_states)
     theirs = values_and_gradients(StateVectorSimulator(), circuit, batch, of_states)
     assert ours[0].dtype == dtype
     assert_agree(ours, theirs, *TOLERANCES[dtype])
