@@ -30,6 +30,7 @@ from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
+from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table
 from orchestrator.study import Study
 
@@ -184,9 +185,10 @@ def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, 
 
 def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation) -> None:
     study = plan.study
-    arms = f"{len(plan.design.rows)} rows and {len(study.baselines)} baselines"
-    console.print(f"{study.study}: {arms} x {study.design.splits} splits = {len(plan.trials)} trials")
-    console.print(f"to do:     {len(owed)} trials in {len(packs)} packs on {allocation.cpus} cores of {allocation.source}")
+    arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
+    console.print(f"{study.study}: {arms} x {count(study.design.splits, 'split')} = {count(len(plan.trials), 'trial')}")
+    where = f"{count(allocation.cpus, 'core')} of {allocation.source}"
+    console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
     console.print(f"expected:  {expected(expected_seconds(packs, allocation.cpus))}")
     console.print(f"simulator: {simulators_in_words(plan.trials)}")
 
