@@ -3,7 +3,11 @@
 // Compiled once per vector width (VECTOR_BYTES), each time under a name of its own (KERNELS). A block is R rows of one trial; every
 // number of a row depends on the rows of its block alone, so neither threads nor other trials of the batch can change it.
 #include <atomic>
+#include <exception>
 #include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 
 #include "schedule.hpp"
@@ -22,6 +26,12 @@ template <class T> std::int64_t blocks_per_trial(const Program& program, const B
     return (batch.rows + rows_per_block<T>(program) - 1) / rows_per_block<T>(program);
 }
 
+constexpr std::align_val_t ALIGNED{VECTOR_BYTES};  // any less, and every vector could lie in two cache lines
+
+struct Release {
+    void operator()(void* memory) const { ::operator delete(memory, ALIGNED); }
+};
+
 // One thread's work on one block.
 template <class T> class Block {
     using V = Vector<T>;
@@ -31,8 +41,8 @@ template <class T> class Block {
     Block(const Program& program, const Batch& batch)
         : program(program), batch(batch), schedule(program), rows(int(rows_per_block<T>(program))),
           vectors(std::size_t(1) << (program.qubits - program.lane_bits)), coefficient(program.steps.size()),
-          gradients(program.steps.size()), memory(new V[2 * vectors + APART]),
-          own_state(memory.get() + vectors + APART), other(memory.get()), state(own_state) {}
+          gradients(program.steps.size()), memory(::operator new((2 * vectors + APART) * sizeof(V), ALIGNED)),
+          own_state(static_cast<V*>(memory.get()) + vectors + APART), other(static_cast<V*>(memory.get())), state(own_state) {}
 
     void forward(std::int64_t trial, std::int64_t block);
     void backward(std::int64_t trial, std::int64_t block, T* weight_gradient);
@@ -46,7 +56,7 @@ template <class T> class Block {
     std::vector<Coefficients<T>> coefficient;
     std::vector<Turn<T>> turns;
     std::vector<V> gradients;
-    std::unique_ptr<V[]> memory;  // not set to zero, and not touched where it is not used
+    std::unique_ptr<void, Release> memory;  // not set to zero, and not touched where it is not used
     V *own_state, *other;  // the cotangent; forward, squares of amplitudes
     V* state;
     std::int64_t first = 0;  // row of the batch
@@ -60,6 +70,9 @@ template <class T> class Block {
         take_angles<T>(program, static_cast<const T*>(batch.weights) + trial * program.weights,
                        static_cast<const T*>(batch.inputs) + first * program.inputs, rows, present, coefficient.data());
     }
+    void clear() {
+        for (std::size_t i = 0; i < vectors; ++i) state[i] = V{};
+    }
     void load_states();
     void store_states(const V* from, T* to) const;
     void measure(V scale);
@@ -70,14 +83,14 @@ template <class T> class Block {
 
 template <class T> void Block<T>::load_states() {
     if (!batch.states) {
-        std::fill(state, state + vectors, V{});
+        clear();
         for (int row = 0; row < rows; ++row) state[0][row] = 1;
         return;
     }
     const std::size_t length = std::size_t(1) << program.qubits;
     const T* from = static_cast<const T*>(batch.states) + first * length;
     T* to = reinterpret_cast<T*>(state);
-    if (present < rows) std::fill(state, state + vectors, V{});
+    if (present < rows) clear();
     for (int row = 0; row < present; ++row)
         for (std::size_t i = 0; i < length; ++i) to[i * rows + row] = from[row * length + i];
 }
@@ -136,7 +149,7 @@ template <class T> void Block<T>::measure(V scale) {
 // cotangents times their Z.
 template <class T> void Block<T>::begin_backward() {
     const T* given = static_cast<const T*>(batch.cotangent) + first * program.measured.size();
-    std::vector<V> of_bit(program.qubits, V{});
+    std::vector<V> of_bit(program.qubits);
     for (std::size_t m = 0; m < program.measured.size(); ++m)
         for (int lane = 0; lane < L; ++lane)
             if (lane % rows < present)
@@ -173,7 +186,7 @@ template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t bloc
     begin_backward();
     const V scale = schedule.arrange(coefficient.data(), true, turns);
     schedule.run(turns, state, other);
-    std::fill(gradients.begin(), gradients.end(), V{});
+    for (V& gradient : gradients) gradient = V{};
     schedule.gather(turns, coefficient.data(), gradients.data());
     T* input_gradient = static_cast<T*>(batch.input_gradient);
     for (std::size_t s = 0; s < program.steps.size(); ++s) {
@@ -193,20 +206,34 @@ template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t bloc
     }
 }
 
-// Deals the blocks out to threads; which thread takes a block has no influence on its numbers.
+// Deals the blocks out to threads; which thread takes a block has no influence on its numbers. What one of them throws, for want of
+// memory say, is thrown again when all have ended.
 template <class T, class Work> void over_blocks(const Program& program, const Batch& batch, Work work) {
     const std::int64_t per_trial = blocks_per_trial<T>(program, batch);
     const std::int64_t items = batch.trials * per_trial;
     std::atomic<std::int64_t> next{0};
+    std::exception_ptr failure;
+    std::mutex failing;
     auto serve = [&] {
-        Block<T> block(program, batch);
-        for (std::int64_t item; (item = next++) < items;) work(block, item / per_trial, item % per_trial, item);
+        try {
+            Block<T> block(program, batch);
+            for (std::int64_t item; (item = next++) < items;) work(block, item / per_trial, item % per_trial, item);
+        } catch (...) {
+            next = items;
+            const std::lock_guard lock(failing);
+            failure = std::current_exception();
+        }
     };
-    const std::int64_t helpers = std::min<std::int64_t>(batch.threads, items) - 1;
+    const std::int64_t helpers = std::max<std::int64_t>(std::min<std::int64_t>(batch.threads, items) - 1, 0);
     std::vector<std::thread> threads;
-    for (std::int64_t helper = 0; helper < helpers; ++helper) threads.emplace_back(serve);
+    threads.reserve(helpers);
+    try {
+        for (std::int64_t helper = 0; helper < helpers; ++helper) threads.emplace_back(serve);
+    } catch (const std::system_error&) {  // no more threads are to be had: those that are there do the work
+    }
     serve();
     for (auto& thread : threads) thread.join();
+    if (failure) std::rethrow_exception(failure);
 }
 
 template <class T> void forward(const Program& program, const Batch& batch) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <type_traits>
 #include <utility>
 
@@ -34,13 +35,17 @@ template <int N, class F> INLINE void unrolled(F f) {
 
 template <class T> INLINE Vector<T> all(T value) { return Vector<T>{} + value; }
 
-template <int Distance, class V, std::size_t... I> INLINE V exchange(V x, std::index_sequence<I...>) {
+template <class T, int Distance, std::size_t... I> INLINE Vector<T> exchange(Vector<T> x, std::index_sequence<I...>) {
+#if defined(__clang__) || __GNUC__ >= 12
     return __builtin_shufflevector(x, x, (I ^ Distance)...);
+#else
+    return __builtin_shuffle(x, Mask<T>{(I ^ Distance)...});
+#endif
 }
 
 // Each lane takes the value of the lane `Distance` (a power of two) away.
 template <class T, int Distance> INLINE Vector<T> partner(Vector<T> x) {
-    return exchange<Distance>(x, std::make_index_sequence<Lanes<T>::count>{});
+    return exchange<T, Distance>(x, std::make_index_sequence<Lanes<T>::count>{});
 }
 
 // True in the lanes whose number has this bit.
@@ -58,11 +63,13 @@ template <class T> INLINE Vector<T> round_to_nearest(Vector<T> x) {
 
 // Sine and cosine of angle / 4, the angle first brought into [-pi, pi]: a whole turn only changes a state's global sign.
 // On [-pi/4, pi/4] the Taylor series to the 9th (float) or 17th (double) power leave less than the rounding error.
+// An angle so large that its neighbours in this precision are turns away has no sine: not a number, as for infinity.
 template <class T> INLINE void quarter_sine_cosine(Vector<T> angle, Vector<T>& sine, Vector<T>& cosine) {
     constexpr T turn_high = sizeof(T) == 4 ? T(6.28125) : T(6.283185303211212158203125);
     constexpr T turn_low = sizeof(T) == 4 ? T(1.93530717958647692e-3) : T(3.968374318722162e-9);
     Vector<T> turns = round_to_nearest<T>(angle * T(0.15915494309189533577));
     Vector<T> x = ((angle - turns * turn_high) - turns * turn_low) * T(0.25);
+    x = x * x < T(1) ? x : all<T>(std::numeric_limits<T>::quiet_NaN());
     Vector<T> square = x * x;
     constexpr int terms = sizeof(T) == 4 ? 5 : 9;
     sine = all<T>(1), cosine = all<T>(1);

@@ -17,10 +17,12 @@ extern const Kernels kernels_avx2, kernels_avx512;
 
 static const Kernels& widest() {
 #ifdef X86_KERNELS
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                      __builtin_cpu_supports("bmi2");
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512bw"))
         return kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return kernels_avx2;
+    if (avx2) return kernels_avx2;
 #endif
     return kernels_narrow;
 }
@@ -48,6 +50,7 @@ static Program make_program(int qubits, int lane_bits, const std::vector<std::tu
 template <class P> static P* at(std::uintptr_t address) { return reinterpret_cast<P*>(address); }
 
 NB_MODULE(native, m) {
+    nb::set_leak_warnings(false);  // whoever ends with a gradient still to be taken holds its program: no leak
     nb::class_<Program>(m, "Program").def("__init__", [](Program* self, int qubits, int lane_bits,
         const std::vector<std::tuple<int, int, double, Terms, Terms>>& steps, const std::vector<std::pair<bool, std::vector<int>>>& passes,
         std::vector<int> measured, std::vector<double> signs, int weights, int inputs) {

@@ -46,10 +46,10 @@ template <int K> struct Walk {
 };
 
 // The first step's CNOT where its control is a lane bit: its target is bit 0 of e.
-template <int N, class V, class M> INLINE void exchange_halves(V (&x)[N], M mask) {
+template <class T, int N> INLINE void exchange_halves(Vector<T> (&x)[N], Mask<T> mask) {
     unrolled<N / 2>([&](auto pair) INLINE_LAMBDA {
         constexpr int e = 2 * pair;
-        V zero = x[e];
+        Vector<T> zero = x[e];
         x[e] = mask ? x[e + 1] : zero;
         x[e + 1] = mask ? zero : x[e + 1];
     });
@@ -80,7 +80,7 @@ void sweep_forward(const Sweep& sweep, Part part, Vector<T>* state, const Vector
         V* at = state + part.first + walk.base;
         const std::size_t flip = walk.flip(sweep);
         unrolled<N>([&](auto e) INLINE_LAMBDA { x[e] = at[walk.offset[e] ^ flip]; });
-        if constexpr (OnLane) exchange_halves(x, mask);
+        if constexpr (OnLane) exchange_halves<T>(x, mask);
         over_pairs<K, Chained>([&](auto k, auto from_zero, auto from_one) INLINE_LAMBDA {
             constexpr int e = std::min<int>(from_zero, from_one), other = std::max<int>(from_zero, from_one);
             V zero = x[from_zero], one = x[from_one];
@@ -115,7 +115,7 @@ void sweep_backward(const Sweep& sweep, Part part, Vector<T>* state, Vector<T>* 
             y[to_zero] = zero_y + tangent[k] * one_y;
             y[to_one] = one_y - tangent[k] * zero_y;
         });
-        if constexpr (OnLane) exchange_halves(x, mask), exchange_halves(y, mask);
+        if constexpr (OnLane) exchange_halves<T>(x, mask), exchange_halves<T>(y, mask);
         const std::size_t flip = walk.flip(sweep);
         unrolled<N>([&](auto e) INLINE_LAMBDA { at[walk.offset[e] ^ flip] = x[e], at_cotangent[walk.offset[e] ^ flip] = y[e]; });
     }
