@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -124,6 +125,62 @@ def test_a_backward_pass_may_be_repeated() -> None:
     assert torch.equal(first, second)
 
 
+def test_a_second_derivative_is_refused_and_not_silently_wrong() -> None:
+    circuit = encoder_circuit(3, 1, 1)
+    weights = random_batch(circuit, 1, 2, seed=6).weights.requires_grad_()
+    (slope,) = torch.autograd.grad(choose("compiled").expectations(circuit, weights).square().sum(), weights, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        slope.sum().backward()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(("trials", "rows"), [(2, 0), (0, 3)])
+def test_nothing_gives_nothing(trials: int, rows: int) -> None:
+    circuit = second_module_circuit(4, [0], 1, 1, measured=2)
+    values, gradient, *_ = values_and_gradients(choose("compiled"), circuit, random_batch(circuit, trials, rows, seed=1))
+    assert values.shape == (trials, rows, 2)
+    assert not gradient.any()
+
+
+def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(compiled.native, "forward", lambda *given: calls.append(given))
+    circuit = encoder_circuit(4, 1, 1)
+    weights = torch.zeros(1, circuit.weights, requires_grad=True)
+    choose("compiled").expectations(circuit, weights)
+    with torch.no_grad():
+        choose("compiled").expectations(circuit, weights)
+    addresses = [given[7] for given in calls]
+    assert addresses[0] != 0
+    assert addresses[1] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_does_not_fit_the_memory_is_an_error_and_no_abort(threads: int) -> None:
+    code = f"""
+import resource, torch
+from model.circuit import Circuit, ry
+from model.simulators import choose
+torch.set_num_threads({threads})
+simulator = choose("compiled")
+simulator.expectations(Circuit(1, (ry(0, "inputs", 0),), 1), torch.zeros(1, 0), torch.zeros(1, 1, 1))
+resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+try:
+    simulator.expectations(Circuit(33, (ry(32, "inputs", 0),), 1), torch.zeros(1, 0), torch.zeros(1, 64, 1))
+except MemoryError:
+    print("refused")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
+
+
+@pytest.mark.parametrize(("dtype", "huge"), [(torch.float32, [3e8, 1e10, 1e30]), (torch.float64, [1e18, 1e100])])
+def test_an_angle_too_large_to_have_a_sine_is_not_a_number(dtype: torch.dtype, huge: list[float]) -> None:
+    angles = torch.cat([torch.tensor([huge], dtype=dtype) * (1 + torch.arange(500)[:, None] / 500)]).reshape(-1, 1)
+    values = choose("compiled").expectations(Circuit(1, (ry(0, "weights", 0),), 1), angles)
+    assert values.isnan().any()
+    assert bool((values.isnan() | (values.abs() <= 1 + 1e-6)).all())
+
+
 def test_what_is_kept_for_the_gradient_is_one_state_per_row() -> None:
     circuit = encoder_circuit(10, 3, 2)
     batch = random_batch(circuit, 1, 32, seed=7, dtype=torch.float32)
@@ -134,11 +191,13 @@ def test_what_is_kept_for_the_gradient_is_one_state_per_row() -> None:
     assert elements <= 32 * 2**10 + circuit.weights
 
 
-def test_complex_gates_and_half_precision_are_refused() -> None:
+def test_complex_gates_half_precision_and_other_devices_are_refused() -> None:
+    with pytest.raises(SettingsError, match="needs its tensors on cpu, not on meta"):
+        choose("compiled").expectations(_shallow(2), torch.zeros(1, 2, device="meta"))
     with pytest.raises(SettingsError, match="has no gate RX"):
         choose("compiled").expectations(Circuit(1, (Gate("RX", (0,), Angle("weights", 0)),), 1), torch.zeros(1, 1))
     with pytest.raises(SettingsError, match=r"float32 or float64, not in torch\.float16"):
-        choose("compiled").expectations(_shallow(2), torch.zeros(1, 4, dtype=torch.float16))
+        choose("compiled").expectations(_shallow(2), torch.zeros(1, 2, dtype=torch.float16))
 
 
 def test_the_first_call_is_answered_within_a_second() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import simulators
-from model.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
+from model.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
 from model.simulators import Simulator, choose, resolve
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("double_precision")
 DEVICES = ("default.qubit", "lightning.qubit")
 
 
-@pytest.fixture(params=["torch", *DEVICES])
+@pytest.fixture(params=["torch", "compiled", "fused", *DEVICES])
 def simulator(request: pytest.FixtureRequest) -> Simulator:
     return choose(request.param)
 
@@ -68,6 +68,30 @@ class TestContract:
         circuit = encoder_circuit(3, layers=1, connectivity=1)
         values = simulator.expectations(circuit, torch.zeros(2, circuit.weights))
         torch.testing.assert_close(values, torch.ones(2, 1, 3))
+
+    @pytest.mark.parametrize(
+        ("wrong", "shapes"),
+        [
+            (r"weights should be \[2, 13\] on cpu, not \[2, 12\] on cpu", [(2, 12), (2, 3, 4), (2, 3, 16)]),
+            (r"weights should be \[2, 13\] on cpu, not \[2, 14\] on cpu", [(2, 14), (2, 3, 4), (2, 3, 16)]),
+            (r"inputs should be \[2, 3, 4\] on cpu, not \[1, 3, 4\] on cpu", [(2, 13), (1, 3, 4), (2, 3, 16)]),
+            (r"inputs should be \[2, 3, 4\] on cpu, not \[2, 3, 8\] on cpu", [(2, 13), (2, 3, 8), (2, 3, 16)]),
+            (r"states should be \[2, 3, 16\] on cpu, not \[2, 1, 16\] on cpu", [(2, 13), (2, 3, 4), (2, 1, 16)]),
+            (r"states should be \[2, 3, 16\] on cpu, not \[2, 3, 8\] on cpu", [(2, 13), (2, 3, 4), (2, 3, 8)]),
+            (r"the circuit takes inputs, \[2, rows, 4\]", [(2, 13), None, (2, 3, 16)]),
+        ],
+    )
+    def test_a_tensor_of_another_shape_is_refused(self, simulator: Simulator, wrong: str, shapes: list[tuple[int, ...] | None]) -> None:
+        gates = [ry(0, "weights", 12), *(ry(qubit, "inputs", qubit) for qubit in range(4))]
+        weights, inputs, states = (None if shape is None else torch.full(shape, 0.25) for shape in shapes)
+        assert weights is not None
+        with pytest.raises(ValueError, match=wrong):
+            simulator.expectations(Circuit(4, tuple(gates), measured=1), weights, inputs, states)
+
+    def test_a_tensor_on_another_device_is_refused(self, simulator: Simulator) -> None:
+        circuit = Circuit(1, (ry(0, "inputs", 0),), measured=1)
+        with pytest.raises(ValueError, match=r"inputs should be \[1, 2, 1\] on cpu, not \[1, 2, 1\] on meta"):
+            simulator.expectations(circuit, torch.zeros(1, 0), torch.zeros(1, 2, 1, device="meta"))
 
     def test_precision_is_that_of_the_weights(self, simulator: Simulator) -> None:
         circuit = encoder_circuit(2, layers=1, connectivity=1)

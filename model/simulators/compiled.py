@@ -9,6 +9,7 @@ import functools
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from model.circuit import Circuit
 from model.errors import SettingsError
@@ -39,17 +40,19 @@ class CompiledSimulator:
         the gradient, and two states per thread and vector of rows.
 
         Raises:
-            SettingsError: A gate is not real.
+            SettingsError: A gate is not real, or the weights are neither float32 nor float64, or not on the CPU.
         """
-        return _Expectations.apply(circuit, weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
+        if weights.device != self.device:
+            raise SettingsError(f"simulator compiled needs its tensors on {self.device}, not on {weights.device}")
+        return _Expectations.apply(circuit, torch.is_grad_enabled(), weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Expectations(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None
+        ctx: Any, circuit: Circuit, keep: bool, weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None
     ) -> torch.Tensor:
-        trials, rows = batch_shape(weights, inputs, states)
+        trials, rows = batch_shape(circuit, weights, inputs, states)
         dtype = weights.dtype
         if dtype not in (torch.float32, torch.float64):
             raise SettingsError(f"simulator compiled computes in float32 or float64, not in {dtype}")
@@ -57,7 +60,7 @@ class _Expectations(torch.autograd.Function):
         inputs = None if inputs is None else inputs.to(dtype).contiguous()
         states = None if states is None else states.to(dtype).contiguous()
         program, lanes = _program(circuit, dtype, rows)
-        keep = any(ctx.needs_input_grad)
+        keep = keep and any(ctx.needs_input_grad)
         saved = weights.new_empty((trials * -(-rows // lanes) * lanes, 2**circuit.qubits) if keep else 0)
         values = weights.new_empty((trials, rows, circuit.measured))
         threads = _threads(trials * rows * 2**circuit.qubits * len(circuit.gates))
@@ -70,10 +73,11 @@ class _Expectations(torch.autograd.Function):
         return values
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weights, inputs, saved = ctx.saved_tensors
         trials, rows, qubits = ctx.batch
-        _, _, of_inputs, of_states = ctx.needs_input_grad
+        _, _, _, of_inputs, of_states = ctx.needs_input_grad
         cotangent = cotangent.contiguous()
         weight_gradient = torch.zeros_like(weights)
         input_gradient = torch.zeros_like(inputs) if of_inputs else None
@@ -82,7 +86,7 @@ class _Expectations(torch.autograd.Function):
             ctx.program, weights.dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), saved.data_ptr(),
             cotangent.data_ptr(), weight_gradient.data_ptr(), _address(input_gradient), _address(state_gradient), ctx.threads,
         )  # fmt: skip
-        return None, weight_gradient, input_gradient, state_gradient
+        return None, None, weight_gradient, input_gradient, state_gradient
 
 
 def _address(tensor: torch.Tensor | None) -> int:

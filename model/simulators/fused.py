@@ -42,9 +42,10 @@ class FusedSimulator:
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """
+        shape = batch_shape(circuit, weights, inputs, states)
         prepared = _prepare(circuit, states is not None, weights.dtype, weights.device)
         matrices = prepared.matrices(weights, inputs)
-        values: torch.Tensor = _Expectations.apply(prepared, batch_shape(weights, inputs, states), states, *matrices)  # type: ignore[no-untyped-call]
+        values: torch.Tensor = _Expectations.apply(prepared, shape, torch.is_grad_enabled(), states, *matrices)  # type: ignore[no-untyped-call]
         return values
 
 
@@ -53,7 +54,7 @@ class _Expectations(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, prepared: _Prepared, shape: tuple[int, int], states: torch.Tensor | None, *matrices: torch.Tensor
+        ctx: Any, prepared: _Prepared, shape: tuple[int, int], keep: bool, states: torch.Tensor | None, *matrices: torch.Tensor
     ) -> torch.Tensor:
         values = prepared.signs.new_empty(*shape, len(prepared.signs))
         ctx.prepared, ctx.final = prepared, []
@@ -64,7 +65,7 @@ class _Expectations(torch.autograd.Function):
             for step in prepared.steps:
                 state = step.do(state, own)
             values[chunk.trials, chunk.rows] = _measure(state, prepared.signs)
-            if any(ctx.needs_input_grad):
+            if keep and any(ctx.needs_input_grad):
                 ctx.final.append((chunk, state))
         return values
 
@@ -73,9 +74,9 @@ class _Expectations(torch.autograd.Function):
     def backward(ctx: Any, of_values: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Undo step by step what was done to the final states, and take each block's gradient on the way."""
         prepared, matrices = ctx.prepared, ctx.saved_tensors
-        if not ctx.final and len(of_values):
+        if not ctx.final and of_values.numel():
             raise RuntimeError("the final states are used up: the gradient of these expectations can be asked for once")
-        _, _, of_states, *of_matrices = ctx.needs_input_grad
+        _, _, _, of_states, *of_matrices = ctx.needs_input_grad
         gradients = [torch.zeros_like(matrix) if needed else None for matrix, needed in zip(matrices, of_matrices, strict=True)]
         states = of_values.new_empty(*of_values.shape[:2], prepared.started) if of_states else None
         while ctx.final:
@@ -87,7 +88,7 @@ class _Expectations(torch.autograd.Function):
                 cotangent = step.pull(cotangent, state, own, own_gradients)
             if states is not None:
                 states[chunk.trials, chunk.rows] = cotangent.real.mT
-        return None, None, states, *(None if gradient is None else gradient.conj() for gradient in gradients)
+        return None, None, None, states, *(None if gradient is None else gradient.conj() for gradient in gradients)
 
 
 class _Prepared:

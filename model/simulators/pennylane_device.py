@@ -49,7 +49,7 @@ class PennyLaneSimulator:
         if adjoint and states is not None and states.requires_grad:
             raise SettingsError(f"simulator {self.device_name} gives no gradient for the initial state; use torch or default.qubit")
         node = _qnode(self.device_name, circuit, states is not None, "adjoint" if adjoint else "backprop")
-        trials, rows = batch_shape(weights, inputs, states)
+        trials, rows = batch_shape(circuit, weights, inputs, states)
         # One broadcast dimension is all that PennyLane has: every row of every trial becomes one of its own.
         wide_weights = weights.double()[:, None].expand(-1, rows, -1).reshape(trials * rows, -1)
         wide_inputs = None if inputs is None else inputs.double().reshape(trials * rows, -1)

@@ -29,21 +29,32 @@ class StateVectorSimulator:
         Raises:
             SettingsError: A gate is not real.
         """
-        trials, rows = batch_shape(weights, inputs, states)
+        trials, rows = batch_shape(circuit, weights, inputs, states)
         state = _zero_state(weights, rows, circuit.qubits) if states is None else states
         for gate in circuit.gates:
             angle = None
             if gate.angle is not None:
                 angle = weights[:, None, gate.angle.column] if gate.angle.of == "weights" else _column(inputs, gate.angle.column)
             state = _apply(gate, angle, state.reshape(trials, rows, *(2,) * circuit.qubits))
-        state = state.reshape(trials, rows, -1)
+        state = state.reshape(trials, rows, 2**circuit.qubits)
         return (state * state) @ z_signs(circuit.qubits, circuit.measured, state.dtype, state.device)
 
 
-def batch_shape(weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None) -> tuple[int, int]:
-    """Return trials and rows; a circuit without inputs and initial states has one row."""
+def batch_shape(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None, states: torch.Tensor | None) -> tuple[int, int]:
+    """Return trials and rows; a circuit without inputs and initial states has one row.
+
+    Raises:
+        ValueError: A tensor is not of the shape that `model.simulators.Simulator` states, or not on the device of the weights.
+    """
     given = states if inputs is None else inputs
-    return len(weights), 1 if given is None else given.shape[1]
+    trials, rows = len(weights), 1 if given is None else given.shape[1]
+    if inputs is None and circuit.inputs:
+        raise ValueError(f"the circuit takes inputs, [{trials}, rows, {circuit.inputs}]")
+    shapes = {"weights": (trials, circuit.weights), "inputs": (trials, rows, circuit.inputs), "states": (trials, rows, 2**circuit.qubits)}
+    for (name, shape), tensor in zip(shapes.items(), (weights, inputs, states), strict=True):
+        if tensor is not None and (tensor.shape != shape or tensor.device != weights.device):
+            raise ValueError(f"{name} should be {list(shape)} on {weights.device}, not {list(tensor.shape)} on {tensor.device}")
+    return trials, rows
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from model.circuit import Circuit
 from model.errors import SettingsError
@@ -69,7 +70,7 @@ class TritonSimulator:
             )
         if weights.device.type != self.device.type:
             raise SettingsError(f"simulator triton needs its tensors on {self.device}, not on {weights.device}")
-        trials, rows = batch_shape(weights, inputs, states)
+        trials, rows = batch_shape(circuit, weights, inputs, states)
         plan = _plan(circuit, weights.dtype, weights.device)
         angles = _angles(plan, weights, inputs, rows)
         flat = None if states is None else states.to(weights.dtype).reshape(trials * rows, -1)
@@ -186,6 +187,7 @@ class _Sweeps(torch.autograd.Function):
         return values * plan.signs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, cotangents: torch.Tensor) -> tuple[None, torch.Tensor, torch.Tensor | None]:
         plan: _Plan = ctx.plan
         cosines, sines, final = ctx.saved_tensors
