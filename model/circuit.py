@@ -5,6 +5,7 @@ Owns which gate stands where and which angle it takes. Does not own what a gate 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -62,6 +63,15 @@ class Gate:
             raise ValueError(f"{self.name} acts on {expected} different qubits, not on {self.qubits}")
         if (self.name in ROTATIONS) != (self.angle is not None):
             raise ValueError(f"{self.name} takes {'an' if self.name in ROTATIONS else 'no'} angle")
+        if self.matrix is not None and not _is_unitary(self.matrix, 2**expected):
+            raise ValueError(f"the matrix of a {self.name} on {expected} qubits is square and unitary, not {self.matrix}")
+
+
+def _is_unitary(matrix: Matrix, size: int) -> bool:
+    """Whether it has so many rows and columns, and its rows are orthonormal to 1e-6."""
+    square = len(matrix) == size and all(len(row) == size for row in matrix)
+    pairs = itertools.product(enumerate(matrix), repeat=2)
+    return square and all(abs(sum(a * b.conjugate() for a, b in zip(x, y, strict=True)) - (i == j)) < 1e-6 for (i, x), (j, y) in pairs)
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,17 @@ class Circuit:
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Count the columns, and refuse qubits and columns that are not there.
+
+        Raises:
+            ValueError: A gate or the measurement names a qubit outside the circuit, or an angle a negative column.
+        """
+        if not 0 <= self.measured <= self.qubits or not all(0 <= qubit < self.qubits for gate in self.gates for qubit in gate.qubits):
+            raise ValueError(
+                f"a circuit of {self.qubits} qubits has qubits 0 to {self.qubits - 1}; its gates or its measurement name others"
+            )
+        if any(gate.angle is not None and gate.angle.column < 0 for gate in self.gates):
+            raise ValueError("columns of weights and inputs are counted from 0")
         for of in ("weights", "inputs"):
             columns = [gate.angle.column for gate in self.gates if gate.angle is not None and gate.angle.of == of]
             object.__setattr__(self, of, max(columns, default=-1) + 1)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from model.circuit import Angle, Gate, encoder_circuit, pqc, pqc_angles, second_module_circuit
+from model.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
 from model.head_layout import circuits, parameters
 from model.settings import LogisticHead, MlpHead, QuantumHead
 
@@ -72,6 +72,26 @@ def test_blocks_may_share_weights_and_take_inputs_of_their_own() -> None:
 def test_a_gate_that_cannot_be_read_is_refused(gate: tuple[object, ...], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         Gate(*gate)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("matrix", [((1, 0), (0, 2)), ((1, 0, 0), (0, 1, 0), (0, 0, 1)), ((1, 0), (1,)), ((1, 1), (1, 1))])
+def test_a_matrix_that_is_not_unitary_is_refused(matrix: Matrix) -> None:
+    with pytest.raises(ValueError, match="is square and unitary"):
+        Gate("unitary", (0,), matrix=matrix)
+
+
+@pytest.mark.parametrize(
+    ("qubits", "gate", "measured", "expected"),
+    [
+        (2, ry(2, "weights", 0), 1, "has qubits 0 to 1"),
+        (2, ry(-1, "weights", 0), 1, "has qubits 0 to 1"),
+        (2, ry(0, "weights", 0), 3, "has qubits 0 to 1"),
+        (2, ry(0, "weights", -1), 1, "counted from 0"),
+    ],
+)
+def test_a_circuit_that_names_what_is_not_there_is_refused(qubits: int, gate: Gate, measured: int, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        Circuit(qubits, (gate,), measured)
 
 
 def test_a_layout_of_886_parameters_at_14_qubits_exists() -> None:
