@@ -129,6 +129,7 @@ def test_a_peer_that_is_not_installed_is_no_error(monkeypatch: pytest.MonkeyPatc
     assert "not installed (pip install 'hadamard[peers]')" in shown.output
 
 
+@pytest.mark.slow
 def test_bench_from_the_command_line(tmp_path: Path) -> None:
     options = ["bench", "--qubits", "3", "--batch", "4", "--simulators", "compiled,qulacs", "--out", str(tmp_path / "new"), "--json"]
     done = CliRunner().invoke(app, options)

@@ -123,6 +123,7 @@ FULL = TINY[TINY.index("[2, 3]") : TINY.index(", splits")]
 CORPUS = "text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for index in range(60))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
