@@ -5,6 +5,8 @@ Owns what follows from settings alone, without torch, so that a plan can be made
 
 from __future__ import annotations
 
+import functools
+
 from model.circuit import Circuit, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
 from model.settings import Head, LogisticHead, MlpHead, Noise, QuantumHead, SvcHead, Trial
@@ -18,6 +20,7 @@ def second_module_qubits(settings: QuantumHead) -> int:
     return settings.qubits * (settings.encoders if settings.merge == "concatenate" else 1)
 
 
+@functools.lru_cache(maxsize=256)
 def circuits(settings: QuantumHead) -> tuple[Circuit, Circuit]:
     """Return the circuits of one encoder and of the second module.
 

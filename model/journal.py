@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +152,21 @@ class PackFiles:
         return [TrialFiles((self.directory / one).resolve()) for one in self._read()["trials"]]
 
     @property
-    def one_by_one(self) -> bool:
-        """Whether the trials are trained one after the other instead of together."""
-        return bool(self._read()["one_by_one"])
+    def alone(self) -> set[Path]:
+        """The directories of those trials that are not trained together with others."""
+        return {(self.directory / one).resolve() for one in self._read()["alone"]}
 
-    def write(self, trials: Sequence[TrialFiles], one_by_one: bool = False) -> None:
-        """Name the trials to train; their paths are kept relative, so that a study's directory may be moved."""
+    def write(self, trials: Sequence[TrialFiles], alone: Collection[Path] = ()) -> None:
+        """Name the trials to train, and the directories of those to train alone.
+
+        Paths are kept relative, so that a study's directory may be moved.
+        """
         self.directory.mkdir(exist_ok=True)
-        relative = [os.path.relpath(one.directory.resolve(), self.directory.resolve()) for one in trials]
-        write_atomically(self.description, json.dumps({"trials": relative, "one_by_one": one_by_one}, indent=1))
+        named = {"trials": [one.directory for one in trials], "alone": sorted(alone)}
+        relative = {
+            name: [os.path.relpath(one.resolve(), self.directory.resolve()) for one in directories] for name, directories in named.items()
+        }
+        write_atomically(self.description, json.dumps(relative, indent=1))
 
     def _read(self) -> dict[str, Any]:
         return read_json(self.description, "Give the same `hadamard run` again")

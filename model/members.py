@@ -5,6 +5,7 @@ Owns the events `started`, `done` and `failed`, their causes, and the result. Do
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import time
@@ -81,12 +82,22 @@ def share_time(members: Sequence[Member], begin: float) -> float:
 def record_failure(files: TrialFiles, error: Exception) -> None:
     """Record a failure with its cause, in the ledger's words."""
     trace = "".join(traceback.format_exception(error))[-4000:]
-    files.append("failed", cause=_cause(error), message=str(error)[:2000], traceback=trace)
+    cause, message = _cause(error), str(error)[:2000] or type(error).__name__
+    if cause == "out of memory":
+        message = f"the memory of this machine or allocation is too small; fewer qubits or a smaller training.batch need less ({message})"
+    files.append("failed", cause=cause, message=message, traceback=trace)
 
 
 def _cause(error: Exception) -> str:
     if isinstance(error, DivergedError):
         return "diverged"
-    if isinstance(error, MemoryError) or "not enough memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
+    if _is_out_of_memory(error):
         return "out of memory"
     return "bad input" if isinstance(error, UserError) else "error"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was refused: on the CPU torch says so by a RuntimeError, whose words are all there is to go by."""
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "std::bad_alloc")):
+        return True
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)

@@ -30,6 +30,8 @@ from model.settings import MlpHead, QuantumHead
 from model.simulators import Simulator, choose, resolve
 
 CHECKPOINT_EVERY_S = 5.0
+CHECKPOINT_SHARE = 0.1
+"""Of the time, checkpoints take no more: on the file systems of clusters a single one may take tens of milliseconds."""
 
 
 class Pack:
@@ -48,7 +50,7 @@ class Pack:
         self.simulator: str | None = None
         simulator, device = None, torch.device("cpu")
         if isinstance(settings.head, QuantumHead):
-            self.simulator = resolve(settings.simulator, circuits(settings.head)).name
+            self.simulator = resolve(settings.simulator, circuits(settings.head), settings.precision).name
             simulator = choose(self.simulator)
             device = simulator.device
         splits = [sentences.split(trial.split_seed) for trial in trials]
@@ -100,7 +102,7 @@ class Pack:
         train, validation = self.train[places], self.validation[places]
         steps = epoch * math.ceil(train.shape[1] / batch)
         adam = Adam(self.state[:, places], [self.training[place] for place in places], steps)
-        saved = time.monotonic()
+        saved, pause_s = time.monotonic(), CHECKPOINT_EVERY_S
         while epoch < until and all(member.is_open for member in members):
             begin, epoch = time.perf_counter(), epoch + 1
             order = torch.stack([epoch_order(member.trial.seed, epoch, train.shape[1]) for member in members])
@@ -111,9 +113,11 @@ class Pack:
             seconds = share_time(members, begin)
             for row, place in enumerate(places):
                 self._record(place, epoch, seen[row], checked[row], whole[row], seconds)
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S and epoch < until:
+            now = time.monotonic()
+            if now - saved > pause_s and epoch < until:
                 self._save(places, adam.state)
                 saved = time.monotonic()
+                pause_s = max(CHECKPOINT_EVERY_S, (saved - now) / CHECKPOINT_SHARE)
         self.state[:, places] = adam.state.detach()
 
     def _record(self, place: int, epoch: int, seen: Score, checked: Score, whole: bool, seconds: float) -> None:

@@ -55,6 +55,14 @@ class Corpus:
         lines = (f"{text}\t{label}\n" for text, label in zip(self.texts, self.labels.tolist(), strict=True))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    @cached_property
+    def copies(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Indices of the sentences by label and text, in order of first appearance."""
+        groups: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+        for index, (text, label) in enumerate(zip(self.texts, self.labels.tolist(), strict=True)):
+            groups[label].setdefault(text, []).append(index)
+        return list(groups[0].values()), list(groups[1].values())
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -272,19 +280,10 @@ def split(corpus: Corpus, data: Data, seed: int) -> Split:
             "one of the sides without sentences: choose another fraction, or raise data.train_per_class."
         )
     rng = np.random.default_rng(seed)
-    groups = _copies(corpus)
-    negative, positive = (_draw(groups[label], sizes[label], rng) for label in (0, 1))
+    negative, positive = (_draw(corpus.copies[label], sizes[label], rng) for label in (0, 1))
     train, validation = (np.sort(np.array(a + b, np.int64)) for a, b in zip(negative, positive, strict=True))
     test = np.setdiff1d(np.arange(len(corpus.texts)), np.concatenate([train, validation]))
     return Split(train, validation, test)
-
-
-def _copies(corpus: Corpus) -> tuple[list[list[int]], list[list[int]]]:
-    """Indices of the sentences by label and text, in order of first appearance."""
-    groups: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
-    for index, (text, label) in enumerate(zip(corpus.texts, corpus.labels.tolist(), strict=True)):
-        groups[label].setdefault(text, []).append(index)
-    return list(groups[0].values()), list(groups[1].values())
 
 
 def _draw(groups: Sequence[list[int]], sizes: tuple[int, int], rng: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -294,9 +293,9 @@ def _draw(groups: Sequence[list[int]], sizes: tuple[int, int], rng: np.random.Ge
             if len(side) + len(groups[group]) <= size:
                 side.extend(groups[group])
                 break
-    if tuple(map(len, sides)) != sizes:
-        raise DataError(
-            f"Copies of a text must stay together, and with {len(groups)} distinct texts in one class no {sizes[0]} and {sizes[1]} "
-            "sentences could be drawn: remove repeated lines, or lower data.train_per_class."
-        )
-    return sides
+        if tuple(map(len, sides)) == sizes:
+            return sides
+    raise DataError(
+        f"Copies of a text must stay together, and with {len(groups)} distinct texts in one class no {sizes[0]} and {sizes[1]} "
+        "sentences could be drawn: remove repeated lines, or lower data.train_per_class."
+    )

@@ -17,36 +17,42 @@ import torch
 from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR, UserError, is_disk_full
 from model.evaluation import Score
 from model.head_layout import shape
-from model.journal import PackFiles, TrialFiles
+from model.journal import PackFiles, TrialFiles, read_json
 from model.members import Member, record_failure, share_time
 from model.pack import Pack
-from model.sentences import Sentences
+from model.sentences import Sentences, sentences_of
 from model.settings import LogisticHead, SvcHead, Trial
+
+MOST_TOGETHER = 256
+"""Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
 
 
 def train_pack(pack_directory: Path, threads: int) -> None:
-    """Train every trial of the pack that has no result yet: together where they are alike in shape, unless the pack says one by one.
+    """Train every trial of the pack that has no result yet: together where they are alike in shape and not named to be trained alone.
 
     What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
     little memory, is recorded for all that were being trained.
     """
     torch.set_num_threads(threads)
     pack = PackFiles(pack_directory)
+    alone = pack.alone
     groups: dict[str, list[Member]] = {}
     for files in pack.trials:
-        if member := _read(files):
-            groups.setdefault(member.trial.key if pack.one_by_one else shape(member.trial), []).append(member)
-    for group in groups.values():
-        with ExitStack() as locks:
-            for member in group:
-                locks.enter_context(member.files.locked())
-            _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name)
+        if not files.result.exists() and (member := _read(files)):
+            groups.setdefault(member.trial.key if files.directory in alone else shape(member.trial), []).append(member)
+    for alike in groups.values():
+        for start in range(0, len(alike), MOST_TOGETHER):
+            group = alike[start : start + MOST_TOGETHER]
+            with ExitStack() as locks:
+                for member in group:
+                    locks.enter_context(member.files.locked())
+                _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name)
 
 
 def _read(files: TrialFiles) -> Member | None:
     """Return the trial, or None if it cannot be read, which is recorded."""
     try:
-        return Member(files, Trial.model_validate_json(files.trial.read_text()))
+        return Member(files, Trial.model_validate(read_json(files.trial, "Give the same `hadamard run` again")))
     except Exception as error:
         with files.locked():
             record_failure(files, error)
@@ -61,7 +67,7 @@ def _train_alike(members: Sequence[Member], pack: str) -> None:
     for member in members:
         member.start(pack)
     with _failing(members), _precision(settings.precision):
-        sentences = Sentences(members[0].trial)
+        sentences = sentences_of(members[0].trial)
         if isinstance(settings.head, LogisticHead | SvcHead):
             for member in members:
                 with _failing([member]):

@@ -197,8 +197,8 @@ class Ledger:
     def enter(self, trials: Iterable[Trial]) -> None:
         """Write every trial's `trial.json`, anew where paths or names in it have changed since."""
         for trial in trials:
-            files, content = self.files(trial), trial.model_dump_json(indent=1)
-            if not files.trial.exists() or files.trial.read_text() != content:
+            files, content = self.files(trial), trial.model_dump_json(indent=1).encode()
+            if not files.trial.exists() or files.trial.read_bytes() != content:
                 files.directory.mkdir(exist_ok=True)
                 write_atomically(files.trial, content)
 

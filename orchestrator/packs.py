@@ -41,12 +41,9 @@ class _Team:
     """Trials alike in shape, trained together."""
 
     trials: tuple[Trial, ...]
+    shape: str
     work_s: float | None
     state_bytes: int
-
-    @property
-    def shape(self) -> str:
-        return shape(self.trials[0])
 
 
 @dataclass
@@ -151,7 +148,7 @@ def _team(trials: Sequence[Trial]) -> _Team:
     inputs = inputs_of(trials[0].settings)
     seconds = pack_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension)
     work_s = None if seconds is None else seconds - PACK_START_S
-    return _Team(tuple(trials), work_s, len(trials) * _trial_bytes(trials[0]))
+    return _Team(tuple(trials), shape(trials[0]), work_s, len(trials) * _trial_bytes(trials[0]))
 
 
 def _pack(trials: Sequence[Trial]) -> Pack:

@@ -60,12 +60,13 @@ def expected(seconds: float | None) -> str:
 
 def simulators_in_words(trials: Sequence[Trial]) -> str:
     """Return which simulators the trials' quantum heads would run on here, and why."""
-    used: dict[tuple[str, str], list[Circuit]] = {}
-    for name, head in {(trial.settings.simulator, trial.settings.head) for trial in trials}:
+    used: dict[tuple[str, str, str], list[Circuit]] = {}
+    for name, head, precision in {(one.settings.simulator, one.settings.head, one.settings.precision) for one in trials}:
         if isinstance(head, QuantumHead):
             own = circuits(head)
-            used.setdefault((name, resolve(name, own).name), []).extend(own)
-    return "; ".join(sorted(resolve(name, all_circuits).reason for (name, _), all_circuits in used.items())) or "none: no quantum head"
+            used.setdefault((name, precision, resolve(name, own, precision).name), []).extend(own)
+    reasons = {resolve(name, every, precision).reason for (name, precision, _), every in used.items()}
+    return "; ".join(sorted(reasons)) or "none: no quantum head"
 
 
 def drawn(data: Data) -> str:

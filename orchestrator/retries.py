@@ -19,18 +19,17 @@ RETRIES: Mapping[str, int] = {"killed": 2, "crashed": 1, "out of memory": 1}
 def run_with_retries(pack_directory: Path, launch: Callable[[], Outcome]) -> None:
     """Launch the pack's process until none of its trials is left to try.
 
-    A process that dies fails the trials it was training. What is tried again is trained one by one, each from its checkpoint: one that
-    takes its process along then takes no other with it, and what was too much memory together is enough for each.
+    A process that dies fails the trials it was training. What is tried again is trained alone, from its checkpoint: a trial that takes
+    its process along then takes no other with it, and what was too much memory together is enough for each.
     """
     pack = PackFiles(pack_directory)
-    left = pack.trials
+    left = [files for files in pack.trials if not files.result.exists()]  # when a node was lost, some are done
     for files in left:
         if _in_training(files):
             files.append("failed", cause="lost", message="the attempt ended without a word: its worker, node or driver was lost")
     tries: Counter[Path] = Counter()
-    one_by_one = False
     while left:
-        pack.write(left, one_by_one)
+        pack.write(left, alone=[files.directory for files in left if files.directory in tries])
         counts = {files.directory: len(files.events()) for files in left}
         outcome = launch()
         if outcome.cause is not None:
@@ -39,7 +38,6 @@ def run_with_retries(pack_directory: Path, launch: Callable[[], Outcome]) -> Non
             for victim in [files for files in left if _in_training(files)] or left[:1]:
                 victim.append("failed", cause=outcome.cause, message=outcome.message)
         left = [files for files in left if _try_again(files, counts[files.directory], tries)]
-        one_by_one = True
 
 
 def _try_again(files: TrialFiles, events_before: int, tries: Counter[Path]) -> bool:

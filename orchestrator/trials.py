@@ -119,7 +119,7 @@ def _deciding(settings: TrialSettings) -> dict[str, object]:
     if not isinstance(settings.head, QuantumHead):
         del content["simulator"]
     if isinstance(settings.head, LogisticHead | SvcHead):
-        del content["training"]
+        del content["training"], content["precision"]
     return content
 
 

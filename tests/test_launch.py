@@ -111,14 +111,14 @@ def test_trials_that_died_together_are_tried_again_one_by_one_and_only_the_culpr
     directory, files = pack(tmp_path, 3)
 
     def dies_together(left: list[TrialFiles]) -> Outcome:
-        assert not PackFiles(directory).one_by_one
+        assert not PackFiles(directory).alone
         for one in left:
             one.append("started")
             one.append("epoch", epoch=1)
         return Outcome("crashed", "ended by SIGSEGV")
 
     def dies_in_second(left: list[TrialFiles]) -> Outcome:
-        assert PackFiles(directory).one_by_one
+        assert PackFiles(directory).alone == {one.directory for one in left}
         finish(left[0])
         left[1].append("started")
         return Outcome("crashed", "ended by SIGSEGV")
@@ -142,8 +142,28 @@ def test_memory_that_was_too_little_together_is_tried_one_by_one(tmp_path: Path)
     script = Script(directory, too_large, all_done)
     run_with_retries(directory, script)
     assert script.left == [["t0", "t1"]] * 2
-    assert PackFiles(directory).one_by_one
+    assert PackFiles(directory).alone == {one.directory for one in files}
     assert all(one.result.exists() for one in files)
+
+
+def test_what_was_not_begun_when_the_process_died_is_still_trained_together(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 3)
+
+    def dies_in_first(left: list[TrialFiles]) -> Outcome:
+        left[0].append("started")
+        return Outcome("killed", "killed by SIGKILL")
+
+    run_with_retries(directory, Script(directory, dies_in_first, all_done))
+    assert PackFiles(directory).alone == {files[0].directory}
+
+
+def test_a_pack_that_goes_on_elsewhere_blames_nothing_on_what_is_done(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+    finish(files[0])
+    script = Script(directory, lambda left: Outcome("error", "cannot import torch"))
+    run_with_retries(directory, script)
+    assert script.left == [["t1"]]
+    assert [one.events()[-1]["event"] for one in files] == ["done", "failed"]
 
 
 def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:

@@ -134,3 +134,10 @@ def test_a_deleted_trial_is_named_by_reopening_and_entered_again_by_running(ledg
         reopen(ledger.directory)
     Ledger(ledger.directory).enter(plan.trials)
     assert reopen(ledger.directory)[1] == plan
+
+
+def test_a_damaged_description_of_a_trial_is_mended_by_running_again(ledger: Ledger, plan: Plan) -> None:
+    for damage in (b"\xff\xfe", b"{"):
+        ledger.files(plan.trials[0]).trial.write_bytes(damage)
+        ledger.enter(plan.trials)
+        assert ledger.load_trials() == list(plan.trials)

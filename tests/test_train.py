@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,7 +78,7 @@ def enter(directory: Path, trials: Sequence[Trial], one_by_one: bool = False) ->
     for one, trial in zip(files, trials, strict=True):
         one.directory.mkdir()
         write_atomically(one.trial, trial.model_dump_json())
-    PackFiles(directory / "pack").write(files, one_by_one)
+    PackFiles(directory / "pack").write(files, [one.directory for one in files] if one_by_one else ())
     return files
 
 
@@ -179,7 +182,7 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
     members = alike(trials, epochs=800)[:company]
     through = trained(tmp_path / "through", members)
     broken = enter(tmp_path / "broken", members)
-    code = "from model import pack, train; pack.CHECKPOINT_EVERY_S = 0.05; train.main()"
+    code = "from model import pack, train; pack.CHECKPOINT_EVERY_S = 0.05; pack.CHECKPOINT_SHARE = 1; train.main()"
     kills = 0
     for _ in range(20):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1"])
@@ -209,6 +212,7 @@ def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", save_and_stop)
         patch.setattr(pack, "CHECKPOINT_EVERY_S", -1)
+        patch.setattr(pack, "CHECKPOINT_SHARE", math.inf)
         with pytest.raises(KeyboardInterrupt):
             train.train_pack(directory / "pack", 1)
     return files
@@ -262,28 +266,87 @@ def test_no_simulator_lets_a_diverging_trial_touch_the_others(tmp_path: Path, tr
     torch.testing.assert_close(losses(together), losses(alone), atol=1e-4, rtol=0)
 
 
+def refused(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    "ask_for_too_much",
+    [
+        lambda: torch.empty(2**60, dtype=torch.uint8),
+        lambda: np.empty(2**60, dtype=np.uint8),
+        lambda: refused(MemoryError()),
+        lambda: refused(RuntimeError("std::bad_alloc")),
+        lambda: refused(OSError(errno.ENOMEM, "Cannot allocate memory")),
+    ],
+    ids=["torch", "numpy", "python", "c++", "system"],
+)
 def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch, ask_for_too_much: Callable[[], object]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "train_epoch", lambda *_: ask_for_too_much())
+        files = trained(tmp_path / "pack-of-four", alike(trials))
+    for one in files:
+        assert one.events()[-1]["cause"] == "out of memory"
+        assert "fewer qubits or a smaller training.batch" in one.events()[-1]["message"]
+
+
+def test_memory_that_a_process_may_not_have_is_named_as_the_cause(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    (files,) = enter(tmp_path / "large", [variant(alike(trials)[0], "large", qubits=18, reduction="none", epochs=1)])
+    code = """
+import resource, model.train
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
+model.train.main()
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large" / "pack"), "1"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert files.events()[-1]["cause"] == "out of memory"
+
+
+def test_only_so_many_are_trained_at_once(tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    members = alike(trials)
+    together = trained(tmp_path / "together", members)
+    monkeypatch.setattr(train, "MOST_TOGETHER", 3)
+    parted = trained(tmp_path / "parted", members)
+    assert [numbers(one) for one in together] == [numbers(one) for one in parted]
+    firsts = [max(event["time_ms"] for event in one.events()) for one in parted[:3]]
+    assert min(event["time_ms"] for event in parted[3].events()) >= max(firsts)
+
+
+def test_checkpoints_take_little_of_the_time_however_slow_the_disk(
     tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(*_: object) -> None:
-        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1099511627776 bytes")
+    saves = []
 
-    with monkeypatch.context() as patch:
-        patch.setattr(pack, "train_epoch", too_large)
-        files = trained(tmp_path / "pack-of-four", alike(trials))
-    assert [one.events()[-1]["cause"] for one in files] == ["out of memory"] * 4
+    def slowly(*_: object) -> None:
+        saves.append(1)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(checkpoint, "save", slowly)
+    monkeypatch.setattr(pack, "CHECKPOINT_EVERY_S", 0.0)
+    begin = time.monotonic()
+    trained(tmp_path / "four", alike(trials, epochs=400))
+    assert len(saves) >= 4
+    assert len(saves) * 0.01 < 0.3 * (time.monotonic() - begin)
 
 
 def test_damaged_files_of_one_trial_leave_the_others_alone(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     files = enter(tmp_path / "pack-of-four", alike(trials))
     files[0].checkpoint.write_bytes(b"nonsense")
     files[1].journal.write_text("nonsense\n")
-    files[2].trial.write_text("{}")
+    files[2].trial.write_bytes(b"\xff")
     train.train_pack(tmp_path / "pack-of-four" / "pack", 1)
     lines = [json.loads(one.journal.read_text().splitlines()[-1]) for one in files]
     assert [line["event"] for line in lines] == ["failed"] * 3 + ["done"]
-    assert [line["cause"] for line in lines[:2]] == ["bad input"] * 2
+    assert [line["cause"] for line in lines[:3]] == ["bad input"] * 3
     assert "Delete it" in lines[0]["message"]
+    assert str(files[2].trial) in lines[2]["message"]
+    finished = files[3].journal.read_bytes()
+    files[3].trial.write_bytes(b"\xff")
+    train.train_pack(tmp_path / "pack-of-four" / "pack", 1)
+    assert files[3].journal.read_bytes() == finished, "what is done is left alone"
 
 
 def test_a_corpus_that_changed_since_the_plan_is_refused_for_the_trials_that_read_it(tmp_path: Path, trials: tuple[Trial, ...]) -> None:

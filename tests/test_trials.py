@@ -12,6 +12,7 @@ from model.head_layout import shape
 from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
 from orchestrator.packs import check_fit, expected_seconds, pack_up
 from orchestrator.plan import Plan
+from orchestrator.plan_view import simulators_in_words
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read
 
@@ -49,7 +50,7 @@ def test_what_decides_a_result_changes_the_key(tmp_path: Path, override: str) ->
 def test_what_does_not_decide_it_keeps_the_key(tmp_path: Path) -> None:
     before = plan_of(tmp_path)
     logistic = {trial.key for trial in before.trials if trial.arm == "logistic"}
-    assert logistic <= keys(plan_of(tmp_path, "training.epochs=9", "simulator=lightning.qubit"))
+    assert logistic <= keys(plan_of(tmp_path, "training.epochs=9", "simulator=lightning.qubit", "precision=float64"))
     corpus = tmp_path / "corpus.tsv"
     from model import text
 
@@ -175,3 +176,18 @@ def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> No
     assert together is not None
     assert len(trials) == 16
     assert PACK_START_S < alone < together < PACK_START_S + 16 * (alone - PACK_START_S) / 2
+
+
+def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    for precision, name in (("float32", "triton"), ("float64", "fused")):
+        plan = plan_of(tmp_path, "factors.head.qubits=[13, 14]", "head.reduction=none", f"precision={precision}")
+        assert name in simulators_in_words(plan.trials)
+
+
+def test_an_estimate_counts_every_sentence_of_a_large_corpus(tmp_path: Path) -> None:
+    few, many = (pack_seconds(plan_of(tmp_path).trials[:2], sentences, 384) for sentences in (300, 100_300))
+    assert few is not None
+    assert many is not None
+    assert many - few > 2 * 100_000 * 1e-6

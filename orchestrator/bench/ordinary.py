@@ -21,7 +21,7 @@ from torch import nn
 from cluster.allocation import Allocation
 from model.head_layout import CLASSES, circuits
 from model.reduction import AmplitudeEncoding
-from model.sentences import Sentences
+from model.sentences import sentences_of
 from model.settings import QuantumHead, Trial
 from orchestrator.bench.with_qnodes import qnode
 from orchestrator.sweep import ray_cluster
@@ -113,7 +113,7 @@ def _train(config: dict[str, Any]) -> None:
 
 def rates(trial: Trial, seconds: float) -> Rates:
     """Return the rates of one trial, from about so many seconds of training and evaluation."""
-    head, training, sentences = trial.settings.head, trial.settings.training, Sentences(trial)
+    head, training, sentences = trial.settings.head, trial.settings.training, sentences_of(trial)
     assert isinstance(head, QuantumHead)
     split = sentences.split(trial.split_seed)
     embedded = torch.from_numpy(sentences.embeddings[split.train]).double()
