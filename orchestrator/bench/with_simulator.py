@@ -46,7 +46,7 @@ def _step(case: Case, simulator: Simulator, dtype: torch.dtype, device: torch.de
         encoder, second = (part[None].requires_grad_() for part in weights)
         inputs = ANGLE_SCALE * simulator.expectations(case.encoder, encoder, states=states[None])
         values = simulator.expectations(case.second, second, inputs)[0, :, 0]
-        gradients = torch.autograd.grad((values * cotangent).sum(), (encoder, second))
+        gradients = torch.autograd.grad(values, (encoder, second), cotangent)
         return values.detach().cpu(), gradients[0][0].cpu(), gradients[1][0].cpu()
 
     return step
