@@ -39,14 +39,15 @@ def prepare_reference(case: Case) -> Step:
 
 
 def _step(case: Case, simulator: Simulator, dtype: torch.dtype, device: torch.device) -> Step:
-    states, cotangent = (torch.tensor(part, dtype=dtype, device=device) for part in (case.states, case.cotangent))
-    weights = [torch.tensor(part, dtype=dtype, device=device) for part in (case.encoder_weights, case.second_weights)]
+    states, cotangent = (torch.tensor(part, dtype=dtype, device=device)[None] for part in (case.states, case.cotangent))
+    encoder, second = (
+        torch.tensor(part, dtype=dtype, device=device)[None].requires_grad_() for part in (case.encoder_weights, case.second_weights)
+    )
 
     def step() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        encoder, second = (part[None].requires_grad_() for part in weights)
-        inputs = ANGLE_SCALE * simulator.expectations(case.encoder, encoder, states=states[None])
-        values = simulator.expectations(case.second, second, inputs)[0, :, 0]
-        gradients = torch.autograd.grad(values, (encoder, second), cotangent)
-        return values.detach().cpu(), gradients[0][0].cpu(), gradients[1][0].cpu()
+        inputs = ANGLE_SCALE * simulator.expectations(case.encoder, encoder, states=states)
+        values = simulator.expectations(case.second, second, inputs)
+        of_encoder, of_second = torch.autograd.grad(values, (encoder, second), cotangent[..., None])
+        return values.detach().cpu().flatten(), of_encoder.cpu().flatten(), of_second.cpu().flatten()
 
     return step
