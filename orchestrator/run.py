@@ -20,7 +20,7 @@ from cluster.energy import why_not_measured
 from cluster.launch import environment
 from model import embeddings
 from model.errors import UserError
-from model.settings import Trial, TrialSettings
+from model.settings import Settings, Trial, TrialSettings
 from model.simulators import choose
 from orchestrator import tracking
 from orchestrator.design.factors import value_text
@@ -170,9 +170,16 @@ def _at_a_glance(plan: Plan) -> dict[str, str]:
 
 
 def _fixed(study: Study, group: str) -> str:
-    """Return a group's settings that are no factors, in words."""
-    settings = getattr(study, group).model_dump()
-    return ", ".join(f"{name} {value_text(value)}" for name, value in settings.items() if f"{group}.{name}" not in study.factors)
+    """Return a group's settings that are no factors, in words; of settings within settings, those that are not the default."""
+    words = []
+    for name, value in getattr(study, group):
+        if isinstance(value, Settings):
+            default = type(value)()
+            inner = [f"{part} {value_text(one)}" for part, one in value if one != getattr(default, part)]
+            words.append(f"{name} {', '.join(inner) or 'none'}")
+        elif f"{group}.{name}" not in study.factors:
+            words.append(f"{name} {value_text(value)}")
+    return ", ".join(words)
 
 
 def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, object]:
