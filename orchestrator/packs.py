@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from cluster.allocation import Allocation
 from model.embeddings import cached_file
@@ -46,25 +46,6 @@ class _Team:
     state_bytes: int
 
 
-@dataclass
-class _Bin:
-    """Teams that share a process."""
-
-    teams: list[_Team] = field(default_factory=list)
-
-    @property
-    def work_s(self) -> float:
-        return sum(team.work_s or 0.0 for team in self.teams)
-
-    @property
-    def state_bytes(self) -> int:
-        """Memory of the largest shape; teams of one shape train together."""
-        of_shape: dict[str, int] = {}
-        for team in self.teams:
-            of_shape[team.shape] = of_shape.get(team.shape, 0) + team.state_bytes
-        return max(of_shape.values(), default=0)
-
-
 def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]:
     """Group trials into packs, in the order in which their first trials come.
 
@@ -74,11 +55,8 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]
     """
     order = {trial.key: position for position, trial in enumerate(trials)}
     for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
-    packs = [
-        sorted((trial for team in one.teams for trial in team.trials), key=lambda trial: order[trial.key])
-        for one in _share(_teams(trials, allocation.cpus, for_states), allocation.cpus, for_states)
-    ]
-    return tuple(_pack(one) for one in sorted(packs, key=lambda one: order[one[0].key]))
+    shared = _share(_teams(trials, allocation.cpus, for_states), allocation.cpus, for_states)
+    return tuple(sorted((_pack(teams, order) for teams in shared), key=lambda pack: order[pack.trials[0].key]))
 
 
 def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
@@ -129,19 +107,32 @@ def _teams(trials: Sequence[Trial], cpus: int, for_states: int) -> list[_Team]:
     return teams
 
 
-def _share(teams: Sequence[_Team], cpus: int, for_states: int) -> list[_Bin]:
+def _share(teams: Sequence[_Team], cpus: int, for_states: int) -> list[list[_Team]]:
     """Deal teams out to processes, those with most work first, each to the process with least; as they are where the work is not known."""
-    if any(team.work_s is None for team in teams):
-        return [_Bin([team]) for team in teams]
-    work_s = sum(team.work_s or 0.0 for team in teams)
-    bins = [_Bin() for _ in range(min(len(teams), max(cpus, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
+    work_s = _work_s(teams)
+    if work_s is None:
+        return [[team] for team in teams]
+    processes: list[list[_Team]] = [[] for _ in range(min(len(teams), max(cpus, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
     for team in sorted(teams, key=lambda team: -(team.work_s or 0.0)):
-        fitting = [one for one in bins if not one.teams or _Bin([*one.teams, team]).state_bytes <= for_states]
+        fitting = [one for one in processes if not one or _state_bytes([*one, team]) <= for_states]
         if not fitting:
-            fitting = [_Bin()]
-            bins += fitting
-        min(fitting, key=lambda one: one.work_s).teams.append(team)
-    return bins
+            fitting = [[]]
+            processes += fitting
+        min(fitting, key=lambda one: _work_s(one) or 0.0).append(team)
+    return processes
+
+
+def _work_s(teams: Sequence[_Team]) -> float | None:
+    known = [team.work_s for team in teams if team.work_s is not None]
+    return sum(known) if len(known) == len(teams) else None
+
+
+def _state_bytes(teams: Sequence[_Team]) -> int:
+    """Return what the largest shape of a process needs: teams of one shape train together."""
+    of_shape: dict[str, int] = {}
+    for team in teams:
+        of_shape[team.shape] = of_shape.get(team.shape, 0) + team.state_bytes
+    return max(of_shape.values())
 
 
 def _team(trials: Sequence[Trial]) -> _Team:
@@ -151,18 +142,15 @@ def _team(trials: Sequence[Trial]) -> _Team:
     return _Team(tuple(trials), shape(trials[0]), work_s, len(trials) * _trial_bytes(trials[0]))
 
 
-def _pack(trials: Sequence[Trial]) -> Pack:
+def _pack(teams: Sequence[_Team], order: Mapping[str, int]) -> Pack:
+    trials = sorted((trial for team in teams for trial in team.trials), key=lambda trial: order[trial.key])
     digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
-    alike: dict[str, list[Trial]] = {}
-    for trial in trials:
-        alike.setdefault(shape(trial), []).append(trial)
-    whole = _Bin([_team(group) for group in alike.values()])
-    known = all(team.work_s is not None for team in whole.teams)
+    work_s = _work_s(teams)
     return Pack(
         id=f"{trials[0].arm}-{digest}",
         trials=tuple(trials),
-        memory_bytes=PROCESS_BYTES + whole.state_bytes,
-        seconds=PACK_START_S + whole.work_s if known else None,
+        memory_bytes=PROCESS_BYTES + _state_bytes(teams),
+        seconds=None if work_s is None else PACK_START_S + work_s,
     )
 
 

@@ -19,8 +19,13 @@ from tests.studies import TINY, write_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
-LONGER = TINY.replace("epochs: 3", "epochs: 100").replace("splits: 2", "splits: 3")
-TRIALS = 15
+LONGER = (
+    TINY.replace("epochs: 3, batch: 8", "epochs: 150, batch: 1")
+    .replace("train_per_class: 16", "train_per_class: 64")
+    .replace("training.lr: [0.02, 0.1]", "head.encoder_layers: [1, 2]\n  head.layers: [1, 2]")
+)
+"""Eight shapes, each some seconds of training for its two trials: a process trains several, one after the other."""
+TRIALS = 18
 KILLS = 10
 
 
@@ -98,7 +103,7 @@ def test_signals_stop_in_good_order_and_the_same_command_goes_on(undisturbed: Pa
     study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
     for number, enough in ((signal.SIGTERM, 2), (signal.SIGINT, 6)):
         process = start(study, directory)
-        until(lambda enough=enough: results(directory) >= enough)  # type: ignore[misc]
+        until(lambda enough=enough: results(directory) >= enough and bool(in_training(directory)))  # type: ignore[misc]
         process.send_signal(number)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 130, output
@@ -155,7 +160,7 @@ def test_relative_paths_mean_the_directory_where_the_command_was_given(tmp_path:
 def test_a_disk_that_fills_up_ends_with_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True).returncode:
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True).returncode:
         pytest.skip("mounting a small disk needs root")
     try:
         study = write_study(tmp_path, LONGER)
@@ -245,7 +250,7 @@ def in_training(directory: Path) -> list[int]:
     packs = []
     for journal in directory.glob("trials/*/journal.jsonl"):
         events = [json.loads(line) for line in journal.read_text().splitlines(keepends=True) if line.endswith("\n")]
-        if events and events[-1]["event"] == "epoch" and events[-1]["epoch"] < 80:
+        if events and events[-1]["event"] == "epoch" and events[-1]["epoch"] < 120:
             packs.append(next(event["pack"] for event in reversed(events) if event["event"] == "started"))
     return [pid for pack in packs for pid in trainers(directory / "packs" / pack)]
 
