@@ -77,13 +77,13 @@ def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32") 
     return Choice("fused", "fused, chosen by auto: the compiled simulator was not built on this machine (see `hadamard doctor`)")
 
 
-def choose(name: str, circuits: Sequence[Circuit] = (), precision: str = "float32") -> Simulator:
-    """Open the simulator that a study names, for a head of these circuits.
+def choose(name: str) -> Simulator:
+    """Open a simulator by its own name; what `auto` stands for, `resolve` says.
 
     Raises:
         SettingsError: It cannot be opened here.
     """
-    match resolve(name, circuits, precision).name:
+    match name:
         case "compiled":
             if not compiled_here():
                 raise SettingsError("simulator compiled was not built on this machine; install a C++ compiler and run `make install` again")
