@@ -1,4 +1,4 @@
-"""What this machine, container or Slurm allocation lets us use: cores and memory.
+"""What this machine, container or Slurm allocation lets us use: cores, memory and GPUs of a node, and how many such nodes.
 
 Owns reading these limits. Does not own how they are shared out: that is the plan's and Ray's.
 """
@@ -11,47 +11,102 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+GPU_MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+"""Each names the GPUs that a process may use, with commas; empty: none. Unset: all there are."""
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """What may be used on this node.
+    """What may be used.
 
     Attributes:
-        cpus: Cores.
-        memory_bytes: Main memory.
+        cpus: Cores of a node.
+        memory_bytes: Main memory of a node.
+        gpus: GPUs of a node.
         source: Who said so, in words.
+        nodes: How many nodes Ray runs over, all taken to be like this one.
     """
 
     cpus: int
     memory_bytes: int
+    gpus: int
     source: str
+    nodes: int = 1
+
+    @property
+    def total_cpus(self) -> int:
+        """Cores of all nodes."""
+        return self.cpus * self.nodes
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs of all nodes."""
+        return self.gpus * self.nodes
+
+    @property
+    def description(self) -> str:
+        """All of it in words."""
+        gpus = f", {self.gpus} GPU{'s' if self.gpus > 1 else ''}" if self.gpus else ""
+        each = f"{self.nodes} nodes, each with " if self.nodes > 1 else ""
+        return f"{each}{self.cpus} core{'s' if self.cpus > 1 else ''}{gpus}, {self.memory_bytes / 2**30:.1f} GiB ({self.source})"
 
 
 def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
-    """Return what this process may use: Slurm's word where there is one, else affinity, cgroup limits and installed memory."""
-    memory = min(_installed_bytes(), _cgroup_memory_bytes() or _installed_bytes())
-    if "SLURM_JOB_ID" in environment:
-        cpus = int(environment.get("SLURM_CPUS_PER_TASK") or environment.get("SLURM_CPUS_ON_NODE") or 1)
-        if megabytes := environment.get("SLURM_MEM_PER_NODE"):
-            memory = int(megabytes) * 2**20
-        elif per_cpu := environment.get("SLURM_MEM_PER_CPU"):
-            memory = int(per_cpu) * 2**20 * cpus
-        return Allocation(cpus, memory, f"Slurm job {environment['SLURM_JOB_ID']}")
-    cpus = min(len(os.sched_getaffinity(0)), _cgroup_cpus() or os.cpu_count() or 1)
-    return Allocation(cpus, memory, "this machine")
+    """Return what this process may use: Slurm's word where there is one, else affinity, cgroup limits and what is installed."""
+    installed = min(filter(None, (_installed_bytes(), _cgroup_memory_bytes())))
+    gpus = _gpus(environment)
+    if "SLURM_JOB_ID" not in environment:
+        cpus = min(len(os.sched_getaffinity(0)), _cgroup_cpus() or os.cpu_count() or 1)
+        return Allocation(cpus, installed, gpus, "this machine")
+    cpus = int(environment.get("SLURM_CPUS_ON_NODE") or environment.get("SLURM_CPUS_PER_TASK") or 1)
+    nodes = int(environment.get("SLURM_JOB_NUM_NODES") or 1) if "RAY_ADDRESS" in environment else 1
+    memory = _slurm_memory_bytes(environment, cpus, gpus) or installed
+    return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes)
+
+
+def _slurm_memory_bytes(environment: Mapping[str, str], cpus: int, gpus: int) -> int | None:
+    """Return the job's memory on this node, or None where Slurm set no limit: 0 means all there is, and steps are given 0 to share it."""
+    for name, times in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", cpus), ("SLURM_MEM_PER_GPU", gpus)):
+        if megabytes := int(environment.get(name) or 0) * times:
+            return megabytes * 2**20
+    return None
+
+
+def _gpus(environment: Mapping[str, str]) -> int:
+    """Return the GPUs of this node that a mask leaves visible, of those that Slurm gave, or that there are."""
+    given = int(environment.get("SLURM_GPUS_ON_NODE") or 0) if "SLURM_JOB_ID" in environment else _installed_gpus()
+    visible = [_named(environment[mask]) for mask in GPU_MASKS if mask in environment]
+    if not visible:
+        return given
+    return min(visible) if not given else min(given, *visible)
+
+
+def _named(mask: str) -> int:
+    """Count the devices of a mask; what follows an invalid one is not visible."""
+    devices = [device.strip() for device in mask.split(",")]
+    return next((place for place, device in enumerate(devices) if device in ("", "-1", "NoDevFiles")), len(devices))
+
+
+def _installed_gpus(devices: Path = Path("/dev")) -> int:
+    if (devices / "nvidiactl").exists():
+        return len(list(devices.glob("nvidia[0-9]*")))
+    return len(list(devices.glob("dri/renderD*"))) if (devices / "kfd").exists() else 0
 
 
 def _installed_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _cgroup_memory_bytes() -> int | None:
-    for file in (CGROUP / "memory.max", CGROUP / "memory/memory.limit_in_bytes"):
-        limit = _read(file)
-        if limit.isdigit():
-            return int(limit)
-    return None
+def _cgroup_memory_bytes(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> int | None:
+    """Return the lowest memory limit of this process's cgroup and those above it, in version 2 or 1; None if there is none."""
+    limits = []
+    for line in _read(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):
+            top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+            inner = top / path.lstrip("/")
+            limits += [_read(group / name) for group in (inner, *inner.parents) if group.is_relative_to(top)]
+    return min((int(limit) for limit in limits if limit.isdigit()), default=None)
 
 
 def _cgroup_cpus() -> int | None:

@@ -72,10 +72,10 @@ class ZeusMeter:
 
     reason = ""
 
-    def __init__(self) -> None:
+    def __init__(self, gpus: int) -> None:
         from zeus.monitor import ZeusMonitor  # imported late: takes seconds, and is not always installed
 
-        self._monitor = ZeusMonitor()
+        self._monitor = ZeusMonitor(gpu_indices=None if gpus else [])
 
     def begin(self) -> None:
         """Open a window; Zeus is not asked to synchronise, since the pack runs in a process of its own."""
@@ -121,14 +121,19 @@ class ReplayMeter:
         return None
 
 
-def open_meter(environment: Mapping[str, str] = os.environ) -> EnergyMeter:
-    """Return this node's meter: `HADAMARD_ENERGY=off` or `=replay:TRACE.csv` if set, else the hardware's counters if any can be read."""
+def open_meter(gpus: int, environment: Mapping[str, str] = os.environ) -> EnergyMeter:
+    """Return this node's meter: `HADAMARD_ENERGY=off` or `=replay:TRACE.csv` if set, else the hardware's counters if any can be read.
+
+    Args:
+        gpus: Of what is measured; 0 leaves out the GPUs that this process sees, since they work for others.
+        environment: Where the variable is looked up.
+    """
     if reason := why_not_measured(environment):
         return NullMeter(reason)
     if trace := _trace(environment):
         return ReplayMeter(trace)
     try:
-        return ZeusMeter()
+        return ZeusMeter(gpus)
     except Exception as error:  # drivers fail in their own ways; a missing meter must not cost a trial
         return NullMeter(f"Zeus cannot read this machine's counters: {error}")
 

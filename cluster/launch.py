@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cluster.allocation import GPU_MASKS
 from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR
 from model.journal import PackFiles
 
@@ -44,19 +45,24 @@ def command(pack_directory: Path, threads: int) -> list[str]:
     return [sys.executable, "-m", "model.train", str(pack_directory), str(threads)]
 
 
-def environment(threads: int) -> dict[str, str]:
-    """Return the process's environment: this one's, with the numerical libraries held to so many threads."""
+def environment(threads: int, gpus: int) -> dict[str, str]:
+    """Return the process's environment: this one's, with the numerical libraries held to so many threads.
+
+    A process that has a GPU sees those that this one sees, which in a Ray worker is the one that Ray gave; one without sees none.
+    """
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {**os.environ, **limits, "PYTHONSAFEPATH": "1"}
+    hidden = {} if gpus else dict.fromkeys(GPU_MASKS, "")
+    return {**os.environ, **limits, **hidden, "PYTHONSAFEPATH": "1"}
 
 
-def run_pack(pack_directory: Path, working_directory: Path, threads: int, while_running: Callable[[], None]) -> Outcome:
+def run_pack(pack_directory: Path, working_directory: Path, threads: int, gpus: int, while_running: Callable[[], None]) -> Outcome:
     """Run a pack to its end, its output going to `log.txt` in its directory.
 
     Args:
         pack_directory: Holds `pack.json`.
         working_directory: Where the user gave the command: relative paths in the study and the environment mean this one.
         threads: For the numerical libraries.
+        gpus: Of those that this process sees, for the pack's; 0 hides them.
         while_running: Called about once a second.
     """
     log = PackFiles(pack_directory).log
@@ -67,7 +73,7 @@ def run_pack(pack_directory: Path, working_directory: Path, threads: int, while_
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=working_directory,
-            env=environment(threads),
+            env=environment(threads, gpus),
             preexec_fn=functools.partial(_die_with, os.getpid()),
         )
         try:

@@ -65,8 +65,7 @@ def _python() -> Finding:
 
 
 def _allocation() -> Finding:
-    allocation = detect()
-    return Finding("resources", True, f"{allocation.cpus} cores, {allocation.memory_bytes / 2**30:.1f} GiB ({allocation.source})")
+    return Finding("resources", True, detect().description)
 
 
 def _torch() -> Finding:

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from cluster.allocation import Allocation
 from model.embeddings import cached_file
-from model.head_layout import shape
-from model.settings import Trial
+from model.head_layout import circuits, shape
+from model.settings import QuantumHead, Trial
+from model.simulators import resolve, runs_on_gpu
 from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, SENTENCES_PER_CORE_S, pack_seconds, trial_bytes
 from orchestrator.inputs import inputs_of
 from orchestrator.study_file import Problem, StudyError
 
-PACKS_PER_CORE = 4
-"""Trials of one shape are split into so many parts per core at least, so that the load can be balanced."""
+PACKS_PER_PLACE = 4
+"""Trials of one shape are split into so many parts per core, or per GPU, at least, so that the load can be balanced."""
 STARTS_WORTH = 4
 """A pack should work so many times longer than it takes to start, as long as every core has one."""
 CPUS_PER_PACK = 1
@@ -32,6 +33,8 @@ class Pack:
     id: str
     trials: tuple[Trial, ...]
     memory_bytes: int
+    gpus: int
+    """1 where a simulator of its trials runs on a GPU, else 0: such a pack sees none."""
     seconds: float | None
     """Expected duration; None where no rate was measured for the simulator."""
 
@@ -55,8 +58,12 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]
     """
     order = {trial.key: position for position, trial in enumerate(trials)}
     for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
-    shared = _share(_teams(trials, allocation.cpus, for_states), allocation.cpus, for_states)
-    return tuple(sorted((_pack(teams, order) for teams in shared), key=lambda pack: order[pack.trials[0].key]))
+    packs = []
+    for gpus, groups in _by_gpus(trials, allocation).items():
+        places = allocation.total_gpus if gpus else allocation.total_cpus
+        shared = _share(_teams(groups, places, for_states), places, for_states)
+        packs += [_pack(teams, gpus, order) for teams in shared]
+    return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 
 
 def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
@@ -76,16 +83,18 @@ def check_fit(packs: Sequence[Pack], allocation: Allocation) -> None:
         raise StudyError(problems)
 
 
-def expected_seconds(packs: Sequence[Pack], cpus: int) -> float | None:
-    """Return the expected time for all packs on so many cores, embeddings included; None if any pack's is not known."""
-    known = [pack.seconds for pack in packs if pack.seconds is not None]
+def expected_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None:
+    """Return the expected time for all packs, on cores and on GPUs at once, embeddings included; None if any pack's is not known."""
+    known = [(pack.seconds, pack.gpus) for pack in packs if pack.seconds is not None]
     if len(known) < len(packs):
         return None
-    return max(sum(known) / cpus, max(known, default=0.0)) + embedding_seconds([trial for pack in packs for trial in pack.trials], cpus)
+    on_cores, on_gpus = (sum(seconds for seconds, has in known if has == gpus) for gpus in (0, 1))
+    trained = max(on_cores / allocation.total_cpus, on_gpus / max(1, allocation.total_gpus), *(seconds for seconds, _ in known), 0.0)
+    return trained + embedding_seconds([trial for pack in packs for trial in pack.trials], allocation.cpus)
 
 
 def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
-    """Return the expected time for the embeddings that are not in the cache yet."""
+    """Return the expected time for the embeddings that are not in the cache yet: one node computes them, with so many cores."""
     missing = {
         (trial.data_hash, trial.sentence_encoder_hash): len(inputs_of(trial.settings).corpus.texts)
         for trial in trials
@@ -94,25 +103,38 @@ def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
     return sum(missing.values()) / (SENTENCES_PER_CORE_S * cpus)
 
 
-def _teams(trials: Sequence[Trial], cpus: int, for_states: int) -> list[_Team]:
-    """Split the trials of each shape into parts that balance the load and fit the memory."""
-    balanced = max(1, math.ceil(len(trials) / (PACKS_PER_CORE * cpus)))
-    groups: dict[str, list[Trial]] = {}
+def _by_gpus(trials: Sequence[Trial], allocation: Allocation) -> dict[int, list[list[Trial]]]:
+    """Return the trials of each shape, by the GPUs that they train on: 0 or 1."""
+    shapes: dict[str, list[Trial]] = {}
     for trial in trials:
-        groups.setdefault(shape(trial), []).append(trial)
+        shapes.setdefault(shape(trial), []).append(trial)
+    by_gpus: dict[int, list[list[Trial]]] = {}
+    for group in shapes.values():
+        by_gpus.setdefault(_gpus(group[0]) if allocation.gpus else 0, []).append(group)
+    return by_gpus
+
+
+def _gpus(trial: Trial) -> int:
+    settings, head = trial.settings, trial.settings.head
+    return int(isinstance(head, QuantumHead) and runs_on_gpu(resolve(settings.simulator, circuits(head), settings.precision).name))
+
+
+def _teams(groups: Sequence[list[Trial]], places: int, for_states: int) -> list[_Team]:
+    """Split the trials of each shape into parts that balance the load and fit the memory; so many places train at once."""
+    balanced = max(1, math.ceil(sum(map(len, groups)) / (PACKS_PER_PLACE * places)))
     teams = []
-    for group in groups.values():
+    for group in groups:
         most = max(1, min(balanced, for_states // max(1, _trial_bytes(group[0]))))
         teams += [_team(group[start : start + most]) for start in range(0, len(group), most)]
     return teams
 
 
-def _share(teams: Sequence[_Team], cpus: int, for_states: int) -> list[list[_Team]]:
+def _share(teams: Sequence[_Team], places: int, for_states: int) -> list[list[_Team]]:
     """Deal teams out to processes, those with most work first, each to the process with least; as they are where the work is not known."""
     work_s = _work_s(teams)
     if work_s is None:
         return [[team] for team in teams]
-    processes: list[list[_Team]] = [[] for _ in range(min(len(teams), max(cpus, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
+    processes: list[list[_Team]] = [[] for _ in range(min(len(teams), max(places, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
     for team in sorted(teams, key=lambda team: -(team.work_s or 0.0)):
         fitting = [one for one in processes if not one or _state_bytes([*one, team]) <= for_states]
         if not fitting:
@@ -142,7 +164,7 @@ def _team(trials: Sequence[Trial]) -> _Team:
     return _Team(tuple(trials), shape(trials[0]), work_s, len(trials) * _trial_bytes(trials[0]))
 
 
-def _pack(teams: Sequence[_Team], order: Mapping[str, int]) -> Pack:
+def _pack(teams: Sequence[_Team], gpus: int, order: Mapping[str, int]) -> Pack:
     trials = sorted((trial for team in teams for trial in team.trials), key=lambda trial: order[trial.key])
     digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
     work_s = _work_s(teams)
@@ -150,6 +172,7 @@ def _pack(teams: Sequence[_Team], order: Mapping[str, int]) -> Pack:
         id=f"{trials[0].arm}-{digest}",
         trials=tuple(trials),
         memory_bytes=PROCESS_BYTES + _state_bytes(teams),
+        gpus=gpus,
         seconds=None if work_s is None else PACK_START_S + work_s,
     )
 

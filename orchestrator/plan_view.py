@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster.allocation import detect
+from cluster.allocation import Allocation, detect
 from model.circuit import Circuit
 from model.head_layout import circuits, parameters
 from model.settings import Data, QuantumHead, Trial
@@ -47,8 +47,8 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
     found = aliases(plan.design.factors, plan.design.coded)
     power = smallest_effect(plan.design, plan.study.design.splits, sd)
     if as_json:
-        return json.dumps(_as_json(plan, packs, found, power, sd, allocation.cpus), indent=1) + "\n"
-    return _as_text(plan, packs, found, power, sd, allocation.cpus)
+        return json.dumps(_as_json(plan, packs, found, power, sd, allocation), indent=1) + "\n"
+    return _as_text(plan, packs, found, power, sd, allocation)
 
 
 def expected(seconds: float | None) -> str:
@@ -75,7 +75,7 @@ def drawn(data: Data) -> str:
     return f"per split {train} train, {validation} validation, the rest test"
 
 
-def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, cpus: int) -> str:
+def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation) -> str:
     study, buffer = plan.study, io.StringIO()
     console = Console(file=buffer, width=NARROW, highlight=False, markup=False)
     inputs = inputs_of(study.settings)
@@ -106,9 +106,11 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     console.print(
         f"{'trials':<10}{len(plan.trials)}: {len(plan.design.rows)} rows{baselines}, each on {study.design.splits} splits", soft_wrap=True
     )
-    console.print(f"{'packs':<10}{len(packs)} on {cpus} cores, one core each")
+    on_gpus = sum(pack.gpus for pack in packs)
+    gpus = f"; {on_gpus} of them on {allocation.total_gpus} GPUs, one GPU each" if on_gpus else ""
+    console.print(f"{'packs':<10}{len(packs)} on {allocation.total_cpus} cores, one core each{gpus}")
     console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per pack, estimated")
-    console.print(f"{'time':<10}{expected(expected_seconds(packs, cpus))}", soft_wrap=True)
+    console.print(f"{'time':<10}{expected(expected_seconds(packs, allocation))}", soft_wrap=True)
     return buffer.getvalue()
 
 
@@ -134,7 +136,9 @@ def _by_effect(power: Sequence[SmallestEffect]) -> dict[str, list[str]]:
     return groups
 
 
-def _as_json(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, cpus: int) -> dict[str, Any]:
+def _as_json(
+    plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation
+) -> dict[str, Any]:
     counted = _parameters(plan)
     inputs = inputs_of(plan.study.settings)
     train, validation = plan.study.data.sides
@@ -164,11 +168,18 @@ def _as_json(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
         "power": {"sd": sd, "alpha": 0.05, "power": 0.8, "smallest_effects": [vars(term) for term in power]},
         "trials": [trial.key for trial in plan.trials],
         "packs": [
-            {"pack": pack.id, "trials": [trial.key for trial in pack.trials], "memory_bytes": pack.memory_bytes, "seconds": pack.seconds}
+            {
+                "pack": pack.id,
+                "trials": [trial.key for trial in pack.trials],
+                "memory_bytes": pack.memory_bytes,
+                "gpus": pack.gpus,
+                "seconds": pack.seconds,
+            }
             for pack in packs
         ],
-        "cpus": cpus,
-        "expected_s": expected_seconds(packs, cpus),
+        "cpus": allocation.total_cpus,
+        "gpus": allocation.total_gpus,
+        "expected_s": expected_seconds(packs, allocation),
     }
 
 

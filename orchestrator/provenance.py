@@ -32,13 +32,12 @@ def provenance(plan: Plan, study_id: str, earlier_commits: str) -> dict[str, Any
     commits = [one for one in earlier_commits.split(", ") if one]
     data = sorted({trial.data_hash[:16] for trial in plan.trials})
     encoders = sorted({f"{trial.settings.sentence_encoder.name} ({trial.sentence_encoder_hash})" for trial in plan.trials})
-    allocation = detect()
     shown = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": ", ".join(dict.fromkeys([*commits, commit()])),
         "versions": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "machine": f"{allocation.cpus} cores, {allocation.memory_bytes / 2**30:.0f} GiB ({allocation.source})",
+        "machine": detect().description,
         "data hash": ", ".join(data),
         "sentence encoder hash": ", ".join(encoders),
         "results version": str(RESULTS_VERSION),

@@ -131,7 +131,7 @@ def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> 
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
         command = [sys.executable, "-m", "model.embeddings", settings.model_dump_json(), str(allocation.cpus)]
-        done = subprocess.run(command, env=environment(allocation.cpus), stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
 
@@ -194,9 +194,11 @@ def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Seque
     study = plan.study
     arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
     console.print(f"{study.study}: {arms} x {count(study.design.splits, 'split')} = {count(len(plan.trials), 'trial')}")
-    where = f"{count(allocation.cpus, 'core')} of {allocation.source}"
+    gpus = f" and {count(allocation.total_gpus, 'GPU')}" if allocation.gpus else ""
+    nodes = f" on {allocation.nodes} nodes" if allocation.nodes > 1 else ""
+    where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"
     console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
-    console.print(f"expected:  {expected(expected_seconds(packs, allocation.cpus))}")
+    console.print(f"expected:  {expected(expected_seconds(packs, allocation))}")
     console.print(f"simulator: {simulators_in_words(plan.trials)}")
 
 

@@ -30,7 +30,7 @@ RAY_ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's: the sweep ends by KeyboardInterrupt
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # packs ask Ray for no GPU: they see those that the driver sees, as the plan assumes
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a worker without a GPU sees is left as it is: its pack is shown none
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
 }
 
@@ -52,7 +52,7 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]
         context = ray.init(
             address="local",
             num_cpus=allocation.cpus,
-            num_gpus=0,
+            num_gpus=allocation.gpus,
             _memory=allocation.memory_bytes,
             object_store_memory=OBJECT_STORE_BYTES,
             include_dashboard=dashboard,
@@ -71,16 +71,17 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
     from ray import tune
 
     directories = {pack.id: _write_pack(ledger, pack) for pack in packs}
-    memory = {pack.id: pack.memory_bytes for pack in packs}
-    trainable = tune.with_resources(
-        _run_pack, lambda config: tune.PlacementGroupFactory([{"CPU": CPUS_PER_PACK, "memory": memory[config["pack"]]}])
-    )
+    needs: dict[str, dict[str, int | float]] = {
+        pack.id: {"CPU": CPUS_PER_PACK, "memory": pack.memory_bytes, "GPU": pack.gpus} for pack in packs
+    }
+    trainable = tune.with_resources(_run_pack, lambda config: tune.PlacementGroupFactory([needs[config["pack"]]]))
     shutil.rmtree(ledger.tune, ignore_errors=True)  # Tune's own state is never used again
     tuner = tune.Tuner(
         trainable,
         param_space={
             "pack": tune.grid_search(list(directories)),
             "directories": {key: str(path) for key, path in directories.items()},
+            "gpus": {pack.id: pack.gpus for pack in packs},
             "working_directory": os.getcwd(),
         },
         tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
@@ -100,7 +101,8 @@ def _run_pack(config: dict[str, Any]) -> None:
 
     os.chdir(config["working_directory"])  # relative paths in the environment, such as a trace to replay, mean this one
     pack = PackFiles(Path(config["directories"][config["pack"]]))
-    meter = open_meter()
+    gpus = config["gpus"][config["pack"]]
+    meter = open_meter(gpus)
     files = pack.trials
     reported = -1
 
@@ -114,7 +116,7 @@ def _run_pack(config: dict[str, Any]) -> None:
     def launch() -> Outcome:
         open_trials = [one for one in files if not one.result.exists()]
         meter.begin()
-        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, report_progress)
+        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress)
         energy = meter.end()
         if energy is not None and outcome.cause is None:  # a process that died took joules which no trial can be charged with
             _attribute(energy, [one for one in open_trials if one.result.exists()])

@@ -29,7 +29,7 @@ def trace(tmp_path: Path) -> Path:
 def meter(request: pytest.FixtureRequest, trace: Path) -> EnergyMeter:
     if request.param == "replay":
         return ReplayMeter(trace, Clock())
-    return NullMeter("for the test") if request.param == "null" else ZeusMeter()
+    return NullMeter("for the test") if request.param == "null" else ZeusMeter(gpus=1)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -69,8 +69,8 @@ def test_a_window_beyond_the_trace_is_not_measured(trace: Path) -> None:
 
 
 def test_the_meter_is_chosen_by_the_environment(trace: Path) -> None:
-    assert open_meter({"HADAMARD_ENERGY": "off"}).reason.startswith("switched off")
-    assert isinstance(open_meter({"HADAMARD_ENERGY": f"replay:{trace}"}), ReplayMeter)
+    assert open_meter(1, {"HADAMARD_ENERGY": "off"}).reason.startswith("switched off")
+    assert isinstance(open_meter(1, {"HADAMARD_ENERGY": f"replay:{trace}"}), ReplayMeter)
 
 
 def test_why_nothing_is_measured_is_said(tmp_path: Path) -> None:

@@ -39,10 +39,19 @@ def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: 
     directory, _ = pack(tmp_path, 1)
     code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS'], 'in', os.getcwd()); sys.exit('too bad')"
     monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
-    ended = launch.run_pack(directory, tmp_path, 1, lambda: None)
+    ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None)
     assert ended.cause == "error"
     assert "too bad" in ended.message
     assert f"threads 1 in {tmp_path}" in (directory / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(("gpus", "seen"), [(1, "3"), (0, "")])
+def test_a_pack_without_a_gpu_sees_none_and_one_with_sees_those_of_its_worker(
+    gpus: int, seen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for mask in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        monkeypatch.setenv(mask, "3")
+        assert launch.environment(1, gpus)[mask] == seen
 
 
 PARENT = """
@@ -51,7 +60,7 @@ from pathlib import Path
 from cluster import launch
 code = r"import os, time; open('{marker}', 'w').write(str(os.getpid())); time.sleep(300)"
 launch.command = lambda path, threads: [sys.executable, "-c", code]
-launch.run_pack(Path(r"{directory}"), Path("."), 1, lambda: None)
+launch.run_pack(Path(r"{directory}"), Path("."), 1, 0, lambda: None)
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -162,7 +164,26 @@ class TestChoice:
         assert resolve("auto", [encoder_circuit(15, 1, 1)]).name == "fused"
         assert resolve("auto", [encoder_circuit(14, 1, 1)], "float64").name == "fused"
 
-    @pytest.mark.parametrize("variable", ["CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"])
-    def test_a_hidden_gpu_is_none(self, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(variable, "")
-        assert not simulators.gpu_in_sight()
+    @pytest.mark.parametrize(
+        ("said", "seen"),
+        [
+            ({}, True),
+            ({"CUDA_VISIBLE_DEVICES": ""}, False),
+            ({"HIP_VISIBLE_DEVICES": "-1"}, False),
+            ({"ROCR_VISIBLE_DEVICES": "0"}, True),
+            ({"SLURM_JOB_ID": "7"}, False),
+            ({"SLURM_JOB_ID": "7", "SLURM_GPUS_ON_NODE": "1"}, True),
+            ({"SLURM_JOB_ID": "7", "CUDA_VISIBLE_DEVICES": "0"}, True),
+        ],
+    )
+    def test_a_gpu_that_is_hidden_or_that_the_job_was_not_given_is_none(
+        self, said: dict[str, str], seen: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Path, "exists", lambda path: True)  # as if there were a driver
+        for mask in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+            monkeypatch.delenv(mask, raising=False)
+        for name, value in said.items():
+            monkeypatch.setenv(name, value)
+        assert simulators.gpu_in_sight() == seen
+        assert simulators.runs_on_gpu("fused") == seen
+        assert not simulators.runs_on_gpu("compiled")

@@ -86,8 +86,8 @@ def test_too_few_sentences(tmp_path: Path) -> None:
         plan_of(tmp_path, "data.train_per_class=150")
 
 
-def machine(cpus: int, memory_gib: float = 24) -> Allocation:
-    return Allocation(cpus, round(memory_gib * 2**30), "this machine")
+def machine(cpus: int, memory_gib: float = 24, gpus: int = 0, nodes: int = 1) -> Allocation:
+    return Allocation(cpus, round(memory_gib * 2**30), gpus, "this machine", nodes)
 
 
 LONG = "training.epochs=1000000"
@@ -165,8 +165,48 @@ def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> 
 
 
 def test_the_time_is_not_known_for_simulators_without_a_measured_rate(tmp_path: Path) -> None:
-    assert expected_seconds(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), 2) is None
-    assert expected_seconds(pack_up(plan_of(tmp_path).trials, machine(2)), 2) is not None
+    assert expected_seconds(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), machine(2)) is None
+    assert expected_seconds(pack_up(plan_of(tmp_path).trials, machine(2)), machine(2)) is not None
+
+
+def test_many_nodes_share_the_work_but_not_the_memory(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "baselines=[]", LONG)
+    one, three = (pack_up(plan.trials, machine(2, nodes=nodes)) for nodes in (1, 3))
+    assert three == pack_up(plan.trials, machine(6, 3 * 24))
+    alone, shared = expected_seconds(one, machine(2)), expected_seconds(three, machine(2, nodes=3))
+    assert alone is not None
+    assert shared is not None
+    assert alone / 3.5 < shared < alone / 2
+    large = plan_of(tmp_path, "factors.head.qubits=[3, 24]")
+    with pytest.raises(StudyError, match=r"this machine has 24\.0"):
+        check_fit(pack_up(large.trials, machine(2, nodes=9)), machine(2, nodes=9))
+
+
+GPU_ROWS = TINY.replace("training.lr: [0.02, 0.1]", "simulator: [compiled, lightning.gpu]")
+
+
+def test_packs_ask_for_a_gpu_where_their_simulator_runs_on_one(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, "design.splits=4", content=GPU_ROWS)
+    packs = pack_up(plan.trials, machine(2, gpus=1, nodes=2))
+    for pack in packs:
+        assert {trial.settings.simulator == "lightning.gpu" and trial.arm != "logistic" for trial in pack.trials} == {bool(pack.gpus)}
+    assert {pack.gpus for pack in packs} == {0, 1}
+    assert sorted(trial.key for pack in packs for trial in pack.trials) == sorted(keys(plan))
+    assert not any(pack.gpus for pack in pack_up(plan.trials, machine(2))), "there is none to ask for"
+
+
+def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    content = TINY.replace("training.lr: [0.02, 0.1]", "simulator: [compiled, fused]").replace("baselines: [logistic]", "baselines: []")
+    plan = plan_of(tmp_path, "design.splits=3", content=content)
+    places = machine(3, gpus=1, nodes=2)
+    packs = pack_up(plan.trials, places)
+    assert [sum(pack.gpus == gpus for pack in packs) for gpus in (0, 1)] == [6, 2]
+    slowest = max(pack.seconds or 0 for pack in packs)
+    on_gpus = sum(pack.seconds or 0 for pack in packs if pack.gpus)
+    seconds = expected_seconds(packs, places)
+    assert seconds is not None
+    assert seconds >= max(slowest, on_gpus / 2)
 
 
 def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> None:

@@ -114,7 +114,17 @@ def compiled_here() -> bool:
     return importlib.util.find_spec("model.simulators.native") is not None
 
 
+def runs_on_gpu(name: str) -> bool:
+    """Return whether a simulator, by its own name, would compute on a GPU in this process."""
+    return name == "lightning.gpu" or (name in ("triton", "fused") and gpu_in_sight())
+
+
 def gpu_in_sight() -> bool:
-    """Return whether this process was given a GPU: a driver is there and nothing hides its devices. Asking torch would take seconds."""
-    visible = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
-    return not {"", "-1"} & set(visible) and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd"))
+    """Return whether this process was given a GPU: a driver is there and nothing hides its devices. Asking torch would take seconds.
+
+    A Slurm job that did not ask for GPUs has none, even where the site leaves those of the node open to it.
+    """
+    visible = [os.environ[mask] for mask in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") if mask in os.environ]
+    if not visible and "SLURM_JOB_ID" in os.environ and not os.environ.get("SLURM_GPUS_ON_NODE"):
+        return False
+    return not {"", "-1", "NoDevFiles"} & set(visible) and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd"))

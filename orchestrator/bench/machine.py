@@ -53,7 +53,7 @@ def description() -> dict[str, Any]:
 
 def gemm_rate() -> GemmRate:
     """Return the rate of one core, the better of numpy's and torch's; measured in a process of its own with one thread."""
-    done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=True, env=environment(1))
+    done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=True, env=environment(1, 0))
     return GemmRate(*json.loads(done.stdout))
 
 

@@ -124,7 +124,7 @@ def _ours(plan: Plan, path: Path, overrides: Sequence[str], budget_s: float, all
 def _splits_in(plan: Plan, budget_s: float, allocation: Allocation) -> int:
     for splits in range(plan.study.design.splits, 1, -1):
         trials = [trial for trial in plan.trials if trial.split < splits]
-        expected = expected_seconds(pack_up(trials, allocation), allocation.cpus)
+        expected = expected_seconds(pack_up(trials, allocation), allocation)
         if expected is not None and expected <= budget_s:
             return splits
     return 1
