@@ -71,6 +71,19 @@ def status(directory: StudyDirectory, as_json: AsJson = False) -> None:
     typer.echo(show_status(directory, as_json), nl=False)
 
 
+@app.command(hidden=True)
+def role(
+    study: StudyPath,
+    overrides: Overrides = None,
+    directory: Annotated[Path | None, typer.Option("--dir")] = None,
+    dashboard: bool = True,
+) -> None:
+    """For slurm/sweep.sbatch: whether a job should lead this study, join the job that does, wait, or nothing; takes what `run` takes."""
+    from orchestrator.role import show_role
+
+    typer.echo(show_role(study, overrides or [], directory), nl=False)
+
+
 @app.command()
 def report(directory: StudyDirectory) -> None:
     """Write the report of what is done so far: report/report.html, pictures, results.csv and .parquet, costs.csv."""

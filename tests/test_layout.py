@@ -15,7 +15,7 @@ PACKAGES = ("orchestrator", "model", "cluster", "slurm")
 FORBIDDEN = {
     "model": {"orchestrator", "cluster", "slurm", "ray", "mlflow"},
     "cluster": {"orchestrator", "slurm", "mlflow"},
-    "slurm": {"orchestrator", "model"},
+    "slurm": {"orchestrator", "ray", "mlflow"},
 }
 
 

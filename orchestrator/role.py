@@ -1,0 +1,39 @@
+"""`hadamard role`: what a Slurm job that was given a study should do: lead it, join the job that leads it, wait, or nothing.
+
+Owns that decision and its form for the batch script. Does not own the claim itself: that is made by `hadamard run`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestrator import ownership
+from orchestrator.ledger import Ledger
+from orchestrator.plan import read_plan
+
+
+def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> str:
+    """Return the shell assignments role (lead, join, wait or done), directory and cluster (of the job to join, else empty).
+
+    Raises:
+        UserError: The study cannot be run, or a driver outside Slurm, whose Ray cannot be joined, is running it.
+    """
+    plan = read_plan(path, overrides)
+    ledger = Ledger(directory or Path("runs") / plan.study.study)
+    owed = sum(record.owed for record in ledger.records(plan.trials))
+    ledger.check(plan.study, owed)
+    role, cluster = _role(ownership.living(ledger.directory)) if owed else ("done", "")
+    words = {"role": role, "directory": str(ledger.directory.absolute()), "cluster": cluster}
+    return "".join(f"{name}={shlex.quote(word)}\n" for name, word in words.items())
+
+
+def _role(owner: ownership.Owner | None) -> tuple[str, str]:
+    if owner is None:
+        return "lead", ""
+    if owner.state == "stopping":
+        return "wait", ""
+    if owner.cluster is None:
+        raise ownership.OwnedError(owner)
+    return "join", owner.cluster

@@ -1,0 +1,298 @@
+"""Ray on one node of a Slurm job: `python -m slurm.node JOB_DIR [CLUSTER_JSON] [--no-dashboard]`, started on every node by slurm/node.sh.
+
+Owns the `ray start` line, its ports and local directory, and taking down exactly what it started. Does not own which job leads a study or
+when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.allocation import Allocation, detect
+from model.errors import UserError
+from model.journal import write_atomically
+from slurm.cluster_file import Cluster
+
+OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
+PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767
+"""Below the ports that the kernel gives to clients (from 32768), above those of services."""
+SERVICES = ("node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
+HEAD_SERVICES = ("", "dashboard", "ray-client-server")
+"""Names of `ray start`'s port options; the nameless one is the cluster's own, `--port`."""
+LONGEST_SOCKET = 107
+SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+STARTED = "Ray runtime started."
+HEAD_WAIT_S = 120.0
+LEAVE_GRACE_S = 60.0
+STOP_GRACE_S = 15.0
+HEAD_GONE_AFTER = 3
+"""So many failed calls in a row, five seconds apart: then its job has ended."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """Where this node keeps what, and where the job keeps what all its nodes share.
+
+    Attributes:
+        host: Slurm's name of the node.
+        job: The job's directory, on the shared file system.
+        local: This node's own directory, on its own disk: Ray's sockets and logs, and what packs and this module tell each other.
+    """
+
+    host: str
+    job: Path
+    local: Path
+
+    @property
+    def orders(self) -> Path:
+        """Holds `stay`, `leave` or `stop`; written in place, which other machines see sooner than a new file."""
+        return self.job / "orders"
+
+    @property
+    def leaving(self) -> Path:
+        """Its presence tells this node's packs to save their work and hold."""
+        return self.local / "leaving"
+
+    @property
+    def start_log(self) -> Path:
+        """What `ray start` says."""
+        return self.local / "start.log"
+
+
+def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where a job keeps its things on a node's own disk.
+
+    Raises:
+        UserError: The path is too long for Ray's sockets.
+    """
+    scratch = Path(environment.get("HADAMARD_SCRATCH") or "/tmp")
+    local = scratch / f"hd-{environment['SLURM_JOB_ID']}-{environment.get('SLURM_RESTART_COUNT', '0')}-{host}"
+    excess = len(str(local)) + SOCKET_BELOW - LONGEST_SOCKET
+    if excess > 0:
+        raise UserError(
+            f"the path {local} is too long by {excess} characters: Ray puts sockets below it, whose paths may have {LONGEST_SOCKET}. "
+            "Set HADAMARD_SCRATCH to a shorter directory on the node's own disk (docs/slurm.md: site profiles)"
+        )
+    return local
+
+
+def say(job: Path, host: str, state: str, sentence: str) -> None:
+    """Tell the batch script how a node is: `ready` or `failed`."""
+    write_atomically(job / "nodes" / f"{host}.{state}", f"{host}: {sentence}\n")
+
+
+def port_block(job_id: str) -> range:
+    """Return the ports that a job may use on its nodes: jobs with neighbouring ids never share one."""
+    blocks = (LAST_PORT - FIRST_PORT) // PORTS_PER_JOB
+    first = FIRST_PORT + int(job_id) % blocks * PORTS_PER_JOB
+    return range(first, first + PORTS_PER_JOB)
+
+
+def free_ports(block: range, names: Sequence[str]) -> dict[str, int]:
+    """Return a free port of the block for each name.
+
+    Raises:
+        UserError: There are not enough of them.
+    """
+    free = [port for port in block if _is_free(port)]
+    if len(free) < len(names):
+        taken = len(block) - len(free)
+        raise UserError(
+            f"{taken} of the ports {block.start}-{block[-1]} are taken by other programs, and Ray needs {len(names)} of them. "
+            "Submit again: another job gets other ports"
+        )
+    return dict(zip(names, free, strict=False))
+
+
+def start_command(
+    address: str, head: str | None, ports: Mapping[str, int], allocation: Allocation, local: Path, dashboard: bool
+) -> list[str]:
+    """Return the line that starts Ray here with what Slurm gave, never with the whole node.
+
+    Args:
+        address: This node's.
+        head: HOST:PORT of the head to join; None makes this node the head.
+        ports: By service, as `free_ports` returns them.
+        allocation: What this node may use.
+        local: Ray's directory on the node's own disk.
+        dashboard: Whether the head serves it, to this node alone.
+    """
+    where = [f"--address={head}"] if head else ["--head", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
+    return [
+        str(Path(sys.executable).parent / "ray"),
+        "start",
+        "--block",
+        *where,
+        f"--node-ip-address={address}",
+        *(f"--{name}-port={port}".replace("---", "--") for name, port in ports.items()),
+        *("--min-worker-port=0", "--max-worker-port=0"),  # workers take any free port: Ray's fixed range clashes with other users' Rays
+        f"--num-cpus={allocation.cpus}",
+        f"--num-gpus={allocation.gpus}",
+        f"--memory={allocation.memory_bytes}",
+        f"--object-store-memory={OBJECT_STORE_BYTES}",
+        f"--temp-dir={local}",
+        "--disable-usage-stats",
+        "--log-color=false",
+    ]
+
+
+def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subprocess.Popen[bytes], Cluster]:
+    """Start Ray on this node; return its process and the cluster that it belongs to, or that it will be the head of.
+
+    Args:
+        node: This one.
+        head: The cluster to join; None makes this node a head.
+        dashboard: Whether a head serves it.
+
+    Raises:
+        UserError: There are not enough free ports.
+    """
+    job, restart = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    ports = free_ports(port_block(job), SERVICES if head else (*HEAD_SERVICES, *SERVICES))
+    (node.local / "packs").mkdir(parents=True, exist_ok=True)
+    node.local.chmod(0o700)
+    address = socket.gethostbyname(node.host)
+    cluster = head or Cluster(
+        job, restart, f"{address}:{ports['']}", node.host, ports["dashboard"] if dashboard else None, str(node.job / "token")
+    )
+    command = start_command(address, head.address if head else None, ports, detect(), node.local, dashboard)
+    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": cluster.token_file}
+    with open(node.start_log, "wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **secret, "HADAMARD_NODE_DIR": str(node.local)},
+        )
+    return process, cluster
+
+
+def wait_until_up(node: Node, ray: subprocess.Popen[bytes]) -> None:
+    """Return once Ray has started here.
+
+    Raises:
+        UserError: It did not; the message holds what it said.
+    """
+    while STARTED not in (said := node.start_log.read_text(errors="replace")):
+        if ray.poll() is not None:
+            raise UserError(f"Ray did not start (exit code {ray.returncode}): {_reason(said)}")
+        time.sleep(0.2)
+
+
+def watch(node: Node, ray: subprocess.Popen[bytes], cluster: Cluster, is_head: bool) -> int:
+    """Stay until ordered to stop or leave, until Ray ends here or the head is gone; return the exit code of it."""
+    unanswered, asked = 0, time.monotonic()
+    while ray.poll() is None:
+        order = node.orders.read_text().strip() if node.orders.exists() else "stay"
+        if order == "stop":
+            return 0
+        if order == "leave":
+            _let_packs_save(node)
+            return 0
+        if not is_head and time.monotonic() - asked > 5.0:
+            asked, unanswered = time.monotonic(), 0 if _answers(cluster.address) else unanswered + 1
+            if unanswered >= HEAD_GONE_AFTER:
+                print(f"{node.host}: the Ray head at {cluster.address} is gone", flush=True)
+                return 0
+        time.sleep(0.5)
+    print(f"{node.host}: Ray ended here (exit code {ray.returncode})", flush=True)
+    return 0 if not is_head and not _answers(cluster.address) else 1
+
+
+def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
+    """Stop the Ray that was started here, and no other; keep its logs in the job's directory and nothing on this node."""
+    ray.terminate()
+    try:
+        ray.wait(STOP_GRACE_S)
+    except subprocess.TimeoutExpired:
+        ray.kill()
+    logs = node.local / "session_latest" / "logs"
+    if logs.exists():
+        shutil.copytree(logs, node.job / "ray-logs" / node.host, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    shutil.rmtree(node.local, ignore_errors=True)
+
+
+def _wait_for_head(job: Path) -> Cluster:
+    deadline = time.monotonic() + HEAD_WAIT_S
+    while not (file := job / "cluster.json").exists():
+        if time.monotonic() > deadline:
+            raise UserError(f"waited {HEAD_WAIT_S:g} s for {file}, which the job's first node writes once its Ray is up")
+        time.sleep(0.2)
+    return Cluster.read(file)
+
+
+def _let_packs_save(node: Node) -> None:
+    """Have this node's packs save their work and hold; they vanish from here with Ray, which starts them elsewhere."""
+    node.leaving.touch()
+    deadline = time.monotonic() + LEAVE_GRACE_S
+    while any((node.local / "packs").iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def _reason(said: str) -> str:
+    """Return the last lines of what `ray start` said, which hold the reason."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return " | ".join(lines[-3:])[-600:] or "it said nothing"
+
+
+def run(job: Path, joined: Cluster | None, dashboard: bool) -> int:
+    """Have Ray on this node for as long as the batch script wants; return the exit code."""
+    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    is_head = joined is None and os.environ["SLURM_NODEID"] == "0"
+    ray = None
+    try:
+        node = Node(host, job, local_directory(host))
+        head = None if is_head else joined or _wait_for_head(job)
+        ray, cluster = launch(node, head, dashboard)
+        wait_until_up(node, ray)
+        if is_head:
+            cluster.write(job / "cluster.json")
+        cluster.write(node.local / "cluster.json")  # for whoever asks on this node, such as `hadamard doctor`
+        say(job, host, "ready", "Ray is up")
+        return watch(node, ray, cluster, is_head)
+    except (UserError, OSError) as error:
+        say(job, host, "failed", str(error))
+        return 1
+    finally:
+        if ray is not None:
+            take_down(node, ray)
+
+
+def main() -> int:
+    """Run as a program; exit code 0: this node was ordered down or its head is gone, 1: Ray did not start, or it died."""
+    job, *head = [Path(word) for word in sys.argv[1:] if not word.startswith("--")]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    return run(job, Cluster.read(head[0]) if head else None, "--no-dashboard" not in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
