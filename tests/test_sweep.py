@@ -264,3 +264,45 @@ def until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+ASK_FOR_GPUS = """
+import dataclasses, os, sys
+from pathlib import Path
+from cluster.allocation import Allocation
+from orchestrator.ledger import Ledger
+from orchestrator.packs import pack_up
+from orchestrator.run import embed
+from orchestrator.sweep import ray_cluster, run_packs
+from rich.console import Console
+from tests.studies import entered, read
+
+plan = read(Path(sys.argv[1]))
+allocation = Allocation(2, 8 * 2**30, 2, "the test")
+embed(plan.trials, allocation, Console())
+first, *others = pack_up(plan.trials, allocation)
+with ray_cluster(allocation, dashboard=False):
+    run_packs(entered(Path(sys.argv[1]) / "run", plan), [dataclasses.replace(first, gpus=1), *others], "gpus")
+print(first.id)
+"""
+TELL_WHAT_IS_SEEN = """
+import os, sys
+if "model.train" in sys.orig_argv:
+    masks = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
+    open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[-2]} {masks[0]}.{masks[1]}\\n")
+"""
+
+
+def test_a_pack_that_asks_for_a_gpu_sees_the_one_that_ray_gives_and_the_others_none(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TELL_WHAT_IS_SEEN)
+    seen = tmp_path / "seen"
+    places = {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}", "SEEN": str(seen), "CUDA_VISIBLE_DEVICES": "4,7"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_GPUS, str(tmp_path)], env={**os.environ, **places}, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    with_gpu = done.stdout.split()[-1]
+    masks = {Path(line.split()[0]).name: line.split()[1] for line in seen.read_text().splitlines()}
+    assert len(masks) > 1
+    assert masks.pop(with_gpu) in ("4.None", "7.None")
+    assert set(masks.values()) == {"."}
