@@ -10,6 +10,8 @@ import errno
 
 EXIT_USER_ERROR = 2
 EXIT_DISK_FULL = 28  # errno.ENOSPC
+EXIT_STOPPED = 76
+"""Training was told to stop and has saved what it had."""
 
 
 class UserError(Exception):
@@ -30,6 +32,10 @@ class SettingsError(UserError):
 
 class LedgerError(UserError):
     """The study directory cannot be used: another study's, unwritable, full, or with a damaged file."""
+
+
+class StopRequest(BaseException):
+    """Training was told to stop, and what was in training is saved; no `Exception`, so that nobody records it as a trial's failure."""
 
 
 class DivergedError(Exception):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import nn
 
 from model import checkpoint
 from model.adam import Adam
-from model.errors import DivergedError
+from model.errors import DivergedError, StopRequest
 from model.evaluation import Embedded, Score, evaluate, scores
 from model.head_layout import circuits
 from model.heads import Draws, Head, MultiLayerPerceptron, QuantumClassifier
@@ -37,13 +37,18 @@ CHECKPOINT_SHARE = 0.1
 class Pack:
     """Members alike in shape (`model.head_layout.shape`), each with a row of the parameters and of the sides of its split."""
 
-    def __init__(self, members: Sequence[Member], sentences: Sentences) -> None:
+    def __init__(self, members: Sequence[Member], sentences: Sentences, told_to_stop: Callable[[], bool]) -> None:
         """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
+
+        Args:
+            members: Who is trained.
+            sentences: Of their common corpus.
+            told_to_stop: Asked between epochs; if so, members are saved and a StopRequest is raised.
 
         Raises:
             SettingsError: The simulator cannot be opened here.
         """
-        self.members = members
+        self.members, self.told_to_stop = members, told_to_stop
         trials = [member.trial for member in members]
         settings = trials[0].settings
         self.training = [trial.settings.training for trial in trials]
@@ -85,6 +90,7 @@ class Pack:
         places = self._open_at(self.training[0].epochs)
         if not places:
             return
+        self._stop_if_told(places, self.state[:, places])
         begin = time.perf_counter()
         head, parameters = self.head.only(places), self.state[0, places]
         draws = self._draws(places, self.training[0].epochs + 1)
@@ -104,6 +110,7 @@ class Pack:
         adam = Adam(self.state[:, places], [self.training[place] for place in places], steps)
         saved, pause_s = time.monotonic(), CHECKPOINT_EVERY_S
         while epoch < until and all(member.is_open for member in members):
+            self._stop_if_told(places, adam.state)
             begin, epoch = time.perf_counter(), epoch + 1
             order = torch.stack([epoch_order(member.trial.seed, epoch, train.shape[1]) for member in members])
             draws = self._draws(places, epoch)
@@ -133,6 +140,12 @@ class Pack:
                 "epoch", epoch=epoch, train_loss=seen.loss, train_accuracy=seen.accuracy,
                 validation_loss=checked.loss, validation_accuracy=checked.accuracy, seconds=seconds,
             )  # fmt: skip
+
+    def _stop_if_told(self, places: list[int], state: torch.Tensor) -> None:
+        """Save those in training and end, if told so; all others are as their checkpoints, or not begun."""
+        if self.told_to_stop():
+            self._save(places, state)
+            raise StopRequest
 
     def _save(self, places: list[int], state: torch.Tensor) -> None:
         for row, place in enumerate(places):

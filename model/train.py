@@ -1,20 +1,23 @@
 """Trains the trials of one pack: `python -m model.train PACK_DIR THREADS`.
 
-Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, and that a trial's fault stays its own.
+Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
+that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once.
 Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
-from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR, UserError, is_disk_full
+from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
 from model.evaluation import Score
 from model.head_layout import shape
 from model.journal import PackFiles, TrialFiles, read_json
@@ -27,11 +30,19 @@ MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
 
 
-def train_pack(pack_directory: Path, threads: int) -> None:
+def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bool] = lambda: False) -> None:
     """Train every trial of the pack that has no result yet: together where they are alike in shape and not named to be trained alone.
 
     What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
     little memory, is recorded for all that were being trained.
+
+    Args:
+        pack_directory: Holds `pack.json`.
+        threads: For the numerical libraries.
+        told_to_stop: Asked between epochs, and before trials are begun.
+
+    Raises:
+        StopRequest: It was told to stop; trials in training are saved, the others not begun.
     """
     torch.set_num_threads(threads)
     pack = PackFiles(pack_directory)
@@ -46,7 +57,7 @@ def train_pack(pack_directory: Path, threads: int) -> None:
             with ExitStack() as locks:
                 for member in group:
                     locks.enter_context(member.files.locked())
-                _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name)
+                _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name, told_to_stop)
 
 
 def _read(files: TrialFiles) -> Member | None:
@@ -59,10 +70,12 @@ def _read(files: TrialFiles) -> Member | None:
         return None
 
 
-def _train_alike(members: Sequence[Member], pack: str) -> None:
+def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[], bool]) -> None:
     """Train trials of one shape to their results or failures."""
     if not members:
         return
+    if told_to_stop():
+        raise StopRequest
     settings, begin = members[0].trial.settings, time.perf_counter()
     for member in members:
         member.start(pack)
@@ -70,10 +83,12 @@ def _train_alike(members: Sequence[Member], pack: str) -> None:
         sentences = sentences_of(members[0].trial)
         if isinstance(settings.head, LogisticHead | SvcHead):
             for member in members:
+                if told_to_stop():
+                    raise StopRequest
                 with _failing([member]):
                     _fit_classical(member, sentences)
             return
-        together = Pack(members, sentences)
+        together = Pack(members, sentences, told_to_stop)
         share_time(members, begin)
         together.fit()
         together.finish()
@@ -115,10 +130,24 @@ def _precision(name: str) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+def _stopped_by_sigterm() -> Callable[[], bool]:
+    """Have the first SIGTERM set what is returned, and a second one end the process as it ends any."""
+    told = threading.Event()
+
+    def tell(*_: object) -> None:
+        told.set()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, tell)
+    return told.is_set
+
+
 def main() -> None:
-    """Run as a program; exit code 0: every trial has a result or a recorded failure."""
+    """Run as a program; exit code 0: every trial has a result or a recorded failure, 76: it was stopped, and what it had is saved."""
     try:
-        train_pack(Path(sys.argv[1]), int(sys.argv[2]))
+        train_pack(Path(sys.argv[1]), int(sys.argv[2]), _stopped_by_sigterm())
+    except StopRequest:
+        sys.exit(EXIT_STOPPED)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from model import checkpoint, pack, train
 from model.adam import Adam
+from model.errors import EXIT_STOPPED, StopRequest
 from model.evaluation import Embedded, Score
 from model.heads import Draws, Head
 from model.journal import PackFiles, TrialFiles, write_atomically
@@ -199,6 +201,87 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
         assert sum(event["event"] == "started" for event in one.events()) >= 3
 
 
+def worked_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the trials of each epoch of work from now on counted in what is returned."""
+    groups: list[int] = []
+    train_epoch = pack.train_epoch
+
+    def counted(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+        groups.append(len(rows))
+        return train_epoch(head, adam, corpus, rows, batch, draws)
+
+    monkeypatch.setattr(pack, "train_epoch", counted)
+    return groups
+
+
+def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = alike(trials, epochs=900)[:3]
+    later = [variant(one, f"later-{one.key}", qubits=2) for one in members]
+    through = trained(tmp_path / "through", members)
+    stopped = enter(tmp_path / "stopped", [*members, *later])
+    begun, untouched = stopped[:3], stopped[3:]
+    process = subprocess.Popen([sys.executable, "-m", "model.train", str(tmp_path / "stopped" / "pack"), "1"])
+    while len(begun[-1].events()) < 100:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == EXIT_STOPPED
+    assert all(not one.journal.exists() or one.events() == [] for one in untouched), "what was not begun is left alone"
+    last = begun[0].events()[-1]["epoch"]
+    for one in begun:
+        assert one.events()[-1]["epoch"] == last
+        with safe_open(one.checkpoint, framework="pt") as file:
+            assert json.loads(file.metadata()["epoch"]) == last
+    groups = worked_epochs(monkeypatch)
+    PackFiles(tmp_path / "stopped" / "pack").write(begun)
+    train.train_pack(tmp_path / "stopped" / "pack", 1)
+    assert groups == [3] * (900 - last)
+    for one, other in zip(begun, through, strict=True):
+        assert numbers(one) == numbers(other)
+
+
+def test_a_second_sigterm_ends_the_process_at_once() -> None:
+    code = """
+import os, signal, time
+from model.train import _stopped_by_sigterm
+told = _stopped_by_sigterm()
+assert not told()
+os.kill(os.getpid(), signal.SIGTERM)
+assert told()
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(("asked", "events"), [(0, []), (1, ["started"]), (4, ["started", "epoch", "epoch", "epoch"])])
+def test_told_at_any_moment_it_stops_saved_and_goes_on_to_the_same_numbers(
+    tmp_path: Path, trials: tuple[Trial, ...], asked: int, events: list[str]
+) -> None:
+    """With three epochs, what is asked for the fifth time is whether to evaluate."""
+    members = alike(trials, epochs=3)
+    through = trained(tmp_path / "through", members)
+    stopped = enter(tmp_path / "stopped", members)
+    answers = iter([False] * asked)
+    with pytest.raises(StopRequest):
+        train.train_pack(tmp_path / "stopped" / "pack", 1, lambda: next(answers, True))
+    for one in stopped:
+        assert [event["event"] for event in one.events()] == events
+        assert not one.result.exists()
+    train.train_pack(tmp_path / "stopped" / "pack", 1)
+    assert [numbers(one) for one in stopped] == [numbers(one) for one in through]
+
+
+def test_classical_heads_stop_between_fits(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    logistic = [trial for trial in trials if isinstance(trial.settings.head, LogisticHead)]
+    files = enter(tmp_path / "stopped", logistic)
+    with pytest.raises(StopRequest):
+        train.train_pack(tmp_path / "stopped" / "pack", 1, lambda: files[0].result.exists())
+    assert [one.events()[-1]["event"] for one in files] == ["done", "started"]
+
+
 def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.MonkeyPatch) -> TrialFiles:
     """Return a trial that was stopped right after the checkpoint of this epoch."""
     (files,) = enter(directory, [trial])
@@ -226,14 +309,7 @@ def test_members_that_were_stopped_at_different_epochs_catch_up_and_go_on_togeth
     through = trained(tmp_path / "through", members)
     stopped = [interrupted(tmp_path / f"stopped-{number}", members[number], epoch, monkeypatch) for number, epoch in enumerate((4, 6, 4))]
     stopped += enter(tmp_path / "fresh", members[3:])
-    groups: list[int] = []
-    train_epoch = pack.train_epoch
-
-    def counted(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
-        groups.append(len(rows))
-        return train_epoch(head, adam, corpus, rows, batch, draws)
-
-    monkeypatch.setattr(pack, "train_epoch", counted)
+    groups = worked_epochs(monkeypatch)
     (tmp_path / "again").mkdir()
     PackFiles(tmp_path / "again").write(stopped)
     train.train_pack(tmp_path / "again", 1)
