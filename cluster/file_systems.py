@@ -1,0 +1,37 @@
+"""On what kind of file system a path lies: a node's own disk, or one that other nodes see too.
+
+Owns reading the kernel's table of mounts. Does not own what is kept where.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK = frozenset(
+    ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "panfs", "wekafs", "orangefs", "pvfs2")
+    + ("afs", "9p", "cifs", "smb3", "dvs", "virtiofs")
+)
+"""Kinds that more than one machine can mount."""
+
+
+def kind(path: Path, mounts: Path = MOUNTS) -> str:
+    """Return the kind of file system that an existing path lies on, such as `ext4`; `unknown` where the kernel does not say."""
+    inside = path.resolve()
+    found = (0, "unknown")
+    for line in mounts.read_text().splitlines():
+        fields = line.split()
+        mounted, kinds = Path(_unescaped(fields[4])), fields[fields.index("-") + 1]
+        if inside.is_relative_to(mounted) and len(mounted.parts) >= found[0]:  # the last of several on one directory is seen
+            found = len(mounted.parts), kinds
+    return found[1]
+
+
+def is_shared(name: str) -> bool:
+    """Return whether a kind of file system is one that nodes share."""
+    return name in NETWORK
+
+
+def _unescaped(field: str) -> str:
+    """Undo the kernel's octal escapes of blanks in a mount's path."""
+    return field.encode().decode("unicode_escape")
