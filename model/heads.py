@@ -1,4 +1,4 @@
-"""Heads trained by gradient, those of all trials of a pack at once: the paper's quantum head and the multi-layer perceptron.
+"""Heads trained by gradient, those of all trials of a team at once: the paper's quantum head and the multi-layer perceptron.
 
 Owns the way from embeddings to logits and the initial parameters. Does not own the training loop or the circuits' gates.
 
@@ -28,7 +28,7 @@ Draws = Sequence[np.random.Generator]
 
 
 class Head(Protocol):
-    """The heads of a pack's trials, alike in every shape."""
+    """The heads of a team's trials, alike in every shape."""
 
     def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
         """Draw initial parameters [trials, parameters], each trial's by a generator of its own: the same in any company and precision."""
@@ -47,7 +47,7 @@ class QuantumClassifier:
     """The paper's head (paper.md, "Quantum head"): encoders, merge, re-uploading module, linear layer."""
 
     def __init__(self, settings: Sequence[QuantumHead], train_embeddings: Sequence[torch.Tensor], simulator: Simulator) -> None:
-        """Make the heads of a pack.
+        """Make the heads of a team.
 
         Args:
             settings: Of each trial; they differ in angle_scale and initial_angles alone.
@@ -109,7 +109,7 @@ class MultiLayerPerceptron:
     """One hidden ReLU layer, or none: the paper's classical head with 1,538 (hidden 0) to 148,034 (192) parameters at 768 dimensions."""
 
     def __init__(self, settings: MlpHead, train_embeddings: torch.Tensor) -> None:
-        """Make the heads of a pack for embeddings like these, [sentences, dimension]: their precision and device are the head's."""
+        """Make the heads of a team for embeddings like these, [sentences, dimension]: their precision and device are the head's."""
         self.like = train_embeddings
         sizes = [train_embeddings.shape[1], *([settings.hidden] if settings.hidden else []), CLASSES]
         self.layers = list(itertools.pairwise(sizes))

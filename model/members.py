@@ -1,4 +1,4 @@
-"""A trial in training, as a member of its pack: how far it is, and what is recorded of it.
+"""A trial in training, as a member of its team: how far it is, and what is recorded of it.
 
 Owns the events `started`, `done` and `failed`, their causes, and the result. Does not own the training.
 """
@@ -25,7 +25,7 @@ SIDES = ("train", "validation", "test")
 
 @dataclass
 class Member:
-    """One trial of a pack.
+    """One trial of a team.
 
     Attributes:
         files: Where it is recorded.

@@ -22,9 +22,9 @@ from model.evaluation import Score
 from model.head_layout import shape
 from model.journal import PackFiles, TrialFiles, read_json
 from model.members import Member, record_failure, share_time
-from model.pack import Pack
 from model.sentences import Sentences, sentences_of
 from model.settings import LogisticHead, SvcHead, Trial
+from model.team import Team
 
 MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
@@ -88,10 +88,10 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
                 with _failing([member]):
                     _fit_classical(member, sentences)
             return
-        together = Pack(members, sentences, told_to_stop)
+        team = Team(members, sentences, told_to_stop)
         share_time(members, begin)
-        together.fit()
-        together.finish()
+        team.fit()
+        team.finish()
 
 
 def _fit_classical(member: Member, sentences: Sentences) -> None:

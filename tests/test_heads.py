@@ -14,10 +14,10 @@ from model.errors import SettingsError
 from model.evaluation import Embedded, evaluate
 from model.head_layout import check_head, parameters
 from model.heads import Head, MultiLayerPerceptron, QuantumClassifier
-from model.pack import train_epoch
 from model.reduction import AmplitudeEncoding
 from model.settings import MlpHead, QuantumHead, Training
 from model.simulators import choose
+from model.team import train_epoch
 
 DIMENSION = 12
 
@@ -43,7 +43,7 @@ def draws(trials: int = 1) -> list[np.random.Generator]:
 
 
 class Started:
-    """A pack's heads with their initial parameters, trial k's drawn by seed k."""
+    """A team's heads with their initial parameters, trial k's drawn by seed k."""
 
     def __init__(self, head: Head, trials: list[int]) -> None:
         self.head, self.trials = head, len(trials)

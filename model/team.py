@@ -1,4 +1,4 @@
-"""Trains the trials of a pack together: a batch of each, one simulator call for all of them, one optimiser step.
+"""Trains the trials of a team together: a batch of each, one simulator call for all of them, one optimiser step.
 
 Owns who trains with whom, the epochs, and their events and checkpoints. Does not own heads, the optimiser, or what a result is.
 
@@ -34,7 +34,7 @@ CHECKPOINT_SHARE = 0.1
 """Of the time, checkpoints take no more: on the file systems of clusters a single one may take tens of milliseconds."""
 
 
-class Pack:
+class Team:
     """Members alike in shape (`model.head_layout.shape`), each with a row of the parameters and of the sides of its split."""
 
     def __init__(self, members: Sequence[Member], sentences: Sentences, told_to_stop: Callable[[], bool]) -> None:
