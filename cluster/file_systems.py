@@ -8,10 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
-NETWORK = frozenset(
-    ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "panfs", "wekafs", "orangefs", "pvfs2")
-    + ("afs", "9p", "cifs", "smb3", "dvs", "virtiofs")
-)
+PARALLEL = ("lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "glusterfs", "fuse.glusterfs", "panfs", "wekafs", "orangefs", "pvfs2", "dvs")
+NETWORK = frozenset((*PARALLEL, "nfs", "nfs4", "afs", "9p", "cifs", "smb3", "virtiofs"))
 """Kinds that more than one machine can mount."""
 
 

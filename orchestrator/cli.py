@@ -106,7 +106,7 @@ def ship(
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Say what this machine can do, and why not the rest."""
-    from orchestrator import doctor as checks
+    from orchestrator import checks
 
     if as_json:
         typer.echo(checks.as_json(checks.findings()))
