@@ -1,0 +1,44 @@
+"""The node that a pack runs on, as far as leaving it goes: packs and whoever started Ray there speak through its own directory.
+
+Owns $HADAMARD_NODE_DIR, its file `leaving` and its directory `packs`. Does not own when a node leaves, nor what a pack does then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """This node's directory on its own disk; None where nobody said so: such a node does not leave."""
+
+    directory: Path | None
+
+    @classmethod
+    def here(cls, environment: Mapping[str, str] = os.environ) -> Place:
+        """Return the place that this process is in."""
+        directory = environment.get("HADAMARD_NODE_DIR")
+        return cls(Path(directory) if directory else None)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether packs here should save their work, since the node is about to leave the study."""
+        return self.directory is not None and (self.directory / "leaving").exists()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Have whoever takes the node down wait for this process; a directory that is gone already waits for nobody."""
+        if self.directory is None or not self.directory.is_dir():
+            yield
+            return
+        (self.directory / "packs").mkdir(exist_ok=True)
+        file = self.directory / "packs" / str(os.getpid())
+        file.touch()
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)

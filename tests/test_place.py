@@ -1,0 +1,38 @@
+"""A pack's word with the node that it runs on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster.place import Place
+
+
+def test_a_node_leaves_when_its_directory_says_so(tmp_path: Path) -> None:
+    place = Place.here({"HADAMARD_NODE_DIR": str(tmp_path)})
+    assert not place.leaving
+    (tmp_path / "leaving").touch()
+    assert place.leaving
+
+
+def test_whoever_takes_the_node_down_sees_the_pack_until_it_has_saved_its_work(tmp_path: Path) -> None:
+    def fail() -> None:
+        with Place(tmp_path).busy():
+            seen.extend(path.name for path in (tmp_path / "packs").iterdir())
+            raise OSError("an error")
+
+    seen: list[str] = []
+    with pytest.raises(OSError, match="an error"):
+        fail()
+    assert seen == [str(os.getpid())]
+    assert not list((tmp_path / "packs").iterdir())
+
+
+def test_outside_a_job_and_after_the_node_is_cleared_nobody_waits(tmp_path: Path) -> None:
+    assert not Place.here({}).leaving
+    for place in (Place.here({}), Place(tmp_path / "cleared")):
+        with place.busy():
+            pass
+    assert not (tmp_path / "cleared").exists()
