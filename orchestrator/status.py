@@ -1,6 +1,6 @@
-"""What a study's directory says of its trials, without Ray: done, running, owed, failed.
+"""What a study's directory says, without Ray: its trials done, running, owed, failed, and who runs it where.
 
-Owns the counts and their wording. Does not own the ledger.
+Owns the counts and all wording. Does not own the ledger, nor the facts on drivers, nodes and jobs.
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from orchestrator import ownership, whereabouts
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import reopen
 from orchestrator.progress import best_row, best_text
+from orchestrator.report.formats import duration
 from orchestrator.results import costs, failure_lines
+from slurm import jobs, tunnel
 
 STATES = ("done", "running", "owed", "failed")
 
@@ -28,13 +33,21 @@ def show_status(directory: Path, as_json: bool) -> str:
 
 
 def _state(ledger: Ledger, records: Sequence[TrialRecord]) -> dict[str, Any]:
-    """Return counts, failures, costs and the best row by validation accuracy."""
+    """Return driver, jobs, nodes, counts, failures, costs and the best row by validation accuracy."""
     page = ledger.report / "report.html"
     spent = [costs(record) for record in records if record.status == "done"]
     energies = [cost["energy_j"] for cost in spent]
+    owner, last = ownership.living(ledger.directory), ownership.current(ledger.directory)
+    cluster = whereabouts.running_cluster(owner)
     return {
         "directory": str(ledger.directory),
-        "driver_running": ledger.driven(),
+        "driver_running": owner is not None,
+        "owner": whereabouts.owner_facts(owner),
+        "stopped_by": last.cause if last is not None and owner is None else None,
+        "jobs": whereabouts.slurm_jobs(ledger.directory, jobs.details),
+        "dashboard": asdict(way) if (way := cluster and tunnel.tunnel_here(cluster)) else None,
+        "nodes": whereabouts.by_node(records),
+        "left_s": whereabouts.seconds_left(records, owner, whereabouts.now_ms()),
         "trials": {"total": len(records), **{state: sum(record.status == state for record in records) for state in STATES}},
         "arms": {arm: dict(counts) for arm, counts in _by_arm(records).items()},
         "failures": [{"key": one.trial.key, "cause": one.cause, "message": one.message} for one in records if one.status == "failed"],
@@ -55,9 +68,15 @@ def _by_arm(records: Sequence[TrialRecord]) -> dict[str, Counter[str]]:
 def _as_text(state: dict[str, Any], records: Sequence[TrialRecord]) -> str:
     trials = state["trials"]
     lines = [
-        f"{state['study']} in {state['directory']}: {'running' if state['driver_running'] else 'not running'}",
+        f"{state['study']} in {state['directory']}: {_driver(state)}",
         " · ".join(f"{name} {trials[name]}" for name in STATES) + f" of {trials['total']} trials",
     ]
+    if state["left_s"] is not None:
+        lines.append(f"left      about {duration(state['left_s'])}, at the rate so far")
+    lines += [f"node      {host}: running {counts['running']}, done {counts['done']}" for host, counts in state["nodes"].items()]
+    lines += [_job(job) for job in state["jobs"]]
+    if state["dashboard"]:
+        lines += tunnel.in_words(tunnel.Tunnel(**state["dashboard"]))
     for arm, counts in sorted(state["arms"].items()):
         lines.append(f"  {arm:<10} " + ", ".join(f"{status} {count}" for status, count in sorted(counts.items())))
     lines += failure_lines([record for record in records if record.status == "failed"])
@@ -69,3 +88,23 @@ def _as_text(state: dict[str, Any], records: Sequence[TrialRecord]) -> str:
     if state["report"]:
         lines.append(f"report    {state['report']}")
     return "\n".join(lines) + "\n"
+
+
+def _driver(state: dict[str, Any]) -> str:
+    owner = state["owner"]
+    if owner is None:
+        return f"not running; its last driver was stopped ({state['stopped_by']})" if state["stopped_by"] else "not running"
+    job = f" of job {owner['job']}" if owner["job"] else ""
+    since = datetime.fromtimestamp(owner["started_ms"] / 1000).isoformat(" ", "minutes")
+    doing = f"stopping ({owner['cause']})" if owner["state"] == "stopping" else "running"
+    return f"{doing} on {owner['host']}, process {owner['pid']}{job}, since {since}"
+
+
+def _job(job: dict[str, Any]) -> str:
+    roles = {"lead": "leads", "join": "lends nodes", None: "has not begun"}
+    if job["state"] is None:
+        return f"job       {job['job']}: {roles[job['role']]}; Slurm cannot be asked here for its state"
+    left = f", {duration(job['time_left_s'])} left" if job["time_left_s"] is not None else ""
+    where = f" on {job['nodes']}" if job["nodes"] else ""
+    why = f" ({job['reason']})" if job["reason"] else ""
+    return f"job       {job['job']}: {job['state'].lower()}{why}{where}, {roles[job['role']]}{left}"

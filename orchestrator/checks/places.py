@@ -54,7 +54,7 @@ def _models() -> Finding:
 def _sst2() -> Finding:
     # offline: a look at what is there must not download a corpus
     code = "from model import settings, text; found = text.load(settings.Data(name='sst2')); print(len(found.texts), found.source)"
-    remedy = "give its directory by --set data.path=DIR or HADAMARD_SST2, or let `hadamard run` fetch SetFit/sst2 from the Hugging Face hub"
+    remedy = "give its directory by --set data.path=DIR or HADAMARD_SST2, or `hadamard fetch STUDY` where there is a network"
     return in_own_process("SST-2", code, remedy)
 
 
