@@ -2,19 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
+SCRIPTS := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh slurm/sites/*.sh)
 
-.PHONY: demo test test-fast bench lint format lock install peers clean
+.PHONY: demo test test-fast test-slurm bench lint format lock install peers clean
 
 # Install, run the quickstart study, and say where its report, MLflow and the dashboard are.
 demo: install
 	$(BIN)/hadamard run configs/quickstart.yaml
 
-# All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder or the real corpus.
+# All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder, the real corpus or Slurm.
 test: install peers
 	$(BIN)/pytest $(TESTS)
+ifeq ($(TESTS),tests)
+	$(MAKE) test-slurm
+endif
 
 test-fast: install peers
 	$(BIN)/pytest $(TESTS) -m "not slow"
+
+# The tests on a Slurm cluster, which they make on this machine (tests/slurm/lab.py); they mostly wait, so four at a time.
+test-slurm: install
+	$(BIN)/pytest tests/slurm -n 4 --dist worksteal
 
 # Times the simulators and their peers side by side on the paper's head; docs/performance.md keeps what was measured.
 bench: install peers
@@ -24,6 +32,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SCRIPTS)
 
 format: install
 	$(BIN)/ruff format .

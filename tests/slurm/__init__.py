@@ -1,0 +1,1 @@
+"""Tests on a real Slurm cluster of this machine's own (lab.py): `make test-slurm`."""
