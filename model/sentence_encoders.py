@@ -74,7 +74,7 @@ def _from_hub(name: str) -> Path:
     raise SentenceEncoderError(
         f"unknown sentence encoder {name!r}: it is not a directory, not the packaged {PACKAGED_NAME}, and the Hugging Face hub "
         f"({repository}) did not give it ({reason}). Set sentence_encoder.name to {PACKAGED_NAME}, to the path of a sentence-transformers "
-        "model, or to a model of the hub; on a machine without network download it elsewhere and give its path"
+        "model, or to a model of the hub; that is fetched by `hadamard fetch STUDY` where there is a network, on a cluster's login node"
     )
 
 

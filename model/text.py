@@ -244,7 +244,7 @@ def _hub_file(name: str) -> Path:
             "data.name is 'sst2', but there are no such sentences here: data.path is not set, the environment variable "
             f"{SST2_VARIABLE} is not set, and {SST2_HUB} is not in the cache of the Hugging Face hub, nor could it be downloaded "
             f"({type(error).__name__}: {error}). Give a TSV file or a directory of them by one of the first two, "
-            f"or run `hf download {SST2_HUB} --repo-type dataset --revision {SST2_REVISION}` where there is a network."
+            "or run `hadamard fetch STUDY` where there is a network, on a cluster's login node."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | status | report | ship | doctor | bench`.
+"""The command line: `hadamard run | plan | submit | fetch | status | report | ship | doctor | bench`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
@@ -61,6 +61,57 @@ def plan(
     from orchestrator.plan_view import show_plan
 
     typer.echo(show_plan(study, overrides or [], sd, as_json), nl=False)
+
+
+@app.command()
+def submit(
+    study: StudyPath,
+    overrides: Overrides = None,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where the study is kept. Default: runs/NAME.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Time limit, e.g. 2:30:00.")] = None,
+    partition: Annotated[str | None, typer.Option(help="Partition.")] = None,
+    account: Annotated[str | None, typer.Option(help="Account.")] = None,
+    qos: Annotated[str | None, typer.Option(help="Quality of service.")] = None,
+    cpus_per_node: Annotated[int | None, typer.Option(min=1, help="Cores of each node.")] = None,
+    mem: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each node, e.g. 8G; 0 for all of it.")] = None,
+    gpus_per_node: Annotated[str | None, typer.Option(metavar="[TYPE:]N", help="GPUs of each node.")] = None,
+    site: Annotated[str | None, typer.Option(help="Site profile: a file of slurm/sites.")] = None,
+    chain: Annotated[int | None, typer.Option(min=1, help="So many jobs one after the other, where jobs may not be queued again.")] = None,
+    join: Annotated[bool, typer.Option("--join", help="Lend nodes to this study, which another job leads.")] = False,
+    array: Annotated[int | None, typer.Option(min=1, help="With --join: so many jobs.")] = None,
+    sbatch: Annotated[list[str] | None, typer.Option(metavar="ARG", help="Any other option of sbatch. Repeatable.")] = None,
+    dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the commands.")] = False,
+) -> None:
+    """Submit a study to Slurm, and return at once. What is not given here is as slurm/sweep.sbatch says.
+
+    Exit codes: 0 submitted, or nothing is owed, 2 refused, by us or by sbatch.
+    """
+    from orchestrator.submit import Request, submit_study
+    from slurm.submit import SubmitOptions
+
+    options = SubmitOptions(
+        nodes=nodes,
+        time=time,
+        partition=partition,
+        account=account,
+        qos=qos,
+        cpus_per_node=cpus_per_node,
+        mem=mem,
+        gpus_per_node=gpus_per_node,
+        array=array,
+        extra=tuple(sbatch or ()),
+    )
+    submit_study(Request(study, overrides or [], directory, dashboard, site, join, chain, dry_run), options)
+
+
+@app.command()
+def fetch(study: StudyPath, overrides: Overrides = None) -> None:
+    """Put corpus, sentence encoder and embeddings where jobs on nodes without network find them. For the login node."""
+    from orchestrator.fetch import fetch_study
+
+    fetch_study(study, overrides or [])
 
 
 @app.command()

@@ -1,0 +1,142 @@
+"""What a job asks of Slurm, in numbers: the #SBATCH lines of a script, overridden by options of the command line.
+
+Owns reading Slurm's notations of time, memory and GPUs. Does not own what a job is given in the end: that is given.py, inside the job.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cluster.allocation import Allocation
+from model.errors import UserError
+
+UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+TIME = re.compile(r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+))?(?::(?P<seconds>\d+))?|(?P<clock>\d+(?::\d+){0,2}))")
+SIGNAL_BEFORE_S = 60
+"""When Slurm sends a signal that was asked for without a time."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job's resources as asked for.
+
+    Attributes:
+        nodes: How many.
+        cpus: Cores of each node.
+        memory_bytes: Main memory of each node; None where Slurm or the site decides, as with --mem=0, which is all there is.
+        gpus: GPUs of each node.
+        walltime_s: Time limit; None if there is none, or the partition's own.
+        early_s: How long before the time limit the script is told to stop.
+    """
+
+    nodes: int
+    cpus: int
+    memory_bytes: int | None
+    gpus: int
+    walltime_s: int | None
+    early_s: int
+
+    def allocation(self, memory_bytes: int) -> Allocation:
+        """Return what the job will be able to use; the memory given is assumed where the job names none."""
+        given = self.memory_bytes
+        return Allocation(self.cpus, given or memory_bytes, self.gpus, "a node of the job (--mem)" if given else "this machine", self.nodes)
+
+
+def directives(script: str) -> dict[str, str]:
+    """Return the options of a batch script's #SBATCH lines by their long names; flags have an empty value.
+
+    As in Slurm, lines after the first command do not count.
+    """
+    options = {}
+    for line in script.splitlines():
+        if line.startswith("#SBATCH"):
+            name, _, value = line.removeprefix("#SBATCH").partition("#")[0].strip().removeprefix("--").partition("=")
+            options[name] = value
+        elif line.strip() and not line.startswith("#"):
+            break
+    return options
+
+
+def asked(options: Mapping[str, str]) -> Asked:
+    """Return in numbers what options of sbatch, by their long names without dashes, ask for.
+
+    Raises:
+        UserError: One of them is not in Slurm's notation.
+    """
+    cpus, gpus = _count(options, "cpus-per-task", 1), gpu_count(options)
+    return Asked(
+        nodes=_count(options, "nodes", 1),
+        cpus=cpus,
+        memory_bytes=_memory_bytes(options, cpus, gpus),
+        gpus=gpus,
+        walltime_s=time_s(options["time"]) if "time" in options else None,
+        early_s=_early_s(options.get("signal")),
+    )
+
+
+def time_s(text: str) -> int | None:
+    """Return Slurm's notation of a time limit in seconds; None for no limit.
+
+    Raises:
+        UserError: It is none.
+    """
+    if text.upper() in ("UNLIMITED", "INFINITE", "0"):
+        return None
+    found = TIME.fullmatch(text)
+    if not found:
+        raise UserError(f"--time {text}: not a time. Write minutes (90), hours:minutes:seconds (1:30:00) or days-hours (1-12)")
+    if found["clock"]:
+        parts = [int(part) for part in found["clock"].split(":")]
+        hours, minutes, seconds = parts if len(parts) == 3 else (0, *parts, 0)[:3]  # one number is minutes, two are minutes and seconds
+        return 3600 * hours + 60 * minutes + seconds
+    return 86400 * int(found["days"]) + 3600 * int(found["hours"]) + 60 * int(found["minutes"] or 0) + int(found["seconds"] or 0)
+
+
+def size_bytes(text: str, option: str) -> int:
+    """Return Slurm's notation of a size, which is in MiB unless it ends in K, M, G or T.
+
+    Raises:
+        UserError: It is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])?B?", text.upper())
+    if not found:
+        raise UserError(f"--{option} {text}: not a size. Write 8G, or 8000M")
+    return int(float(found[1]) * UNITS[found[2] or "M"])
+
+
+def gpu_count(options: Mapping[str, str]) -> int:
+    """Return the GPUs of a node that --gpus-per-node ([TYPE:]N) or --gres (gpu[:TYPE][:N]) asks for.
+
+    Raises:
+        UserError: There is no number in --gpus-per-node.
+    """
+    if "gpus-per-node" in options:
+        number = options["gpus-per-node"].rpartition(":")[2]
+        if not number.isdigit():
+            raise UserError(f"--gpus-per-node {options['gpus-per-node']}: give a number, such as 4, or a type with one, such as a100:4")
+        return int(number)
+    found = [word.split(":") for word in options.get("gres", "").split(",")]
+    return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in found if words[0] == "gpu")
+
+
+def _memory_bytes(options: Mapping[str, str], cpus: int, gpus: int) -> int | None:
+    for name, times in (("mem-per-cpu", cpus), ("mem-per-gpu", gpus), ("mem", 1)):  # the script's own is --mem
+        if name in options:
+            return size_bytes(options[name], name) * times or None
+    return None
+
+
+def _early_s(signal: str | None) -> int:
+    if not signal:
+        return 0
+    before = signal.partition("@")[2]
+    return int(before) if before.isdigit() else SIGNAL_BEFORE_S
+
+
+def _count(options: Mapping[str, str], name: str, default: int) -> int:
+    text = options.get(name, str(default))
+    if not text.isdigit() or int(text) == 0:
+        raise UserError(f"--{name} {text}: give a number of at least 1")
+    return int(text)

@@ -1,0 +1,154 @@
+"""The sbatch command of a study's job: built by a pure function, run by a thin shell around sbatch.
+
+Owns which option of ours is which of Slurm's, and what sbatch answers. Does not own whether a study should be submitted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.errors import UserError
+
+SCRIPT = Path(__file__).parent / "sweep.sbatch"
+SITES = Path(__file__).parent / "sites"
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """What to ask of Slurm beyond the script's own #SBATCH lines; None leaves a line, or the site's default, as it is.
+
+    Attributes:
+        nodes: How many.
+        time: Time limit in Slurm's notation.
+        partition, account, qos: By the site's names.
+        cpus_per_node: Cores of each node.
+        mem: Memory of each node in Slurm's notation.
+        gpus_per_node: [TYPE:]NUMBER for each node.
+        job_name: What squeue shows.
+        logs: Directory of the jobs' logs.
+        array: Submit so many equal jobs at once.
+        requeue: Whether the job may be started again under its own id; False forbids what the script allows.
+        extra: Options of sbatch as they are, each `--name=value` or `--name`; they go before all others.
+        environment: Variables for the job.
+    """
+
+    nodes: int | None = None
+    time: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    cpus_per_node: int | None = None
+    mem: str | None = None
+    gpus_per_node: str | None = None
+    job_name: str | None = None
+    logs: Path | None = None
+    array: int | None = None
+    requeue: bool = True
+    extra: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def named(self) -> dict[str, str]:
+        """Return the options of sbatch by their long names without dashes; flags have an empty value.
+
+        Raises:
+            UserError: An extra option is not written as `--name=value` or `--name`.
+        """
+        given: dict[str, object] = {
+            "job-name": self.job_name,
+            "nodes": self.nodes,
+            "time": self.time,
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "cpus-per-task": self.cpus_per_node,  # the script starts one task on each node
+            "mem": self.mem,
+            "gpus-per-node": self.gpus_per_node,
+            "array": f"1-{self.array}" if self.array else None,
+            "output": self._log(),
+            "no-requeue": None if self.requeue else "",
+        }
+        return {name: str(value) for name, value in given.items() if value is not None} | dict(map(_extra, self.extra))
+
+    def _log(self) -> str | None:
+        if self.logs is None:
+            return None
+        return str(self.logs / "slurm-").replace("%", "%%") + ("%A_%a" if self.array else "%j") + ".log"
+
+
+def sbatch_command(options: SubmitOptions, script: Path, arguments: Sequence[str], after: str | None = None) -> list[str]:
+    """Return the command that submits a study.
+
+    Args:
+        options: What to ask for.
+        script: The batch script.
+        arguments: Of the script: the study file and options of `hadamard run`.
+        after: A job that must have ended, however it did, before this one starts.
+    """
+    variables = [f"{name}={value}" for name, value in options.environment.items()]
+    named = options.named() | ({"dependency": f"afterany:{after}"} if after else {})
+    asked = [f"--{name}={value}" if value else f"--{name}" for name, value in named.items()]
+    return [*(["env", *variables] if variables else []), "sbatch", "--parsable", *asked, str(script), *arguments]
+
+
+def shell_lines(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
+    """Return, as lines of a shell script, exactly what `submit` would do."""
+    lines = [f"mkdir -p {shlex.quote(str(logs))}"]
+    if jobs == 1:
+        return [*lines, shlex.join(sbatch_command(options, script, arguments))]
+    for number in range(jobs):
+        command = sbatch_command(options, script, arguments, after="JOB" if number else None)
+        line = shlex.join(command).replace("--dependency=afterany:JOB ", '"--dependency=afterany:${job%%;*}" ')
+        lines.append(f"job=$({line})")
+    return lines
+
+
+def submit(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
+    """Submit so many jobs, each to start when the one before has ended; return their ids.
+
+    The directory of the logs is made first: without it Slurm would let a job die without a word.
+
+    Raises:
+        UserError: sbatch refused, in its own words; names the jobs that were submitted before.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    ids: list[str] = []
+    for _ in range(jobs):
+        done = subprocess.run(
+            sbatch_command(options, script, arguments, after=ids[-1] if ids else None),
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            before = f" Submitted before that, and still there: {' '.join(ids)}" if ids else ""
+            raise UserError((done.stderr.strip() or f"sbatch ended with exit code {done.returncode}") + before)
+        ids.append(done.stdout.split()[-1].partition(";")[0])  # ID, or ID;CLUSTER
+    return ids
+
+
+def check_slurm() -> None:
+    """Raise a UserError unless sbatch is here."""
+    if shutil.which("sbatch") is None:
+        raise UserError(
+            "no sbatch on PATH: submit from a login node of a Slurm cluster. --dry-run shows the command anywhere, "
+            "`hadamard run` runs the study on this machine"
+        )
+
+
+def check_site(site: str) -> None:
+    """Raise a UserError unless there is a profile of this name."""
+    known = sorted(file.stem for file in SITES.glob("*.sh"))
+    if site not in known:
+        raise UserError(f"--site {site}: no such profile in {SITES}. There are {', '.join(known)}; copy one and edit it for your site")
+
+
+def _extra(option: str) -> tuple[str, str]:
+    name, _, value = option.removeprefix("--").partition("=")
+    if not option.startswith("--") or not name or any(character.isspace() for character in name):
+        raise UserError(f"--sbatch={option}: write an option of sbatch in its long form, such as --sbatch=--constraint=gpu")
+    return name, value
