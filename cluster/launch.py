@@ -1,6 +1,6 @@
-"""Launches one pack as a process of its own and says how it ended.
+"""Launches one pack as a process of its own, stops it in good order when told to, and says how it ended.
 
-Owns the command, the process's environment and the cause of its end. Does not own retries or what the pack holds.
+Owns the command, the process's environment and the cause of its end. Does not own retries, what the pack holds, or why it is to stop.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.allocation import GPU_MASKS
-from model.errors import EXIT_DISK_FULL, EXIT_USER_ERROR
+from cluster.oom import oom_kills
+from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR
 from model.journal import PackFiles
 
-Cause = Literal["killed", "crashed", "bad input", "disk full", "error"]
+Cause = Literal["stopped", "killed", "crashed", "out of memory", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL_BYTES = 4000
+STOP_GRACE_S = 45.0
+"""How long a process that was told to stop may take for its epoch and its checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Outcome:
     """How a pack's process ended.
 
     Attributes:
-        cause: None if it ended well.
-        message: Exit code or signal in words, with the end of the log.
+        cause: None if it ended well; `stopped` if it was told to, and left some of its trials for later.
+        message: Exit code or signal in words, with the end of the log; of a stopped one, why it was to stop.
     """
 
     cause: Cause | None
@@ -55,8 +58,15 @@ def environment(threads: int, gpus: int) -> dict[str, str]:
     return {**os.environ, **limits, **hidden, "PYTHONSAFEPATH": "1"}
 
 
-def run_pack(pack_directory: Path, working_directory: Path, threads: int, gpus: int, while_running: Callable[[], None]) -> Outcome:
-    """Run a pack to its end, its output going to `log.txt` in its directory.
+def run_pack(
+    pack_directory: Path,
+    working_directory: Path,
+    threads: int,
+    gpus: int,
+    while_running: Callable[[], None],
+    must_stop: Callable[[], str | None],
+) -> Outcome:
+    """Run a pack to its end, or until it must stop, its output going to `log.txt` in its directory.
 
     Args:
         pack_directory: Holds `pack.json`.
@@ -64,8 +74,9 @@ def run_pack(pack_directory: Path, working_directory: Path, threads: int, gpus: 
         threads: For the numerical libraries.
         gpus: Of those that this process sees, for the pack's; 0 hides them.
         while_running: Called about once a second.
+        must_stop: Asked about once a second; why the process is to save its work and end now, or None.
     """
-    log = PackFiles(pack_directory).log
+    log, kills_before = PackFiles(pack_directory).log, oom_kills()
     with open(log, "ab") as output:
         process = subprocess.Popen(
             command(pack_directory, threads),
@@ -76,22 +87,40 @@ def run_pack(pack_directory: Path, working_directory: Path, threads: int, gpus: 
             env=environment(threads, gpus),
             preexec_fn=functools.partial(_die_with, os.getpid()),
         )
+        stop = None
         try:
             while process.poll() is None:
+                if stop := must_stop():
+                    process.terminate()
+                    _wait(process, STOP_GRACE_S)
+                    break
                 while_running()
                 _wait(process, 1.0)
         finally:
             process.kill()
             process.wait()
-    return outcome(process.returncode, _tail(log))
+    return outcome(process.returncode, _tail(log), stop, (oom_kills() or 0) > (kills_before or 0))
 
 
-def outcome(returncode: int, log_tail: str) -> Outcome:
-    """Name the cause of a process's end from its exit code."""
+def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool = False) -> Outcome:
+    """Name the cause of a process's end.
+
+    Args:
+        returncode: As of `subprocess`: the exit code, or the signal below zero.
+        log_tail: The end of its log.
+        stop: Why it was told to stop, if it was.
+        oom: Whether Linux killed a process of its control group for want of memory while it ran.
+    """
     if returncode == 0:
         return Outcome(None, "")
+    if returncode == -signal.SIGKILL and oom:
+        return Outcome("out of memory", "killed by Linux for want of memory; fewer qubits or a smaller training.batch need less")
+    if returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and stop is not None:
+        return Outcome("stopped", stop)
+    if returncode == EXIT_STOPPED:
+        return Outcome("killed", "ended by SIGTERM from outside, with everything saved")
     if returncode == -signal.SIGKILL:
-        return Outcome("killed", "killed by SIGKILL: by the kernel for want of memory, or by hand")
+        return Outcome("killed", "killed by SIGKILL: by hand, or by Linux for want of memory where that is not counted")
     if returncode < 0:
         return Outcome(
             "killed" if returncode in (-signal.SIGTERM, -signal.SIGINT) else "crashed",
@@ -109,7 +138,11 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when the one that launched it dies, even by kill -9: no orphan trains on."""
+    """Have the kernel kill this process when the one that launched it dies, even by kill -9: no orphan trains on.
+
+    Ctrl-C, which a terminal sends to all processes, is for the driver to act on.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before it could be watched
         os.kill(os.getpid(), signal.SIGKILL)

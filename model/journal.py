@@ -6,6 +6,7 @@ Owns their names, their atomic writing and the reading of a journal. Does not ow
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -13,12 +14,14 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from model.errors import LedgerError
 
 Event = dict[str, Any]
-LOCK_WAIT_S = 30.0
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+LOCK_WAIT_S = 60.0
+"""Longer than a process may take to stop in good order (`cluster.launch.STOP_GRACE_S`)."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -33,6 +36,21 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def locked(file: IO[Any], wait: bool) -> bool:
+    """Keep other processes from locking an open file until it is closed; return False if another one has locked it.
+
+    On a file system without locks, as some that nodes share, everybody may have it: who runs a study is not decided by this.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+    return True
 
 
 def existing_parent(path: Path) -> Path:
@@ -67,6 +85,11 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise LedgerError(f"{path}:1: damaged: not a JSON object. {remedy}")
     return content
+
+
+def in_training(events: Sequence[Event]) -> bool:
+    """Whether the last attempt that a journal tells of is open: begun, and neither done, failed nor stopped."""
+    return bool(events) and events[-1]["event"] in ("started", "epoch", "evaluated")
 
 
 class TrialFiles:
@@ -118,14 +141,10 @@ class TrialFiles:
         """
         with open(self.journal, "a") as file:
             deadline = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise LedgerError(f"{self.directory}: another process has been training this trial for {LOCK_WAIT_S:g} s") from None
-                    time.sleep(0.1)
+            while not locked(file, wait=False):
+                if time.monotonic() > deadline:
+                    raise LedgerError(f"{self.directory}: another process has been training this trial for {LOCK_WAIT_S:g} s")
+                time.sleep(0.1)
             yield
 
     def _drop_torn_line(self) -> None:

@@ -17,14 +17,17 @@ from rich.console import Console
 
 from cluster.allocation import Allocation, detect
 from cluster.energy import why_not_measured
-from cluster.launch import environment
+from cluster.launch import STOP_GRACE_S, environment
 from model import embeddings
 from model.errors import UserError
 from model.settings import Settings, Trial, TrialSettings
 from model.simulators import choose
 from orchestrator import tracking
+from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
+from orchestrator.owners import Owner
+from orchestrator.ownership import Ownership
 from orchestrator.packs import Pack, check_fit, expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import drawn, expected, simulators_in_words
@@ -32,9 +35,14 @@ from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table
+from orchestrator.retries import close, open_attempts
+from orchestrator.stopping import Stopping
 from orchestrator.study import Study
+from slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
+LAST_WORDS_S = 15.0
+"""For packs to end after their processes have: then they are killed."""
 
 
 def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dashboard: bool) -> State:
@@ -43,6 +51,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     Raises:
         UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
     """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it would end the process; outside training there is nothing to stop in good order
     console = Console(highlight=False, markup=False, soft_wrap=True)
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
@@ -56,11 +65,13 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     why_not_measured()  # refuses a trace that cannot be replayed
     interrupted = False
     _say_start(console, plan, owed, packs, allocation)
-    with explained_disk_errors(ledger.directory), ledger.owned():
+    with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
+        _close_attempts_of(ownership.previous, ledger, plan, console)
         if owed:
-            interrupted = _train(ledger, plan, owed, packs, allocation, dashboard, console)
+            interrupted = _train(ledger, plan, owed, packs, allocation, dashboard, console, ownership)
+        ownership.check()
         records = ledger.records(plan.trials)
         shipment = tracking.ship(ledger, plan, run_has_ended=True)
         page = _write_report(ledger, plan, records)
@@ -96,29 +107,52 @@ def ship_study(directory: Path, everything: bool) -> str:
     return f"{shipment.runs} of {len(plan.trials)} trials are complete in MLflow at {where}"
 
 
+def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
+    """End the attempts that the study's last driver left open, with the cause of its end: the ledger is ours now."""
+    if left_open := open_attempts(map(ledger.files, plan.trials)):
+        cause = why_gone(previous, jobs.details, jobs.node_down)
+        close(left_open, cause)
+        console.print(f"going on:  {count(len(left_open), 'trial')} in training when the last run ended ({cause})")
+
+
 def _train(
-    ledger: Ledger, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, dashboard: bool, console: Console
+    ledger: Ledger,
+    plan: Plan,
+    owed: Sequence[Trial],
+    packs: Sequence[Pack],
+    allocation: Allocation,
+    dashboard: bool,
+    console: Console,
+    ownership: Ownership,
 ) -> bool:
-    """Embed and sweep; return whether SIGINT or SIGTERM ended it early. Trials then stay owed, and nothing is lost."""
+    """Embed and sweep; return whether a signal ended it early. Trials then stay owed, and what was in training is saved.
+
+    Raises:
+        OwnedError: Another driver has taken the study over.
+    """
     from orchestrator.sweep import ray_cluster, run_packs
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    def stop(number: int) -> None:
+        if ownership.lost:
+            raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
+        ownership.stop(why_told(number, jobs.details))
+
+    signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
-        embed(owed, allocation, console)
-        with ray_cluster(allocation, dashboard) as url:
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in place, which ends the process
-            if url:
-                console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
-            with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console):
-                run_packs(ledger, packs, plan.study.study)
-    except KeyboardInterrupt:
-        return True
+        with signals:
+            embed(owed, allocation, console)
+            with ray_cluster(allocation, dashboard) as url:
+                if url:
+                    console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
+                with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console), signals.in_good_order():
+                    run_packs(ledger, packs, plan.study.study, ownership.owner.generation)
+    except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
+        ownership.check()
+        close(map(ledger.files, plan.trials), ownership.owner.cause or "interrupted")
     except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
         ledger.check(plan.study, 1)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return False
+    return signals.told
 
 
 def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> None:

@@ -1,33 +1,33 @@
 """The sweep: Ray Tune schedules one Tune trial per pack over what the ledger still owes.
 
-Owns Ray's start and stop and the trainable that runs a pack on a node. Does not own results: those are in the ledger, and Tune may die.
+Owns Ray's start and stop and what Tune is told. Does not own what runs on a node, nor results: those are in the ledger, and Tune may die.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import traceback
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cluster.allocation import Allocation
-from cluster.energy import Energy, open_meter
-from cluster.launch import Outcome, run_pack
-from model.journal import PackFiles, TrialFiles
+from model.journal import PackFiles
 from orchestrator.ledger import Ledger
 from orchestrator.packs import CPUS_PER_PACK, Pack
-from orchestrator.retries import run_with_retries
+from orchestrator.stopping import SIGNALS
+from orchestrator.worker import run_here
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
-LOST_NODE_RETRIES = 3
+MOST_MOVES = 100
+"""How often Tune starts a pack again whose worker is gone. Who is tried again is decided by cause, in `retries`, and a node that leaves
+costs its packs a move each: this only ends what never gets so far as to run there."""
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's: the sweep ends by KeyboardInterrupt
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a worker without a GPU sees is left as it is: its pack is shown none
@@ -66,15 +66,24 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]
         ray.shutdown()
 
 
-def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
-    """Run the packs to their end over the Ray cluster: each pack is one Tune trial. What went wrong with a trial is in its journal."""
+def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> None:
+    """Run the packs over the Ray cluster to their end, or until the study stops: each pack is one Tune trial.
+
+    What went wrong with a trial is in its journal.
+
+    Args:
+        ledger: The study's directory.
+        packs: What is owed.
+        name: The study's.
+        run: The number under which the study's ownership says whether to stop.
+    """
     from ray import tune
 
     directories = {pack.id: _write_pack(ledger, pack) for pack in packs}
     needs: dict[str, dict[str, int | float]] = {
         pack.id: {"CPU": CPUS_PER_PACK, "memory": pack.memory_bytes, "GPU": pack.gpus} for pack in packs
     }
-    trainable = tune.with_resources(_run_pack, lambda config: tune.PlacementGroupFactory([needs[config["pack"]]]))
+    trainable = tune.with_resources(run_here, lambda config: tune.PlacementGroupFactory([needs[config["pack"]]]))
     shutil.rmtree(ledger.tune, ignore_errors=True)  # Tune's own state is never used again
     tuner = tune.Tuner(
         trainable,
@@ -83,65 +92,53 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str) -> None:
             "directories": {key: str(path) for key, path in directories.items()},
             "gpus": {pack.id: pack.gpus for pack in packs},
             "working_directory": os.getcwd(),
+            "study": str(ledger.directory.absolute()),
+            "run": run,
         },
         tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
         run_config=tune.RunConfig(
             name=name,
             storage_path=str(ledger.tune.absolute()),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=LOST_NODE_RETRIES),
+            failure_config=tune.FailureConfig(max_failures=MOST_MOVES),
+            callbacks=[_keep_signals()],
         ),
     )
-    tuner.fit()
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # Tune ends by its own handlers what ours end in good order
+    try:
+        results = tuner.fit()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for result in map(results.__getitem__, range(len(results))):
+        if result.error is not None and result.config is not None:
+            _record_failure(PackFiles(Path(directories[result.config["pack"]])), result.error)
 
 
-def _run_pack(config: dict[str, Any]) -> None:
-    """Run one pack; this is what Ray starts on a node, in a worker process."""
+def _keep_signals() -> Any:
+    """Return a callback that puts the handlers of now in place again once Tune has put its own, and lets waiting signals come."""
     from ray import tune
 
-    os.chdir(config["working_directory"])  # relative paths in the environment, such as a trace to replay, mean this one
-    pack = PackFiles(Path(config["directories"][config["pack"]]))
-    gpus = config["gpus"][config["pack"]]
-    meter = open_meter(gpus)
-    files = pack.trials
-    reported = -1
+    class KeepSignals(tune.Callback):
+        def __init__(self) -> None:
+            self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def report_progress() -> None:
-        nonlocal reported
-        done = sum(one.result.exists() for one in files)
-        if done > reported:
-            reported = done
-            tune.report({"trials_done": done, "trials": len(files)})
+        def setup(self, *_arguments: object, **_more: object) -> None:
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def launch() -> Outcome:
-        open_trials = [one for one in files if not one.result.exists()]
-        meter.begin()
-        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress)
-        energy = meter.end()
-        if energy is not None and outcome.cause is None:  # a process that died took joules which no trial can be charged with
-            _attribute(energy, [one for one in open_trials if one.result.exists()])
-        return outcome
+        def __getstate__(self) -> dict[str, object]:
+            return {}  # Tune saves its callbacks, for a `Tuner.restore` that is never used
 
-    try:
-        run_with_retries(pack.directory, launch)
-    except Exception as error:  # Tune would only try the same again; the journal is where a user looks
-        for one in (one for one in files if not one.result.exists()):
-            with contextlib.suppress(OSError):
-                one.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
-    report_progress()
+    return KeepSignals()
 
 
-def _attribute(energy: Energy, finished: Sequence[TrialFiles]) -> None:
-    """Share a pack's joules among the trials it finished, by their seconds; one that was begun before has used more than is known."""
-    journals = {one: one.events() for one in finished}
-    seconds = {
-        one: max((event["seconds"] for event in events if event["event"] == "done"), default=0.0) for one, events in journals.items()
-    }
-    for one, events in journals.items():
-        if sum(event["event"] == "started" for event in events) == 1 and sum(seconds.values()):
-            joules = energy.energy_j * seconds[one] / sum(seconds.values())
-            method = f"{energy.method}, shared by seconds"
-            one.append("energy", energy_j=joules, scope=energy.scope, method=method, window_s=energy.window_s)
+def _record_failure(pack: PackFiles, error: Exception) -> None:
+    """Record that a pack's workers ended again and again, as the failure of those of its trials that have neither result nor failure."""
+    for files in (files for files in pack.trials if not files.result.exists()):
+        events = files.events()
+        if not events or events[-1]["event"] != "failed":
+            files.append("failed", cause="worker lost", message=f"no worker could be kept for it: {str(error)[-1000:]}")
 
 
 def _write_pack(ledger: Ledger, pack: Pack) -> Path:

@@ -14,15 +14,41 @@ import pytest
 from cluster import launch
 from cluster.launch import Outcome, outcome
 from model.journal import PackFiles, TrialFiles
-from orchestrator.retries import RETRIES, run_with_retries
+from orchestrator.retries import LOST, RETRIES, run_with_retries
 
 
 @pytest.mark.parametrize(
     ("returncode", "cause"),
-    [(0, None), (1, "error"), (2, "bad input"), (28, "disk full"), (-9, "killed"), (-15, "killed"), (-11, "crashed"), (-6, "crashed")],
+    [
+        (0, None),
+        (1, "error"),
+        (2, "bad input"),
+        (28, "disk full"),
+        (76, "killed"),
+        (-9, "killed"),
+        (-15, "killed"),
+        (-11, "crashed"),
+        (-6, "crashed"),
+    ],
 )
 def test_exit_codes_and_signals_name_their_cause(returncode: int, cause: str | None) -> None:
     assert outcome(returncode, "tail").cause == cause
+
+
+@pytest.mark.parametrize(
+    ("returncode", "cause"),
+    [(0, None), (76, "stopped"), (-15, "stopped"), (-9, "stopped"), (-11, "crashed"), (28, "disk full"), (1, "error")],
+)
+def test_a_process_that_was_told_to_stop_has_stopped_unless_it_was_done_or_something_went_wrong(returncode: int, cause: str | None) -> None:
+    ended = outcome(returncode, "tail", stop="timeout")
+    assert ended.cause == cause
+    assert (ended.message == "timeout") is (cause == "stopped")
+
+
+def test_a_kill_for_want_of_memory_is_told_from_others_by_the_kernels_count() -> None:
+    assert outcome(-9, "", oom=True).cause == "out of memory"
+    assert outcome(-9, "", stop="timeout", oom=True).cause == "out of memory"
+    assert outcome(-11, "", oom=True).cause == "crashed", "another process was killed then"
 
 
 def pack(tmp_path: Path, trials: int) -> tuple[Path, list[TrialFiles]]:
@@ -39,7 +65,7 @@ def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: 
     directory, _ = pack(tmp_path, 1)
     code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS'], 'in', os.getcwd()); sys.exit('too bad')"
     monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
-    ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None)
+    ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: None)
     assert ended.cause == "error"
     assert "too bad" in ended.message
     assert f"threads 1 in {tmp_path}" in (directory / "log.txt").read_text()
@@ -60,7 +86,7 @@ from pathlib import Path
 from cluster import launch
 code = r"import os, time; open('{marker}', 'w').write(str(os.getpid())); time.sleep(300)"
 launch.command = lambda path, threads: [sys.executable, "-c", code]
-launch.run_pack(Path(r"{directory}"), Path("."), 1, 0, lambda: None)
+launch.run_pack(Path(r"{directory}"), Path("."), 1, 0, lambda: None, lambda: None)
 """
 
 
@@ -75,6 +101,37 @@ def test_the_process_dies_with_the_one_that_launched_it_even_by_kill_9(tmp_path:
     until(lambda: not _alive(child))
 
 
+STOPPABLE = """
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, lambda *_: {on_sigterm})
+Path(r"{marker}").touch()
+time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize(("on_sigterm", "cause"), [("sys.exit(76)", "stopped"), ("None", "stopped"), ("sys.exit(0)", None)])
+def test_a_process_is_told_to_stop_has_its_time_for_it_and_is_killed_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_sigterm: str, cause: str | None
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    marker = tmp_path / "ready"
+    code = STOPPABLE.format(on_sigterm=on_sigterm, marker=marker)
+    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
+    monkeypatch.setattr(launch, "STOP_GRACE_S", 2.0)
+    begin = time.monotonic()
+    ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: "preempted" if marker.exists() else None)
+    assert ended == Outcome(cause, "preempted" if cause else "")  # type: ignore[arg-type]
+    assert time.monotonic() - begin < 30
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
+    assert launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: None).cause is None
+
+
 class Script:
     """Plays the training process: each launch does the next thing of a script, over the trials that are left."""
 
@@ -87,6 +144,12 @@ class Script:
         files = PackFiles(self.directory).trials
         self.left.append([one.directory.name for one in files])
         return self.steps.pop(0)(files)
+
+
+def again(
+    directory: Path, script: Script, must_stop: Callable[[], str | None] = lambda: None, lost: str | None = None, run: int = 1
+) -> str | None:
+    return run_with_retries(directory, script, must_stop, lost, run)
 
 
 def finish(files: TrialFiles) -> None:
@@ -110,7 +173,7 @@ def test_a_killed_process_fails_the_trial_in_training_and_is_launched_again(tmp_
         return Outcome("killed", "killed by SIGKILL")
 
     script = Script(directory, dies_in_second, all_done)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t0", "t1", "t2"], ["t1", "t2"]]
     assert [event["event"] for event in files[1].events()] == ["started", "failed", "started", "done"]
     assert all(one.result.exists() for one in files)
@@ -133,7 +196,7 @@ def test_trials_that_died_together_are_tried_again_one_by_one_and_only_the_culpr
         return Outcome("crashed", "ended by SIGSEGV")
 
     script = Script(directory, dies_together, dies_in_second, all_done)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t0", "t1", "t2"], ["t0", "t1", "t2"], ["t2"]]
     assert [one.result.exists() for one in files] == [True, False, True]
     assert [event["event"] for event in files[1].events()] == ["started", "epoch", "failed", "started", "failed"]
@@ -149,7 +212,7 @@ def test_memory_that_was_too_little_together_is_tried_one_by_one(tmp_path: Path)
         return Outcome(None, "")
 
     script = Script(directory, too_large, all_done)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t0", "t1"]] * 2
     assert PackFiles(directory).alone == {one.directory for one in files}
     assert all(one.result.exists() for one in files)
@@ -162,7 +225,7 @@ def test_what_was_not_begun_when_the_process_died_is_still_trained_together(tmp_
         left[0].append("started")
         return Outcome("killed", "killed by SIGKILL")
 
-    run_with_retries(directory, Script(directory, dies_in_first, all_done))
+    again(directory, Script(directory, dies_in_first, all_done))
     assert PackFiles(directory).alone == {files[0].directory}
 
 
@@ -170,7 +233,7 @@ def test_a_pack_that_goes_on_elsewhere_blames_nothing_on_what_is_done(tmp_path: 
     directory, files = pack(tmp_path, 2)
     finish(files[0])
     script = Script(directory, lambda left: Outcome("error", "cannot import torch"))
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t1"]]
     assert [one.events()[-1]["event"] for one in files] == ["done", "failed"]
 
@@ -183,7 +246,7 @@ def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:
         return Outcome("killed", "killed by SIGKILL")
 
     script = Script(directory, *[dies_in_first] * (RETRIES["killed"] + 1), all_done)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t0", "t1"]] * 3 + [["t1"]]
     assert files[0].events()[-1]["cause"] == "killed"
     assert files[1].result.exists()
@@ -199,23 +262,91 @@ def test_a_recorded_failure_that_would_repeat_itself_is_not_tried_again(tmp_path
         return Outcome(None, "")
 
     script = Script(directory, diverges)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert script.left == [["t0", "t1"]]
 
 
-def test_an_attempt_that_ended_without_a_word_is_named_lost(tmp_path: Path) -> None:
-    directory, files = pack(tmp_path, 1)
+@pytest.mark.parametrize("cause", LOST)
+def test_an_attempt_that_ended_without_a_word_is_named_by_what_became_of_its_worker(tmp_path: Path, cause: str) -> None:
+    directory, files = pack(tmp_path, 2)
     files[0].append("started")
     files[0].append("epoch", epoch=1)
-    run_with_retries(directory, Script(directory, all_done))
+    again(directory, Script(directory, all_done), lost=cause)
     assert [event["event"] for event in files[0].events()] == ["started", "epoch", "failed", "started", "done"]
-    assert files[0].events()[2]["cause"] == "lost"
+    assert files[0].events()[2]["cause"] == cause
+    assert [event["event"] for event in files[1].events()] == ["started", "done"]
+
+
+def test_trials_are_lost_so_often_in_a_run_and_then_left_to_the_next_one(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+    for _ in range(RETRIES["node lost"]):
+        files[0].append("started")
+        again(directory, Script(directory, lambda left: Outcome("disk full", "")), lost="node lost", run=3)
+    for run, goes_on in ((3, False), (4, True)):
+        PackFiles(directory).write(files)
+        files[0].append("started")
+        script = Script(directory, lambda left: Outcome("disk full", ""))
+        again(directory, script, lost="node lost", run=run)
+        assert script.left == [["t0", "t1"] if goes_on else ["t1"]]
+
+
+def test_a_worker_that_dies_before_its_first_trial_is_not_replaced_for_ever(tmp_path: Path) -> None:
+    directory, _ = pack(tmp_path, 1)
+    launches: list[int] = []
+    for _ in range(10):
+        script = Script(directory, lambda left: Outcome("disk full", ""))
+        again(directory, script, lost="worker lost")
+        launches.append(len(script.left))
+    assert launches == [1] * RETRIES["worker lost"] + [0] * (10 - RETRIES["worker lost"])
+
+
+def stopped_in_second(left: list[TrialFiles]) -> Outcome:
+    finish(left[0])
+    left[1].append("started")
+    left[1].append("epoch", epoch=4)
+    return Outcome("stopped", "timeout")
+
+
+def test_a_stop_fails_nobody_and_leaves_alone_what_was_not_begun(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 3)
+    assert again(directory, Script(directory, stopped_in_second)) == "timeout"
+    assert [event["event"] for event in files[1].events()] == ["started", "epoch", "stopped"]
+    assert files[1].events()[-1]["cause"] == "timeout"
+    assert files[2].events() == []
+    script = Script(directory, all_done)
+    assert again(directory, script) is None
+    assert script.left == [["t1", "t2"]]
+    assert not PackFiles(directory).alone, "a stop is nobody's fault"
+
+
+def test_a_driver_that_took_over_has_closed_the_attempts_itself(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+
+    def superseded(left: list[TrialFiles]) -> Outcome:
+        left[0].append("started")
+        return Outcome("stopped", "superseded")
+
+    assert again(directory, Script(directory, superseded)) == "superseded"
+    assert [event["event"] for event in files[0].events()] == ["started"]
+
+
+def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 2)
+    assert again(directory, Script(directory), must_stop=lambda: "left") == "left"
+
+    def dies_in_first(left: list[TrialFiles]) -> Outcome:
+        left[0].append("started")
+        return Outcome("killed", "killed by SIGKILL")
+
+    script = Script(directory, dies_in_first)
+    assert again(directory, script, must_stop=lambda: "timeout" if script.left else None) == "timeout"
+    assert [event["event"] for event in files[0].events()] == ["started", "failed"]
 
 
 def test_a_process_that_dies_before_its_first_trial_is_not_launched_for_ever(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
     script = Script(directory, *[lambda left: Outcome("error", "cannot import torch")] * 2)
-    run_with_retries(directory, script)
+    again(directory, script)
     assert [one.events()[-1]["message"] for one in files] == ["cannot import torch"] * 2
 
 

@@ -12,9 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from safetensors import safe_open
 
+from model.journal import TrialFiles
 from tests.studies import TINY, write_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -92,6 +95,8 @@ def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undis
     code, output = run(study, directory)
     assert code == 0, output
     assert table(directory) == table(undisturbed)
+    ends = {(event["event"], event["cause"]) for events in journals(directory) for event in events if "cause" in event}
+    assert ends == {("stopped", "driver lost")}, "nobody failed"
     names = mlflow_names(directory)
     assert sorted(names) == sorted(set(names))
     assert len(names) == TRIALS + 1
@@ -99,9 +104,9 @@ def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undis
     assert metric_points(directory) == metric_points(undisturbed), "every curve is in MLflow once"
 
 
-def test_signals_stop_in_good_order_and_the_same_command_goes_on(undisturbed: Path, tmp_path: Path) -> None:
+def test_signals_stop_in_good_order_and_no_epoch_is_trained_twice(undisturbed: Path, tmp_path: Path) -> None:
     study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
-    for number, enough in ((signal.SIGTERM, 2), (signal.SIGINT, 6)):
+    for number, enough in ((signal.SIGTERM, 2), (signal.SIGUSR1, 5), (signal.SIGINT, 8)):
         process = start(study, directory)
         until(lambda enough=enough: results(directory) >= enough and bool(in_training(directory)))  # type: ignore[misc]
         process.send_signal(number)
@@ -110,9 +115,35 @@ def test_signals_stop_in_good_order_and_the_same_command_goes_on(undisturbed: Pa
         assert "the same command goes on where this one was" in output
         assert (directory / "report" / "report.html").exists()
         assert not trainers(directory)
+        stopped = [one for one in last_attempts(directory) if one[-1]["event"] == "stopped"]
+        assert stopped, "somebody was in training"
+        assert {one[-1]["cause"] for one in stopped} == {"interrupted"}
+        for files in map(TrialFiles, directory.glob("trials/*")):
+            epochs = [event["epoch"] for event in files.events() if event["event"] == "epoch"]
+            if epochs and not files.result.exists():
+                with safe_open(files.checkpoint, framework="pt") as file:
+                    assert json.loads(file.metadata()["epoch"]) == max(epochs), "what is trained next is the epoch after the last one"
     code, output = run(study, directory)
     assert code == 0, output
+    assert "going on:" not in output, "everything was stopped with a word"
     assert table(directory) == table(undisturbed)
+    assert not [event for events in journals(directory) for event in events if event["event"] == "failed"]
+
+
+def test_what_does_not_stop_in_good_order_is_ended_by_a_second_signal(tmp_path: Path) -> None:
+    study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
+    process = start(study, directory)
+    until(lambda: bool(in_training(directory)))
+    deaf = in_training(directory)[0]
+    os.kill(deaf, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    time.sleep(4)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=40)
+    assert process.returncode == 130, output
+    assert not trainers(directory)
+    assert not [one for one in last_attempts(directory) if one[-1]["event"] in ("started", "epoch", "evaluated")]
 
 
 def test_killed_training_processes_and_workers_are_tried_again(undisturbed: Path, tmp_path: Path) -> None:
@@ -125,10 +156,47 @@ def test_killed_training_processes_and_workers_are_tried_again(undisturbed: Path
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert table(directory) == table(undisturbed)
-    causes = [
-        event.get("cause") for path in directory.glob("trials/*/journal.jsonl") for event in map(json.loads, path.read_text().splitlines())
-    ]
-    assert {"killed", "lost"} <= set(causes)
+    causes = {event["cause"] for events in journals(directory) for event in events if event["event"] == "failed"}
+    assert causes == {"killed", "worker lost"}
+
+
+def test_packs_on_a_node_that_leaves_save_their_work_hold_and_go_on_elsewhere(
+    undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, directory, node = write_study(tmp_path, LONGER), tmp_path / "run", tmp_path / "node"
+    node.mkdir()
+    monkeypatch.setenv("HADAMARD_NODE_DIR", str(node))
+    process = start(study, directory)
+    until(lambda: results(directory) >= 2 and bool(in_training(directory)))
+    workers = [int(path.name) for path in (node / "packs").iterdir()]
+    assert set(map(parent_of, trainers(directory))) <= set(workers)
+    (node / "leaving").touch()
+    until(lambda: not any((node / "packs").iterdir()), seconds=60)
+    assert not trainers(directory)
+    stopped = [one[-1] for one in last_attempts(directory)]
+    assert {(event["event"], event.get("cause")) for event in stopped} == {("stopped", "left")}
+    time.sleep(3)
+    assert not trainers(directory), "their places are held"
+    (node / "leaving").unlink()  # as if what follows were on another node
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert table(directory) == table(undisturbed)
+    assert not [event for events in journals(directory) for event in events if event["event"] == "failed"]
+
+
+def test_a_study_is_stopped_also_while_its_packs_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, directory, node = write_study(tmp_path, LONGER), tmp_path / "run", tmp_path / "node"
+    node.mkdir()
+    monkeypatch.setenv("HADAMARD_NODE_DIR", str(node))
+    process = start(study, directory)
+    until(lambda: bool(in_training(directory)))
+    (node / "leaving").touch()
+    until(lambda: not any((node / "packs").iterdir()), seconds=60)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=40)
+    assert process.returncode == 130, output
 
 
 def test_energy_is_kept_per_trial_with_scope_and_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +268,15 @@ def test_a_diverging_row_is_reported_and_the_others_are_done(tmp_path: Path) -> 
     assert table(directory).count("diverged") == 4
     assert "diverged" in (directory / "report" / "report.html").read_text()
     assert "to do:     0 trials" in run(study, directory)[1], "the same settings would diverge again"
+
+
+def journals(directory: Path) -> list[list[dict[str, Any]]]:
+    return [TrialFiles(path).events() for path in directory.glob("trials/*")]
+
+
+def last_attempts(directory: Path) -> list[list[dict[str, Any]]]:
+    """Journals of trials that were begun and have no result."""
+    return [events for path in directory.glob("trials/*") if (events := TrialFiles(path).events()) and not (path / "result.json").exists()]
 
 
 def stamps(directory: Path) -> dict[str, int]:
@@ -282,7 +359,7 @@ allocation = Allocation(2, 8 * 2**30, 2, "the test")
 embed(plan.trials, allocation, Console())
 first, *others = pack_up(plan.trials, allocation)
 with ray_cluster(allocation, dashboard=False):
-    run_packs(entered(Path(sys.argv[1]) / "run", plan), [dataclasses.replace(first, gpus=1), *others], "gpus")
+    run_packs(entered(Path(sys.argv[1]) / "run", plan), [dataclasses.replace(first, gpus=1), *others], "gpus", 1)
 print(first.id)
 """
 TELL_WHAT_IS_SEEN = """

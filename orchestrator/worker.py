@@ -1,0 +1,119 @@
+"""What Ray runs on a node: one pack to its end, or until its study stops or its node leaves.
+
+Owns who is asked whether to stop, what became of a worker that had the pack before, and which trials its joules are charged to. Does not
+own the policy of retries, the pack's process, nor where Ray starts what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.energy import Energy, open_meter
+from cluster.launch import Outcome, run_pack
+from cluster.place import Place
+from model.journal import PackFiles, TrialFiles, read_json, write_atomically
+from orchestrator.causes import LEFT, SUPERSEDED
+from orchestrator.ownership import stop_requested
+from orchestrator.packs import CPUS_PER_PACK
+from orchestrator.retries import run_with_retries
+
+LOOK_EVERY_S = 1.0
+
+
+def run_here(config: dict[str, Any]) -> None:
+    """Run one pack; Ray calls this on a node, in a worker process.
+
+    Where the node leaves the study, the pack's work is saved and its place held until the node is gone: only then does Ray start the pack
+    elsewhere. It returns when the pack has come to its end, or the study is to stop.
+    """
+    os.chdir(config["working_directory"])  # relative paths in the environment, such as a trace to replay, mean this one
+    study, run, place = Path(config["study"]), int(config["run"]), Place.here()
+    pack = PackFiles(Path(config["directories"][config["pack"]]))
+
+    def must_stop() -> str | None:
+        return stop_requested(study, run) or (LEFT if place.leaving else None)
+
+    with place.busy():
+        why = _run_to_the_end(pack, run, config["gpus"][config["pack"]], must_stop)
+    while why == LEFT and stop_requested(study, run) is None:
+        time.sleep(LOOK_EVERY_S)
+
+
+def _run_to_the_end(pack: PackFiles, run: int, gpus: int, must_stop: Callable[[], str | None]) -> str | None:
+    """Run a pack until each trial has a result or has failed for good, or it must stop; return why it must."""
+    from ray import tune
+
+    files = pack.trials
+    meter = open_meter(gpus)
+    reported = -1
+
+    def report_progress() -> None:
+        nonlocal reported
+        done = sum(one.result.exists() for one in files)
+        if done > reported:
+            reported = done
+            tune.report({"trials_done": done, "trials": len(files)})
+
+    def launch() -> Outcome:
+        open_trials = [one for one in files if not one.result.exists()]
+        meter.begin()
+        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop)
+        energy = meter.end()
+        if energy is not None and outcome.cause is None:  # a process that was cut short took joules which no trial can be charged with
+            _attribute(energy, [one for one in open_trials if one.result.exists()])
+        return outcome
+
+    why = None
+    try:
+        lost = _take_over(pack, run)
+        why = run_with_retries(pack.directory, launch, must_stop, lost, run)
+    except Exception as error:  # Tune would only try the same again; the journal is where a user looks
+        for one in (one for one in files if not one.result.exists()):
+            with contextlib.suppress(OSError):
+                one.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
+    report_progress()
+    if why != SUPERSEDED:  # then it may be the new driver's by now
+        _attempt(pack).unlink(missing_ok=True)
+    return why
+
+
+def _take_over(pack: PackFiles, run: int) -> str | None:
+    """Leave word that this worker has the pack; return what became of one that had it before in this run and ended without a word."""
+    import ray
+
+    file, lost = _attempt(pack), None
+    if file.exists() and (before := read_json(file, "Delete it")).get("run") == run:
+        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
+        lost = what_became(before["node"], alive)
+    write_atomically(file, json.dumps({"run": run, "node": ray.get_runtime_context().get_node_id()}))
+    return lost
+
+
+def what_became(node: str, alive: set[str]) -> str:
+    """Return the cause of a worker's silent end, by the node that it was on and the nodes that Ray says are alive."""
+    return "worker lost" if node in alive else "node lost"
+
+
+def _attempt(pack: PackFiles) -> Path:
+    """Return the file that stands as long as a worker has the pack."""
+    return pack.directory / "attempt.json"
+
+
+def _attribute(energy: Energy, finished: Sequence[TrialFiles]) -> None:
+    """Share a pack's joules among the trials it finished, by their seconds; one that was begun before has used more than is known."""
+    journals = {one: one.events() for one in finished}
+    seconds = {
+        one: max((event["seconds"] for event in events if event["event"] == "done"), default=0.0) for one, events in journals.items()
+    }
+    for one, events in journals.items():
+        if sum(event["event"] == "started" for event in events) == 1 and sum(seconds.values()):
+            joules = energy.energy_j * seconds[one] / sum(seconds.values())
+            method = f"{energy.method}, shared by seconds"
+            one.append("energy", energy_j=joules, scope=energy.scope, method=method, window_s=energy.window_s)
