@@ -1,7 +1,7 @@
 """What Ray runs on a node: one pack to its end, or until its study stops or its node leaves.
 
-Owns who is asked whether to stop, what became of a worker that had the pack before, and which trials its joules are charged to. Does not
-own the policy of retries, the pack's process, nor where Ray starts what.
+Owns who is asked whether to stop, what became of a worker that had the pack before, and which trials its joules are charged to.
+Does not own the policy of retries, the pack's process, nor where Ray starts what.
 """
 
 from __future__ import annotations
