@@ -22,6 +22,7 @@ from typing import Literal
 
 from model.errors import LedgerError
 from orchestrator import owners
+from orchestrator.causes import SUPERSEDED
 from orchestrator.owners import STALE_S, JobState, Owner, current
 from slurm import jobs
 
@@ -30,7 +31,6 @@ __all__ = ["STALE_S", "SUPERSEDED", "OwnedError", "Owner", "Ownership", "current
 BEAT_S = 5.0
 HISTORY = 9
 """Earlier generations that are kept."""
-SUPERSEDED = "superseded"
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
