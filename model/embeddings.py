@@ -5,7 +5,6 @@ Owns the cache and the encoding run (`python -m model.embeddings`). Does not own
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import sys
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from model import text
 from model.errors import EXIT_USER_ERROR, UserError
-from model.journal import why_not_writable, write_atomically
+from model.journal import locked, why_not_writable, write_atomically
 from model.sentence_encoders import LocatedSentenceEncoder, locate
 from model.settings import TrialSettings
 
@@ -48,11 +47,11 @@ def check_cache() -> None:
 
 
 def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -> Path:
-    """Compute the embeddings unless they are cached; two processes asking at once compute them once."""
+    """Compute the embeddings unless they are cached; two processes asking at once compute them once, where files can be locked."""
     path = cached_file(corpus.hash, encoder.hash)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_suffix(".lock"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        locked(lock, wait=True)
         if not path.exists():
             buffer = io.BytesIO()
             np.save(buffer, _encode(corpus.texts, encoder, threads))

@@ -1,35 +1,34 @@
 """The ledger: a study's directory, the only truth about what is done and what is owed.
 
-Owns the layout of the directory, who may write there, and the state of each trial. Does not own how trials are run or analysed.
+Owns the layout of the directory, whose study may be kept there, and the state of each trial. Does not own which driver has it
+(ownership.py), nor how trials are run or analysed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import functools
 import json
-import os
 import shutil
-import socket
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from model.errors import LedgerError
-from model.journal import Event, TrialFiles, existing_parent, read_json, why_not_writable, write_atomically
+from model.journal import Event, TrialFiles, existing_parent, in_training, read_json, why_not_writable, write_atomically
 from model.settings import Trial
+from orchestrator import ownership
 from orchestrator.study import Study
 
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)
 """Causes of failure that are results of the settings: trying again would give the same."""
-LOCK_PATIENCE_S = 2.0
-"""A look at the lock, as `hadamard status` takes one, holds it for a moment."""
+CONTENTS = ("trials", "packs", "report", "owner", "jobs", "ship.lock", "shipped.json", ".tune", "run.lock")
+"""What a study's directory may hold beside its `study.json`; `run.lock` is of the version before."""
 RUN_AGAIN = "Delete it and give the same `hadamard run` again; finished trials are kept"
 BYTES_PER_TRIAL = 64 * 1024
 """Room to keep free on the disk per owed trial: journal, result, and the files' blocks."""
@@ -71,7 +70,6 @@ class Ledger:
         self.trials = directory / "trials"
         self.packs = directory / "packs"
         self.report = directory / "report"
-        self.lock = directory / "run.lock"
         self.tune = directory / ".tune"
         self.ship_lock = directory / "ship.lock"
         self.shipped = directory / "shipped.json"
@@ -115,37 +113,23 @@ class Ledger:
 
     def _begun(self) -> bool:
         """Whether the directory holds nothing, or only what a ledger does: a run was killed early, or its study.json was deleted."""
-        ours = {self.trials, self.packs, self.report, self.lock, self.ship_lock, self.shipped, self.tune}
-        return self.directory.is_dir() and all(path in ours or path.suffix == ".tmp" for path in self.directory.iterdir())
+        return self.directory.is_dir() and all(path.name in CONTENTS or path.suffix == ".tmp" for path in self.directory.iterdir())
 
     @contextlib.contextmanager
-    def owned(self) -> Iterator[None]:
-        """Create the directory if need be and hold it: two drivers never write one ledger.
+    def owned(self) -> Iterator[ownership.Ownership]:
+        """Create the directory if need be and have it: two drivers never write one ledger.
 
         Raises:
-            LedgerError: Another driver holds it; the message says which.
+            OwnedError: Another living driver has it; the message says which.
         """
         self.trials.mkdir(parents=True, exist_ok=True)
         self.packs.mkdir(exist_ok=True)
-        with open(self.lock, "a+") as file:
-            if not _locked(file, LOCK_PATIENCE_S):
-                file.seek(0)
-                raise LedgerError(f"{self.directory} is being run by another process ({file.read().strip()}). Wait for it, or stop it")
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-            yield
+        with ownership.owned(self.directory) as held:
+            yield held
 
     def driven(self) -> bool:
-        """Whether a driver on this machine holds the directory now."""
-        try:
-            with open(self.lock) as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except FileNotFoundError:
-            pass
-        return False
+        """Whether a living driver, on whatever machine, has the directory now; of one in another job, Slurm is asked."""
+        return ownership.living(self.directory) is not None
 
     def save_study(self, study: Study, trials: Sequence[Trial], provenance: dict[str, Any]) -> None:
         """Keep the study as it is run now, so that status and report need neither the study file nor the corpus.
@@ -202,25 +186,29 @@ class Ledger:
                 files.directory.mkdir(exist_ok=True)
                 write_atomically(files.trial, content)
 
-    def record(self, trial: Trial) -> TrialRecord:
+    def record(self, trial: Trial, driven: Callable[[], bool] | None = None) -> TrialRecord:
         """Return what is known of a trial.
+
+        Args:
+            trial: One of the study's.
+            driven: Whether a driver has the directory, if that is known or asked for many trials together; else it is asked here.
 
         Raises:
             LedgerError: One of its files is damaged; the message names file and line.
         """
         files = self.files(trial)
         events = tuple(files.events())
-        last = events[-1] if events else None
         if files.result.exists():
             return TrialRecord(trial, "done", None, None, _result(files.result), events)
-        if last is not None and last["event"] == "failed":
-            return TrialRecord(trial, "failed", last["cause"], last.get("message"), None, events)
-        running = last is not None and self.driven()
+        if events and events[-1]["event"] == "failed":
+            return TrialRecord(trial, "failed", events[-1]["cause"], events[-1].get("message"), None, events)
+        running = in_training(events) and (driven or self.driven)()
         return TrialRecord(trial, "running" if running else "owed", None, None, None, events)
 
     def records(self, trials: Iterable[Trial]) -> list[TrialRecord]:
         """Return what is known of each trial, in the order given."""
-        return [self.record(trial) for trial in trials]
+        driven = functools.cache(self.driven)
+        return [self.record(trial, driven) for trial in trials]
 
 
 @contextlib.contextmanager
@@ -245,18 +233,6 @@ def _explained(file: Path, remedy: str) -> Iterator[None]:
         raise LedgerError(
             f"{file}: does not hold what it should ({error.error_count()} problems, first: {error.errors()[0]['msg']}). {remedy}"
         ) from error
-
-
-def _locked(file: IO[str], patience_s: float) -> bool:
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
 
 
 def _result(file: Path) -> dict[str, Any]:

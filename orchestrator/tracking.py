@@ -6,7 +6,7 @@ Owns the mapping from journals to runs. Does not own the ledger, and nothing wai
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import functools
 import json
 import os
 import threading
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.energy import why_not_measured
-from model.journal import read_json, write_atomically
+from model.journal import locked, read_json, write_atomically
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import costs
@@ -104,12 +104,13 @@ class _Round:
         self.client = MlflowClient(self.uri)
         self.experiment = self._experiment()
         parent = self._find_or_create(self.plan.study.study, {ROLE_TAG: "study", "mlflow.note.content": _note(self.plan)})
+        driven = functools.cache(self.ledger.driven)
         errors = []
         for trial in self.plan.trials:
             if trial.digest in self.shipped:
                 continue
             try:
-                self._ship_trial(self.ledger.record(trial), parent)
+                self._ship_trial(self.ledger.record(trial, driven), parent)
             except Exception as error:
                 errors.append(f"{trial.key}: {_first_line(error)}")
         if self.run_has_ended:
@@ -223,9 +224,4 @@ def _first_line(error: Exception) -> str:
 @contextlib.contextmanager
 def _lock_held(lock: Path, wait: bool) -> Iterator[bool]:
     with open(lock, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield locked(file, wait)

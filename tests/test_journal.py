@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import multiprocessing
 import time
 from pathlib import Path
@@ -11,7 +13,7 @@ import torch
 
 from model import checkpoint, journal
 from model.errors import LedgerError
-from model.journal import TrialFiles, read_json, write_atomically
+from model.journal import TrialFiles, in_training, read_json, write_atomically
 
 
 def test_events_come_back_in_order_with_times(tmp_path: Path) -> None:
@@ -78,6 +80,38 @@ def test_a_second_process_waits_for_the_first_and_gives_up_in_the_end(tmp_path: 
     holder.join()
     with TrialFiles(tmp_path).locked():
         pass
+
+
+@pytest.mark.parametrize("why", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int) -> None:
+    def refuse(_file: object, _operation: int) -> None:
+        raise OSError(why, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(journal, "LOCK_WAIT_S", 0.0)
+    files = TrialFiles(tmp_path)
+    with files.locked(), files.locked():
+        files.append("started")
+    assert [event["event"] for event in files.events()] == ["started"]
+    with open(tmp_path / "lock", "w") as file:
+        assert journal.locked(file, wait=True)
+
+
+def test_other_faults_of_a_lock_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_file: object, _operation: int) -> None:
+        raise OSError(errno.EIO, "the disk is broken")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="the disk is broken"), TrialFiles(tmp_path).locked():
+        pass
+
+
+def test_an_attempt_is_open_until_something_ends_it(tmp_path: Path) -> None:
+    files = TrialFiles(tmp_path)
+    for event, is_open in (("started", True), ("epoch", True), ("failed", False), ("started", True), ("stopped", False)):
+        files.append(event)
+        assert in_training(files.events()) is is_open
+    assert not in_training([])
 
 
 def test_a_checkpoint_brings_back_state_and_epoch_to_the_bit(tmp_path: Path) -> None:

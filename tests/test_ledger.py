@@ -32,21 +32,40 @@ def test_the_study_comes_back_as_it_was(ledger: Ledger, plan: Plan) -> None:
 
 
 def test_states_follow_the_files(ledger: Ledger, plan: Plan) -> None:
-    done, failed, diverged, broken, untouched = plan.trials[:5]
+    done, failed, diverged, broken, untouched, stopped = plan.trials[:6]
     ledger.files(done).append("started")
     ledger.files(done).result.write_text('{"responses": {}, "parameters": 1}')
     for trial, cause in ((failed, "killed"), (diverged, "diverged")):
         ledger.files(trial).append("started")
         ledger.files(trial).append("failed", cause=cause, message="why")
     ledger.files(broken).append("started")
-    records = ledger.records(plan.trials[:5])
-    assert [record.status for record in records] == ["done", "failed", "failed", "owed", "owed"]
-    assert [record.owed for record in records] == [False, True, False, True, True]
+    ledger.files(stopped).append("started")
+    ledger.files(stopped).append("stopped", cause="timeout")
+    records = ledger.records(plan.trials[:6])
+    assert [record.status for record in records] == ["done", "failed", "failed", "owed", "owed", "owed"]
+    assert [record.owed for record in records] == [False, True, False, True, True, True]
     assert records[1].cause == "killed"
     with ledger.owned():
         assert ledger.driven()
         assert ledger.record(broken).status == "running"
         assert ledger.record(untouched).status == "owed"
+        assert ledger.record(stopped).status == "owed"
+
+
+def test_who_drives_a_study_is_asked_once_for_all_its_trials(ledger: Ledger, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def driven() -> bool:
+        asked.append("once")
+        return True
+
+    monkeypatch.setattr(ledger, "driven", driven)
+    assert {record.status for record in ledger.records(plan.trials)} == {"owed"}
+    assert not asked
+    for trial in plan.trials:
+        ledger.files(trial).append("started")
+    assert {record.status for record in ledger.records(plan.trials)} == {"running"}
+    assert asked == ["once"]
 
 
 def test_a_trial_keeps_its_directory_when_its_row_gets_another_number(ledger: Ledger, plan: Plan) -> None:
@@ -59,7 +78,7 @@ def test_two_drivers_never_write_one_ledger(ledger: Ledger) -> None:
     code = f"from pathlib import Path; from orchestrator.ledger import Ledger\nwith Ledger(Path({str(ledger.directory)!r})).owned(): pass"
     with ledger.owned():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert f"is being run by another process (process {os.getpid()}" in done.stderr
+    assert f"{ledger.directory} is being run by process {os.getpid()} on " in done.stderr
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -82,7 +101,8 @@ def test_a_directory_that_is_no_study_is_refused_and_left_alone(tmp_path: Path, 
 
 def test_a_directory_left_by_a_run_that_was_killed_at_once_is_used(tmp_path: Path, plan: Plan) -> None:
     (tmp_path / "run" / "trials").mkdir(parents=True)
-    (tmp_path / "run" / "run.lock").touch()
+    (tmp_path / "run" / "owner").mkdir()
+    (tmp_path / "run" / "jobs").mkdir()
     Ledger(tmp_path / "run").check(plan.study, 1)
 
 
