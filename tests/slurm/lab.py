@@ -155,8 +155,7 @@ class Lab:
         """Start a new cluster: job ids count from 1.
 
         Raises:
-            RuntimeError: Something failed; the message says what, and the lab is down again.
-            TimeoutError: The nodes did not come up.
+            RuntimeError: Something failed, or nodes did not come up; the message holds what the daemons said, and the lab is down again.
         """
         if not 1 <= nodes <= 200:
             raise ValueError(f"a lab has 1 to 200 nodes, not {nodes}")
@@ -164,9 +163,12 @@ class Lab:
         try:
             self._write_settings([f"n{k}" for k in range(1, nodes + 1)])
             self._start([SWITCH, CONTROLLER, *self.nodes])
-            until(lambda: set(self.node_states().values()) == {"idle"}, UP_S, f"nodes of the lab coming up; see {self.directory}/log")
+            until(lambda: set(self.node_states().values()) == {"idle"}, UP_S, "nodes of the lab coming up")
+        except (RuntimeError, TimeoutError) as error:
+            logs = [f"{log.name}: {log.read_text()[-500:]}" for log in sorted((self.directory / "log").iterdir())[:4]]
+            self.down()
+            raise RuntimeError("\n".join([str(error), *logs])) from error
         except BaseException:
-            shutil.copytree(self.directory / "log", f"{self.directory}-failed", dirs_exist_ok=True)
             self.down()
             raise
         (self.directory / "is-up").touch()
