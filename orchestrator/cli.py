@@ -12,8 +12,9 @@ from typing import Annotated
 import typer
 
 from model.errors import EXIT_USER_ERROR, UserError
+from orchestrator.ownership import OwnedError
 
-EXIT_INCOMPLETE, EXIT_WRONG, EXIT_INTERRUPTED = 1, 1, 130
+EXIT_INCOMPLETE, EXIT_WRONG, EXIT_OWNED, EXIT_INTERRUPTED = 1, 1, 75, 130
 
 app = typer.Typer(
     name="hadamard",
@@ -40,7 +41,7 @@ def run(
 ) -> None:
     """Run what the study still owes, then write its report. The same command again goes on where it stopped.
 
-    Exit codes: 0 all trials are done, 1 some are not, 2 bad input, 130 stopped before the end.
+    Exit codes: 0 all trials are done, 1 some are not, 2 bad input, 75 another driver has the study, 130 stopped before the end.
     """
     from orchestrator.run import run_study
 
@@ -200,13 +201,13 @@ def bench(
 
 
 def main() -> None:
-    """Run the command line; bad input ends with its message and exit code 2, without a traceback."""
+    """Run the command line; what a user can mend ends with its message and exit code 2 or 75, without a traceback."""
     try:
         app()
     except UserError as error:
         for line in str(error).splitlines():
             typer.echo(f"error: {line}", err=True)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(EXIT_OWNED if isinstance(error, OwnedError) else EXIT_USER_ERROR)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,15 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+def test_a_study_that_another_driver_has_is_refused_with_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    ledger = entered(tmp_path / "run", read(tmp_path))
+    with ledger.owned():
+        done = hadamard("run", tmp_path / "study.yaml", "--dir", ledger.directory)
+        assert done.returncode == 75
+        assert done.stderr.startswith(f"error: {ledger.directory} is being run by process {os.getpid()} on ")
+    assert not list(ledger.packs.iterdir())
+
+
 def test_plan_shows_design_aliases_power_and_cost(tmp_path: Path) -> None:
     done = hadamard("plan", write_study(tmp_path))
     assert done.returncode == 0, done.stderr
