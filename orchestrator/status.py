@@ -25,7 +25,10 @@ STATES = ("done", "running", "owed", "failed")
 
 
 def show_status(directory: Path, as_json: bool) -> str:
-    """Return the state of a study's directory as text or JSON."""
+    """Return the state of a study's directory as text or JSON; of one that was only submitted, its jobs."""
+    if not Ledger(directory).study_file.exists() and (waiting := whereabouts.slurm_jobs(directory, jobs.details)):
+        state = {"study": None, "directory": str(directory), "driver_running": False, "jobs": waiting}
+        return json.dumps(state, indent=1) + "\n" if as_json else _not_begun(state)
     ledger, plan = reopen(directory)
     records = ledger.records(plan.trials)
     state = {"study": plan.study.study, **_state(ledger, records)}
@@ -88,6 +91,10 @@ def _as_text(state: dict[str, Any], records: Sequence[TrialRecord]) -> str:
     if state["report"]:
         lines.append(f"report    {state['report']}")
     return "\n".join(lines) + "\n"
+
+
+def _not_begun(state: dict[str, Any]) -> str:
+    return "\n".join([f"{state['directory']}: submitted, and not begun yet", *map(_job, state["jobs"])]) + "\n"
 
 
 def _driver(state: dict[str, Any]) -> str:

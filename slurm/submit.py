@@ -5,6 +5,7 @@ Owns which option of ours is which of Slurm's, and what sbatch answers. Does not
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import shutil
 import subprocess
@@ -96,7 +97,7 @@ def sbatch_command(options: SubmitOptions, script: Path, arguments: Sequence[str
 
 
 def shell_lines(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
-    """Return, as lines of a shell script, exactly what `submit` would do."""
+    """Return, as lines of a shell script, the commands that `submit` would run."""
     lines = [f"mkdir -p {shlex.quote(str(logs))}"]
     if jobs == 1:
         return [*lines, shlex.join(sbatch_command(options, script, arguments))]
@@ -110,7 +111,7 @@ def shell_lines(options: SubmitOptions, script: Path, arguments: Sequence[str], 
 def submit(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
     """Submit so many jobs, each to start when the one before has ended; return their ids.
 
-    The directory of the logs is made first: without it Slurm would let a job die without a word.
+    The directory of the logs is made first: without it Slurm would let a job die without a word. Each job's command is kept there.
 
     Raises:
         UserError: sbatch refused, in its own words; names the jobs that were submitted before.
@@ -118,16 +119,14 @@ def submit(options: SubmitOptions, script: Path, arguments: Sequence[str], logs:
     logs.mkdir(parents=True, exist_ok=True)
     ids: list[str] = []
     for _ in range(jobs):
-        done = subprocess.run(
-            sbatch_command(options, script, arguments, after=ids[-1] if ids else None),
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        command = sbatch_command(options, script, arguments, after=ids[-1] if ids else None)
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             before = f" Submitted before that, and still there: {' '.join(ids)}" if ids else ""
             raise UserError((done.stderr.strip() or f"sbatch ended with exit code {done.returncode}") + before)
         ids.append(done.stdout.split()[-1].partition(";")[0])  # ID, or ID;CLUSTER
+        with contextlib.suppress(OSError):  # the job is in the queue; this only tells `hadamard status` of it before it has begun
+            (logs / f"{ids[-1]}.sbatch").write_text(shlex.join(command) + "\n")
     return ids
 
 

@@ -168,3 +168,14 @@ def test_status_needs_neither_ray_nor_torch_nor_mlflow(study: tuple[Ledger, Plan
     )
     done = subprocess.run([sys.executable, "-c", code, str(study[0].directory)], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_study_that_waits_in_the_queue_shows_its_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "42.sbatch").write_text("sbatch\n")
+    monkeypatch.setattr(jobs, "details", lambda job_id: job("PENDING", reason="Priority", nodes=None, time_left_s=None))
+    assert (
+        show_status(tmp_path, as_json=False)
+        == f"{tmp_path}: submitted, and not begun yet\njob       42: pending (Priority), has not begun\n"
+    )
+    assert json.loads(show_status(tmp_path, as_json=True))["jobs"][0]["state"] == "PENDING"

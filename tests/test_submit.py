@@ -239,6 +239,7 @@ def test_a_study_is_submitted(tmp_path: Path, sbatch: Path) -> None:
     assert "submitted: job 100\n" in done.output
     assert "runs/tiny/jobs/slurm-100.log\n" in done.output
     assert "hadamard status runs/tiny" in done.output
+    assert shlex.split((tmp_path / "runs/tiny/jobs/100.sbatch").read_text())[-len(call) :] == call
     assert "10 trials of 10 owed" in done.output
     assert "2 nodes, each with 4 cores, 8.0 GiB; up to 4 h" in done.output
 
