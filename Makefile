@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
-SCRIPTS := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh slurm/sites/*.sh)
+SCRIPTS := .ci/run slurm/apptainer/hadamard $(wildcard slurm/*.sbatch slurm/*.sh slurm/sites/*.sh)
 
 .PHONY: demo test test-fast test-slurm bench lint format lock install peers clean
 

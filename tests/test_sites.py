@@ -42,3 +42,17 @@ def test_a_profile_keeps_what_is_set(profile: Path, tmp_path: Path) -> None:
 def test_a_profile_says_what_was_checked(profile: Path) -> None:
     head = profile.read_text().split("\nexport ")[0]
     assert "Checked:" in head or "not run there by us" in head
+
+
+@pytest.mark.parametrize("program", ["hadamard", "python"])
+def test_the_programs_of_an_image_are_started_by_their_names(program: str, tmp_path: Path) -> None:
+    apptainer = tmp_path / "apptainer"
+    apptainer.write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")
+    apptainer.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HADAMARD_SIF": "/my image.sif", "HADAMARD_APPTAINER": "--nv --bind /scratch"}
+    command = [str(SITES.parent / "apptainer" / program), "run", "a study.yaml"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    expected = ["exec", "--nv", "--bind", "/scratch", "/my image.sif", f"/opt/hadamard/bin/{program}", "run", "a study.yaml"]
+    assert done.stdout.splitlines() == expected
+    del environment["HADAMARD_SIF"]
+    assert "HADAMARD_SIF" in subprocess.run(command, env=environment, capture_output=True, text=True).stderr
