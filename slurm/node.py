@@ -33,7 +33,7 @@ SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_s
 STARTED = "Ray runtime started."
 HEAD_WAIT_S = 120.0
 LEAVE_GRACE_S = 60.0
-STOP_GRACE_S = 15.0
+STOP_GRACE_S = 4.0  # Slurm may leave as little as five between TERM and KILL; what still runs then ends with the step
 HEAD_GONE_AFTER = 3
 """So many failed calls in a row, five seconds apart: then its job has ended."""
 

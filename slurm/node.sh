@@ -6,6 +6,7 @@ job_dir=$1
 host=${SLURMD_NODENAME:-$(hostname -s)}
 log=$job_dir/nodes/$host.log
 
+trap : TERM   # Slurm ends a step by TERM to all its processes: Python tidies up, this shell waits for it
 "$HADAMARD_BIN/python" -m slurm.node "$@" >"$log" 2>&1
 status=$?
 if [ "$status" -ne 0 ] && [ ! -e "$job_dir/nodes/$host.failed" ]; then

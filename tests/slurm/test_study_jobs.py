@@ -1,0 +1,223 @@
+"""Studies on a real Slurm cluster: over several nodes, through time limits, lost nodes, cancelled jobs, and jobs that come to help."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, processes
+from tests.slurm.lab import Lab
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+QUICKSTART = ROOT / "configs" / "quickstart.yaml"
+TRIALS = 18
+
+
+@pytest.fixture
+def desk(lab: Lab, embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A user's place on the login node."""
+    monkeypatch.chdir(tmp_path)
+    return Desk(lab, tmp_path)
+
+
+def hadamard(*words: str) -> subprocess.CompletedProcess[str]:
+    """Give a command on the login node."""
+    return subprocess.run([sys.executable, "-m", "orchestrator.cli", *words], capture_output=True, text=True)
+
+
+@pytest.mark.nodes(3)
+def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk: Desk, nodes: list[str]) -> None:
+    job = desk.sbatch(QUICKSTART, nodes, "--gpus-per-node=2", run=())
+    progress = Progress(Path("runs/quickstart"))
+    desk.lab.wait_for(lambda: len(progress.in_training) > 2 or len(progress.done) > 5, 120, f"training\n{desk.log(job)}")
+
+    trainers = list(processes("model.train", str(desk.directory)))
+    assert trainers
+    assert {environment_of(pid).get("CUDA_VISIBLE_DEVICES") for pid in trainers} == {""}, "a pack without a GPU sees one"
+    cluster = json.loads((progress.directory / "jobs" / f"{job}-0" / "cluster.json").read_text())
+    token = Path(cluster["token_file"])
+    assert token.stat().st_mode & 0o777 == 0o600
+    url = f"http://127.0.0.1:{cluster['dashboard_port']}/nodes?view=summary"
+    assert cluster["node"] == nodes[0]
+    seen = desk.lab.run_on(nodes[0], "curl", "-s", "-H", f"Authorization: Bearer {token.read_text()}", url).stdout
+    assert {node["hostname"] for node in json.loads(seen)["data"]["summary"]} == set(nodes)
+    assert desk.lab.run_on(nodes[0], "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url).stdout == "401", "anyone may look"
+    assert desk.lab.run_on(nodes[1], "curl", "-s", url.replace("127.0.0.1", nodes[0])).returncode != 0, "other machines reach it"
+    status = hadamard("status", str(progress.directory)).stdout
+    assert f"ssh -N -L 8265:localhost:{cluster['dashboard_port']}" in status
+    assert all(node in status for node in nodes)
+    assert f"ssh -N -L 8265:localhost:{cluster['dashboard_port']}" in desk.log(job)
+    inside = [f"--jobid={job}", "--overlap", "--mem=0", f"--nodelist={nodes[0]}", "--nodes=1", "--ntasks=1"]
+    doctor = desk.lab.ask("srun", *inside, sys.executable, "-m", "orchestrator.cli", "doctor")
+    for node in nodes:
+        line = next(line for line in doctor.splitlines() if node in line and "Ray" in line)
+        assert line.startswith("yes"), doctor
+        assert "2 GPUs" in line
+
+    assert desk.ended(job, 300) == "COMPLETED", desk.log(job)
+    assert progress.hosts() == set(nodes)
+    assert_each_trial_once(progress, 33, "quickstart")
+    assert not list(processes("raylet", f"hd-{job}-"))
+    assert (progress.directory / "jobs" / f"{job}-0" / "ray-logs" / nodes[2]).is_dir()
+    here = hadamard("run", str(QUICKSTART), "--dir", "local/quickstart", "--no-dashboard")
+    assert here.returncode == 0, here.stdout + here.stderr
+    assert Progress(Path("local/quickstart")).table() == progress.table()
+
+
+@pytest.mark.nodes(1)
+def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: Desk, nodes: list[str]) -> None:
+    study, progress = long_study(desk.directory, epochs=500), Progress(Path("runs/tiny"))
+    job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@45")
+    desk.lab.wait_for(lambda: "queued again" in desk.log(job), 200, "the early signal")
+    desk.lab.wait_for(lambda: desk.lab.state(job) == "PENDING", 30, "the job's return to the queue")
+    stopped = {key: events[-1] for key, events in progress.journals.items() if events and events[-1]["event"] == "stopped"}
+    assert stopped, desk.log(job)
+    assert {event["cause"] for event in stopped.values()} == {"timeout"}
+    for key in stopped:
+        told = max((event["epoch"] for event in progress.journals[key] if event["event"] == "epoch"), default=0)
+        assert saved_epoch(progress.directory / "trials" / key) == told, f"{key}: epochs after its checkpoint are trained twice"
+    assert desk.ended(job, 500) == "COMPLETED", desk.log(job)
+    assert int(desk.lab.job(job)["Restarts"]) >= 1
+    assert set(progress.causes()) == {"timeout"}
+    assert_each_trial_once(progress, TRIALS)
+
+
+@pytest.mark.nodes(2)
+def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk, nodes: list[str]) -> None:
+    study, progress = long_study(desk.directory, epochs=300), Progress(Path("runs/tiny"))
+    job = desk.sbatch(study, nodes)
+    desk.lab.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, f"training on the second node\n{desk.log(job)}")
+    desk.lab.crash(nodes[1])
+    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert progress.causes()["node lost"] >= 1
+    assert_each_trial_once(progress, TRIALS)
+
+
+@pytest.mark.nodes(2)
+def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes: list[str]) -> None:
+    study, progress = long_study(desk.directory, epochs=300), Progress(Path("runs/tiny"))
+    job = desk.sbatch(study, nodes)
+    desk.lab.wait_for(lambda: len(set(progress.in_training.values())) == 2, 120, f"training on both nodes\n{desk.log(job)}")
+    desk.lab.crash(nodes[0])
+    desk.lab.wait_for(lambda: desk.lab.state(job) == "PENDING", 120, "Slurm putting the job back into the queue")
+    desk.lab.boot(nodes[0])
+    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert progress.causes()["node lost"] >= 1, progress.causes()
+    assert_each_trial_once(progress, TRIALS)
+
+
+@pytest.mark.nodes(1)
+def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Desk, nodes: list[str]) -> None:
+    study, progress = long_study(desk.directory, epochs=300), Progress(Path("runs/tiny"))
+    job = desk.sbatch(study, nodes)
+    desk.lab.wait_for(lambda: bool(progress.in_training), 120, f"training\n{desk.log(job)}")
+    desk.lab.ask("scancel", job)
+    assert desk.ended(job, 60) == "CANCELLED"
+    assert not list(processes("model.train", str(desk.directory)))
+
+    job = desk.sbatch(study, nodes, "--partition=preempt")
+    desk.lab.wait_for(lambda: bool(progress.in_training), 120, f"training\n{desk.log(job)}")
+    urgent = desk.lab.submit(f"--nodelist={nodes[0]}", "--exclusive", "--output=/dev/null", "--wrap=hostname")
+    assert desk.lab.end_of(urgent, 60) == "COMPLETED"
+    assert desk.lab.state(job) == "PENDING"
+
+    def driver() -> list[int]:
+        return [pid for pid in processes("hadamard", " run ", str(study)) if "SLURM_JOB_ID" in environment_of(pid)]
+
+    known = len(progress.done)
+    desk.lab.wait_for(lambda: len(progress.done) > known and bool(progress.in_training), 180, f"training\n{desk.log(job)}")
+    os.kill(driver()[0], signal.SIGKILL)
+    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert {"cancelled", "preempted", "driver lost"} <= set(progress.causes()), progress.causes()
+    assert_each_trial_once(progress, TRIALS)
+
+
+@pytest.mark.nodes(3)
+def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
+    study, progress = long_study(desk.directory, epochs=400), Progress(Path("runs/tiny"))
+    first = desk.sbatch(study, nodes[:1])
+    desk.lab.wait_for(lambda: bool(progress.in_training), 120, f"training\n{desk.log(first)}")
+    second = desk.sbatch(study, nodes[1:2])
+    desk.lab.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, f"training on the node that was lent\n{desk.log(second)}")
+    third = desk.sbatch(study, nodes[2:])
+    desk.lab.ask("scancel", "--signal=USR1", "--batch", second)  # as Slurm does near the time limit
+    assert desk.ended(second, 90) == "COMPLETED", desk.log(second)
+    assert progress.causes()["left"] >= 1
+    desk.lab.wait_for(lambda: nodes[2] in progress.in_training.values(), 120, f"training on the third node\n{desk.log(third)}")
+    desk.lab.ask("scancel", first)
+    assert desk.ended(first, 60) == "CANCELLED"
+    assert desk.ended(third, 400) == "COMPLETED", desk.log(third)
+    assert progress.hosts() == set(nodes)
+    assert_each_trial_once(progress, TRIALS)
+    owners = [event["pack"] for events in progress.journals.values() for event in events if event["event"] == "started"]
+    assert owners
+
+
+@pytest.mark.nodes(2)
+def test_two_studies_of_one_user_on_the_same_nodes_do_not_disturb_each_other(desk: Desk, nodes: list[str]) -> None:
+    jobs = {}
+    for name, epochs in (("short", 10), ("longer", 200)):
+        place = desk.directory / name
+        place.mkdir()
+        jobs[name] = desk.sbatch(
+            long_study(place, epochs, name), nodes, "--mem=1800M", run=("--no-dashboard", "--dir", f"{name}/runs/{name}")
+        )
+    for name, job in jobs.items():
+        assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+        assert desk.lab.job(job)["Restarts"] == "0"
+        progress = Progress(Path(name) / "runs" / name)
+        assert progress.causes() == {}
+        assert_each_trial_once(progress, TRIALS, name)
+
+
+@pytest.mark.nodes(2)
+@pytest.mark.parametrize("fault", ["ports taken", "path too long", "wrong interpreter"])
+def test_a_node_where_ray_cannot_start_fails_the_job_with_its_name_and_the_reason(fault: str, desk: Desk, nodes: list[str]) -> None:
+    study, bad, variables = long_study(desk.directory, epochs=3), nodes[1], {}
+    if fault == "path too long":
+        variables["HADAMARD_SCRATCH"] = str(desk.directory / "a-directory-whose-name-leaves-no-room-for-sockets")
+        bad, reason = nodes[0], "too long by"
+    elif fault == "ports taken":
+        hog = "import socket, time; taken = [socket.create_server(('', port)) for port in range(20000, 32768)]; print('taken', flush=True); time.sleep(300)"
+        holder = desk.lab.popen_on(bad, "sh", "-c", 'ulimit -n 20000; exec "$0" -c "$1"', sys.executable, hog, stdout=subprocess.PIPE)
+        assert holder.stdout
+        assert holder.stdout.readline().strip() == "taken"
+        reason = "are taken by other programs"
+    else:
+        binary = desk.directory / "bin"
+        binary.mkdir()
+        for name in ("hadamard", "ray"):
+            (binary / name).symlink_to(Path(sys.executable).parent / name)
+        interpreter = binary / "python"
+        interpreter.write_text(
+            f'#!/bin/sh\n[ "$(hostname)" != {bad} ] || {{ echo "wrong ELF class" >&2; exit 126; }}\nexec {sys.executable} "$@"\n'
+        )
+        interpreter.chmod(0o755)
+        variables["HADAMARD_BIN"], reason = str(binary), "wrong ELF class"
+    begin = time.monotonic()
+    job = desk.sbatch(study, nodes, **variables)
+    assert desk.ended(job, 90) == "FAILED", desk.log(job)
+    assert time.monotonic() - begin < 90
+    line = next(line for line in desk.log(job).splitlines() if reason in line)
+    assert line.startswith(f"{bad}: ")
+    assert desk.lab.job(job)["ExitCode"] != "0:0"
+    assert not Progress(Path("runs/tiny")).done
+
+
+def saved_epoch(trial: Path) -> int:
+    """Return the number of epochs in a trial's checkpoint; 0 if there is none."""
+    from safetensors import safe_open
+
+    if not (file := trial / "checkpoint.safetensors").exists():
+        return 0
+    with safe_open(file, framework="pt") as saved:
+        return int(saved.metadata()["epoch"])
