@@ -214,7 +214,7 @@ def _what_to_do(owner: Owner) -> str:
         return "Wait for it, or lend more nodes to it: `hadamard submit STUDY --join`, or the same sbatch line again"
     if owner.machine == owners.this_machine():
         return "Wait for it, or stop it"
-    return f"Wait for it, or stop it there; if it is dead, the study is free {STALE_S:g} s after its last sign of life"
+    return f"Wait for it, or stop it there; if it is dead, the study is free at most {STALE_S:g} s after its last sign of life"
 
 
 def _terminate_main_thread() -> None:

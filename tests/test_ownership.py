@@ -144,7 +144,7 @@ def test_a_study_is_given_back(study: Path) -> None:
 
 def test_an_owner_elsewhere_is_replaced_once_its_beat_is_old(study: Path) -> None:
     put(study, elsewhere(), age_s=30)
-    with pytest.raises(OwnedError, match=r"on n2, last sign of life 3\d s ago. Wait .* is free 60 s after its last sign"), owned(study):
+    with pytest.raises(OwnedError, match=r"on n2, last sign of life 3\d s ago. Wait .* at most 60 s after its last"), owned(study):
         pass
     put(study, elsewhere(), age_s=61)
     with owned(study) as claimed:
