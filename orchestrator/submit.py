@@ -17,8 +17,10 @@ from rich.console import Console
 
 from cluster.allocation import detect
 from model.errors import UserError
+from model.settings import Trial
 from orchestrator import ownership
 from orchestrator.ledger import Ledger
+from orchestrator.owners import Owner
 from orchestrator.packs import check_fit, embedding_seconds, expected_seconds, pack_up
 from orchestrator.plan import read_plan
 from orchestrator.plan_view import expected
@@ -68,7 +70,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
     ledger.check(plan.study, len(owed))
     if not owed:
-        console.print(f"{plan.study.study}: nothing is owed, all of {count(len(plan.trials), 'trial')} are done; nothing is submitted")
+        console.print(f"{plan.study.study}: nothing is owed of {count(len(plan.trials), 'trial')}; nothing is submitted")
         return
     logs = ledger.directory / "jobs"
     job = replace(
@@ -78,29 +80,33 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
         requeue=not (request.join or request.chain),
         environment=job_environment(request.site, Path.cwd(), os.environ),
     )
-    wanted = asked(directives(slurm.SCRIPT.read_text()) | job.named())
+    console.print(f"{plan.study.study}: {count(len(owed), 'trial')} of {len(plan.trials)} owed")
+    for line in _outlook(request, owed, asked(directives(slurm.SCRIPT.read_text()) | job.named()), _leader(ledger.directory)):
+        console.print(line)
+    script, arguments, jobs = _relative(slurm.SCRIPT), _run_arguments(request), request.chain or 1
+    if request.dry_run:
+        print("\n".join(slurm.shell_lines(job, script, arguments, logs, jobs)))
+    else:
+        _say_submitted(console, slurm.submit(job, script, arguments, logs, jobs), job, ledger.directory)
+
+
+def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Owner | None) -> list[str]:
+    """Return what is to be expected of a job; raises what `submit_study` does where that is nothing good."""
     allocation = wanted.allocation(detect().memory_bytes)
-    packs = pack_up(owed, allocation)
+    packs, usable = pack_up(owed, allocation), usable_s(wanted)
     if wanted.memory_bytes:
         check_fit(packs, allocation)
-    console.print(f"{plan.study.study}: {count(len(owed), 'trial')} of {len(plan.trials)} owed, in {count(len(packs), 'pack')}")
-    usable = usable_s(wanted)
-    console.print(f"job:       {asked_in_words(wanted)}")
-    if request.join:
-        console.print(f"joins:     {_leader(ledger.directory)}")
+    lines = [f"job:       {asked_in_words(wanted)}"]
+    if leader is not None:
+        lines.append(f"joins:     job {leader.job} on {leader.host}, which leads the study")
+    elif request.join:
+        lines.append("joins:     no job leads the study now; the first of these to start will")
     else:
-        _refuse_foreign_driver(ledger.directory)
         seconds = expected_seconds(packs, allocation)
-        console.print(f"expected:  {expected(seconds)}{rounds(seconds, usable, request.chain)}")
+        lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds)}{rounds(seconds, usable, request.chain)}")
     if (missing_s := embedding_seconds(owed, allocation.cpus)) > 0:
-        console.print(
-            f"           {duration(missing_s)} of it for embeddings; `hadamard fetch {shlex.quote(str(request.study))}` does them here"
-        )
-    arguments, script = _run_arguments(request), _relative(slurm.SCRIPT)
-    if request.dry_run:
-        print("\n".join(slurm.shell_lines(job, script, arguments, logs, request.chain or 1)))
-        return
-    _say_submitted(console, slurm.submit(job, script, arguments, logs, request.chain or 1), job, ledger.directory)
+        lines.append(f"           {duration(missing_s)} for embeddings; `hadamard fetch {shlex.quote(str(request.study))}` does them here")
+    return lines
 
 
 def usable_s(wanted: Asked) -> int | None:
@@ -167,19 +173,16 @@ def _check(request: Request, options: slurm.SubmitOptions) -> None:
         slurm.check_slurm()
 
 
-def _leader(directory: Path) -> str:
+def _leader(directory: Path) -> Owner | None:
+    """Return the driver in another job that has the study.
+
+    Raises:
+        OwnedError: A driver outside Slurm has it: a job could neither join it nor lead.
+    """
     owner = ownership.living(directory)
-    if owner is None:
-        return "no job leads the study now; the first of these to start will"
-    _refuse_foreign_driver(directory, owner)
-    return f"job {owner.job} on {owner.host}, which leads the study"
-
-
-def _refuse_foreign_driver(directory: Path, owner: ownership.Owner | None = None) -> None:
-    """Raise an OwnedError if a driver outside Slurm runs the study: a job could neither join it nor lead."""
-    owner = owner or ownership.living(directory)
     if owner is not None and owner.cluster is None and owner.state == "running":
         raise ownership.OwnedError(owner, directory)
+    return owner
 
 
 def _run_arguments(request: Request) -> list[str]:

@@ -330,12 +330,13 @@ def test_a_study_run_outside_slurm_is_left_to_its_driver(tmp_path: Path, sbatch:
     assert not sbatch.exists()
 
 
-def test_helpers_are_told_whom_they_help(tmp_path: Path, sbatch: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("join", [True, False])
+def test_helpers_are_told_whom_they_help(tmp_path: Path, sbatch: Path, join: bool, capsys: pytest.CaptureFixture[str]) -> None:
     directory = tmp_path / "runs" / "tiny"
     directory.mkdir(parents=True)
     environment = {"SLURM_JOB_ID": "77", "SLURMD_NODENAME": "n1", "HADAMARD_CLUSTER": str(tmp_path / "cluster.json")}
     with owned(directory, environment):
-        submit_study(Request(write_study(tmp_path), directory=directory, join=True), SubmitOptions())
+        submit_study(Request(write_study(tmp_path), directory=directory, join=join), SubmitOptions())
     assert "job 77 on n1, which leads the study" in capsys.readouterr().out
 
 
