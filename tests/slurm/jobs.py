@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,14 @@ QUICK_TO_NOTICE = {
 """Ray's word for a lost node comes within seconds instead of a minute."""
 
 
-def long_study(directory: Path, epochs: int, name: str = "tiny", splits: int = 2) -> Path:
-    """Write a study of eight shapes, 9 trials per split; 150 epochs are about three seconds of work for each trial."""
+def long_study(directory: Path, epochs: int, name: str = "tiny") -> Path:
+    """Write a study of nine trials, of which eight are of as many shapes; 150 epochs are about five seconds of work for each of these."""
     content = (
         TINY.replace("study: tiny", f"study: {name}")
         .replace("epochs: 3, batch: 8", f"epochs: {epochs}, batch: 1")
         .replace("train_per_class: 16", "train_per_class: 64")
         .replace("training.lr: [0.02, 0.1]", "head.encoder_layers: [1, 2]\n  head.layers: [1, 2]")
-        .replace("splits: 2", f"splits: {splits}")
+        .replace("splits: 2", "splits: 1")
     )
     return write_study(directory, content)
 
@@ -69,6 +69,14 @@ class Desk:
         """What a job has said."""
         file = self.directory / f"{job}.log"
         return file.read_text() if file.exists() else ""
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for a condition; what the jobs have said stands in the error."""
+        try:
+            self.lab.wait_for(condition, seconds, what)
+        except TimeoutError as error:
+            logs = [f"{file.name}:\n{file.read_text()}" for file in sorted(self.directory.glob("*.log"))]
+            raise AssertionError("\n".join([str(error), *logs])) from error
 
     def ended(self, job: str, seconds: float) -> str:
         """Wait for a job's end; return its state, and fail with its log if there is none in time."""
