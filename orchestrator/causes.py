@@ -73,7 +73,7 @@ def stop_cause(number: int, *, in_job: bool, state: str | None, time_left_s: flo
 
 
 def cause_of_end(
-    *, said: str | None, state: str | None, ran_s: float | None, limit_s: float | None, requeued: bool | None, node_down: bool | None
+    *, said: str | None, state: str | None, ran_s: float | None, limit_s: float | None, requeued: bool | None, node_lost: bool | None
 ) -> str:
     """Return why the last owner of a study is gone, whose attempts were left open.
 
@@ -83,13 +83,13 @@ def cause_of_end(
         ran_s: How long it lived, to its last sign of life, which is nearly as long as its job ran; None if not known.
         limit_s: Its job's time limit; None if not known or unlimited.
         requeued: Whether its job was started, or queued, once more; None if not known.
-        node_down: Whether Slurm says that its node is down; None if not known.
+        node_lost: Whether Slurm says that its node is down, or has come back since; None if not known.
     """
     if said is not None:
         return said
     if ended := _by_state(state):
         return ended
-    if node_down:
+    if node_lost:
         return "node lost"
     if requeued:
         near = ran_s is not None and limit_s is not None and ran_s >= limit_s - NEAR_LIMIT_S

@@ -13,7 +13,7 @@ from orchestrator.owners import Owner
 from slurm.jobs import Job
 
 AskJob = Callable[[str], Job | None]
-AskNode = Callable[[str], bool | None]
+AskNode = Callable[[str, float], bool | None]
 
 
 def why_told(number: int, details: AskJob, environment: Mapping[str, str] = os.environ) -> str:
@@ -35,13 +35,13 @@ def why_told(number: int, details: AskJob, environment: Mapping[str, str] = os.e
     )
 
 
-def why_gone(owner: Owner | None, details: AskJob, node_down: AskNode) -> str:
+def why_gone(owner: Owner | None, details: AskJob, node_lost: AskNode) -> str:
     """Return why the last owner of a study is gone, though it left attempts open.
 
     Args:
         owner: Its record; None if there is none.
         details: What Slurm says of a job; None if it cannot be asked.
-        node_down: Whether Slurm says that a node is down; None if it does not say.
+        node_lost: Whether Slurm says that a node is down, or has come back since a moment (Unix time); None if it does not say.
     """
     if owner is None:
         return "driver lost"
@@ -52,7 +52,7 @@ def why_gone(owner: Owner | None, details: AskJob, node_down: AskNode) -> str:
         ran_s=None if owner.beat_ms is None else (owner.beat_ms - owner.started_ms) / 1000,
         limit_s=job["limit_s"] if job else None,
         requeued=_requeued(job, owner.restart),
-        node_down=node_down(owner.host) if owner.job else None,
+        node_lost=node_lost(owner.host, (owner.beat_ms or owner.started_ms) / 1000) if owner.job else None,
     )
 
 

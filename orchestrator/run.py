@@ -110,7 +110,7 @@ def ship_study(directory: Path, everything: bool) -> str:
 def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
     """End the attempts that the study's last driver left open, with the cause of its end: the ledger is ours now."""
     if left_open := open_attempts(map(ledger.files, plan.trials)):
-        cause = why_gone(previous, jobs.details, jobs.node_down)
+        cause = why_gone(previous, jobs.details, jobs.node_lost)
         close(left_open, cause)
         console.print(f"going on:  {count(len(left_open), 'trial')} in training when the last run ended ({cause})")
 

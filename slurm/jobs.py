@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from datetime import datetime
 from typing import TypedDict
 
 ACTIVE = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
@@ -51,10 +52,10 @@ def details(job: str) -> Job | None:
     return read_job(job, *answer) if answer else None
 
 
-def node_down(node: str) -> bool | None:
-    """Whether Slurm says that a node is down, or does not answer it; None if it cannot be asked, or does not know the node."""
+def node_lost(node: str, since_s: float) -> bool | None:
+    """Whether Slurm says that a node is down, or has come back since a moment (Unix time); None if it cannot be asked or does not know it."""
     answer = _scontrol("node", node)
-    return read_node_down(answer[0]) if answer else None
+    return read_node_lost(answer[0], since_s) if answer else None
 
 
 def read_job(job: str, output: str, errors: str = "") -> Job | None:
@@ -79,10 +80,17 @@ def read_job(job: str, output: str, errors: str = "") -> Job | None:
     return Job(state=GONE, reason=None, nodes=None, restarts=None, run_s=None, limit_s=None, time_left_s=None, exit_code=None)
 
 
-def read_node_down(output: str) -> bool | None:
-    """Return whether a node is down from what `scontrol show node NAME` printed; `*` is old Slurm's way to write NOT_RESPONDING."""
+def read_node_lost(output: str, since_s: float) -> bool | None:
+    """Return `node_lost` from what `scontrol show node NAME` printed; `*` is old Slurm's way to write NOT_RESPONDING."""
     word = _field(output, "State")
-    return None if word is None else word.endswith("*") or bool({"DOWN", "FAIL", "NOT_RESPONDING"} & set(word.split("+")))
+    if word is None:
+        return None
+    if word.endswith("*") or {"DOWN", "FAIL", "NOT_RESPONDING"} & set(word.split("+")):
+        return True
+    try:
+        return datetime.fromisoformat(_field(output, "SlurmdStartTime") or "").timestamp() > since_s
+    except ValueError:
+        return False
 
 
 def seconds(duration: str | None) -> float | None:

@@ -53,8 +53,8 @@ def test_a_signals_cause_is_told_by_what_slurm_says_of_the_job(
         ({"state": "PREEMPTED"}, "preempted"),
         ({"state": "FAILED"}, "driver lost"),
         ({"state": "GONE"}, "driver lost"),
-        ({"state": "RUNNING", "node_down": True}, "node lost"),
-        ({"state": "RUNNING", "requeued": True, "node_down": True}, "node lost"),
+        ({"state": "RUNNING", "node_lost": True}, "node lost"),
+        ({"state": "RUNNING", "requeued": True, "node_lost": True}, "node lost"),
         ({"state": "RUNNING", "requeued": True, "ran_s": 7100.0, "limit_s": 7200.0}, "timeout"),
         ({"state": "RUNNING", "requeued": True, "ran_s": 700.0, "limit_s": 7200.0}, "preempted"),
         ({"state": "PENDING", "requeued": True}, "preempted"),
@@ -62,7 +62,7 @@ def test_a_signals_cause_is_told_by_what_slurm_says_of_the_job(
     ],
 )
 def test_the_end_of_a_driver_is_told_by_its_last_word_and_slurms(known: dict[str, object], cause: str) -> None:
-    unknown = dict.fromkeys(("said", "state", "ran_s", "limit_s", "requeued", "node_down"))
+    unknown = dict.fromkeys(("said", "state", "ran_s", "limit_s", "requeued", "node_lost"))
     assert cause_of_end(**{**unknown, **known}) == cause  # type: ignore[arg-type]
     assert cause in STOPS
 

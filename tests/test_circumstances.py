@@ -81,17 +81,18 @@ def test_the_end_of_the_last_driver_is_asked_of_its_record_its_job_and_its_node(
     details, _ = slurm(answer)
     nodes: list[str] = []
 
-    def node_down(host: str) -> bool | None:
+    def node_lost(host: str, since_s: float) -> bool | None:
         nodes.append(host)
+        assert since_s == (owner.beat_ms or owner.started_ms) / 1000
         return down
 
     owner = dataclasses.replace(OWNER, beat_ms=None if lived_s is None else OWNER.started_ms + int(lived_s * 1000), **changed)
-    assert why_gone(owner, details, node_down) == cause
+    assert why_gone(owner, details, node_lost) == cause
     assert nodes == ["n1"]
 
 
 def test_outside_slurm_nothing_is_asked() -> None:
     details, asked = slurm(None)
-    assert why_gone(dataclasses.replace(OWNER, job=None), details, lambda _host: True) == "driver lost"
-    assert why_gone(None, details, lambda _host: True) == "driver lost"
+    assert why_gone(dataclasses.replace(OWNER, job=None), details, lambda _host, _since_s: True) == "driver lost"
+    assert why_gone(None, details, lambda _host, _since_s: True) == "driver lost"
     assert asked == []

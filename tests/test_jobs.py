@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -105,11 +106,14 @@ def test_durations(written: str | None, s: float | None) -> None:
     ],
 )
 def test_nodes_that_are_down(word: str, down: bool) -> None:
-    assert jobs.read_node_down(f"NodeName=o1 Arch=x86_64\n   State={word} ThreadsPerCore=1\n   Reason=Not responding") is down
+    said = f"NodeName=o1 Arch=x86_64\n   State={word} ThreadsPerCore=1\n   SlurmdStartTime=2026-11-24T15:44:28\n   Reason=Not responding"
+    assert jobs.read_node_lost(said, time.time()) is down
+    assert jobs.read_node_lost(said, 0.0), "it has come back since"
+    assert jobs.read_node_lost(said.replace("2026-11-24T15:44:28", "Unknown"), 0.0) is down
 
 
-def test_an_unknown_node_is_neither_up_nor_down() -> None:
-    assert jobs.read_node_down("") is None
+def test_an_unknown_node_is_neither_lost_nor_not() -> None:
+    assert jobs.read_node_lost("", 0.0) is None
 
 
 def scontrol(directory: Path, script: str) -> str:
@@ -131,4 +135,4 @@ def test_slurm_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert jobs.state("7") is None
     monkeypatch.setenv("PATH", "/nonexistent")
     assert jobs.state("7") is None
-    assert jobs.node_down("o1") is None
+    assert jobs.node_lost("o1", 0.0) is None
