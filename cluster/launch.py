@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL_BYTES = 4000
+LATE_WORD_S = 10.0
 STOP_GRACE_S = 45.0
 """How long a process that was told to stop may take for its epoch and its checkpoints."""
 
@@ -99,6 +101,8 @@ def run_pack(
         finally:
             process.kill()
             process.wait()
+    if stop is None and process.returncode in (EXIT_STOPPED, -signal.SIGTERM):
+        stop = _late_word(must_stop)
     return outcome(process.returncode, _tail(log), stop, (oom_kills() or 0) > (kills_before or 0))
 
 
@@ -128,6 +132,14 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
         )
     causes: dict[int, Cause] = {EXIT_USER_ERROR: "bad input", EXIT_DISK_FULL: "disk full"}
     return Outcome(causes.get(returncode, "error"), f"exit code {returncode}. {log_tail}")
+
+
+def _late_word(must_stop: Callable[[], str | None]) -> str | None:
+    """Return why all stops, if that is said soon: Slurm ends a job by signals to all its processes at once, this one and the driver."""
+    deadline = time.monotonic() + LATE_WORD_S
+    while (stop := must_stop()) is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return stop
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:

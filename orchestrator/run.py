@@ -51,7 +51,6 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     Raises:
         UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
     """
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it would end the process; outside training there is nothing to stop in good order
     console = Console(highlight=False, markup=False, soft_wrap=True)
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
@@ -71,6 +70,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         _close_attempts_of(ownership.previous, ledger, plan, console)
         if owed:
             interrupted = _train(ledger, plan, owed, packs, allocation, dashboard, console, ownership)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         ownership.check()
         records = ledger.records(plan.trials)
         shipment = tracking.ship(ledger, plan, run_has_ended=True)

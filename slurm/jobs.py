@@ -53,7 +53,7 @@ def details(job: str) -> Job | None:
 
 
 def node_lost(node: str, since_s: float) -> bool | None:
-    """Whether Slurm says that a node is down, or has come back since a moment (Unix time); None if it cannot be asked or does not know it."""
+    """Whether Slurm says that a node is down, or has come back since a moment (Unix time); None if it cannot be asked or does not know."""
     answer = _scontrol("node", node)
     return read_node_lost(answer[0], since_s) if answer else None
 

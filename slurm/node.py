@@ -6,6 +6,7 @@ when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from cluster.allocation import Allocation, detect
 from model.errors import UserError
 from model.journal import write_atomically
+from slurm import jobs
 from slurm.cluster_file import Cluster
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
@@ -35,7 +37,9 @@ HEAD_WAIT_S = 120.0
 LEAVE_GRACE_S = 60.0
 STOP_GRACE_S = 4.0  # Slurm may leave as little as five between TERM and KILL; what still runs then ends with the step
 HEAD_GONE_AFTER = 3
-"""So many failed calls in a row, five seconds apart: then its job has ended."""
+"""So many failed calls in a row, five seconds apart: then its job has ended, or its node is lost."""
+LOST_AFTER_S = 600.0
+"""Slurm finds out about lost nodes after SlurmdTimeout, five minutes by default."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class Node:
     def orders(self) -> Path:
         """Holds `stay`, `leave` or `stop`; written in place, which other machines see sooner than a new file."""
         return self.job / "orders"
+
+    @property
+    def order(self) -> str:
+        """What the batch script wants of its nodes now."""
+        return self.orders.read_text().strip() if self.orders.exists() else "stay"
 
     @property
     def leaving(self) -> Path:
@@ -126,7 +135,11 @@ def start_command(
         local: Ray's directory on the node's own disk.
         dashboard: Whether the head serves it, to this node alone.
     """
-    where = [f"--address={head}"] if head else ["--head", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
+    where = (
+        [f"--address={head}"]
+        if head
+        else ["--head", "--no-monitor", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
+    )
     return [
         str(Path(sys.executable).parent / "ray"),
         "start",
@@ -193,10 +206,9 @@ def watch(node: Node, ray: subprocess.Popen[bytes], cluster: Cluster, is_head: b
     """Stay until ordered to stop or leave, until Ray ends here or the head is gone; return the exit code of it."""
     unanswered, asked = 0, time.monotonic()
     while ray.poll() is None:
-        order = node.orders.read_text().strip() if node.orders.exists() else "stay"
-        if order == "stop":
+        if node.order == "stop":
             return 0
-        if order == "leave":
+        if node.order == "leave":
             _let_packs_save(node)
             return 0
         if not is_head and time.monotonic() - asked > 5.0:
@@ -211,10 +223,11 @@ def watch(node: Node, ray: subprocess.Popen[bytes], cluster: Cluster, is_head: b
 
 def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
     """Stop the Ray that was started here, and no other; keep its logs in the job's directory and nothing on this node."""
-    ray.terminate()
-    try:
-        ray.wait(STOP_GRACE_S)
-    except subprocess.TimeoutExpired:
+    for pid in (*_raylets(ray.pid), ray.pid):  # the raylet first: it takes leave of the head, which else tells users of a crash
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            _wait(ray, 1.0)
+    if not _wait(ray, STOP_GRACE_S):
         ray.kill()
     logs = node.local / "session_latest" / "logs"
     if logs.exists():
@@ -258,6 +271,21 @@ def _answers(address: str) -> bool:
     return True
 
 
+def _raylets(pid: int) -> list[int]:
+    """Return the raylet among a process's children."""
+    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] if Path(f"/proc/{pid}").exists() else []
+    return [child for child in children if b"raylet/raylet" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for a process's end; whether it has come."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 def _reason(said: str) -> str:
     """Return the last lines of what `ray start` said, which hold the reason."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -278,13 +306,30 @@ def run(job: Path, joined: Cluster | None, dashboard: bool) -> int:
             cluster.write(job / "cluster.json")
         cluster.write(node.local / "cluster.json")  # for whoever asks on this node, such as `hadamard doctor`
         say(job, host, "ready", "Ray is up")
-        return watch(node, ray, cluster, is_head)
+        code = watch(node, ray, cluster, is_head)
     except (UserError, OSError) as error:
         say(job, host, "failed", str(error))
         return 1
     finally:
         if ray is not None:
             take_down(node, ray)
+    if joined is None and not is_head:
+        requeue_if_lost(cluster.node, node)
+    return code
+
+
+def requeue_if_lost(head: str, node: Node) -> None:
+    """Put this job back into the queue if its first node is lost: the batch script has died with it, and nobody else would end the job."""
+    job, restart, began = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0")), time.time()
+    while node.order == "stay" and time.time() - began < LOST_AFTER_S:
+        if jobs.node_lost(head, began):
+            found = jobs.details(job)
+            if found and found["state"] == "RUNNING" and (found["restarts"] or 0) == restart:  # no other node has done so yet
+                done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
+                if done.returncode:
+                    subprocess.run(["scancel", job])
+            return
+        time.sleep(2.0)
 
 
 def main() -> int:

@@ -125,6 +125,17 @@ def test_a_process_is_told_to_stop_has_its_time_for_it_and_is_killed_then(
     assert time.monotonic() - begin < 30
 
 
+@pytest.mark.parametrize(("words", "cause"), [([None, None, None, "cancelled"], "stopped"), ([None], "killed")])
+def test_the_word_of_a_stop_may_come_after_the_signal_that_slurm_sends_to_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str | None], cause: str
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", "import sys; sys.exit(76)"])
+    monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
+    said = iter(words)
+    assert launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: next(said, words[-1])).cause == cause
+
+
 def test_ctrl_c_in_a_terminal_does_not_reach_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
     code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
