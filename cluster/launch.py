@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL_BYTES = 4000
-LATE_WORD_S = 10.0
+LATE_WORD_S = 5.0
 STOP_GRACE_S = 45.0
 """How long a process that was told to stop may take for its epoch and its checkpoints."""
 
@@ -101,7 +101,7 @@ def run_pack(
         finally:
             process.kill()
             process.wait()
-    if stop is None and process.returncode in (EXIT_STOPPED, -signal.SIGTERM):
+    if stop is None and process.returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL):
         stop = _late_word(must_stop)
     return outcome(process.returncode, _tail(log), stop, (oom_kills() or 0) > (kills_before or 0))
 

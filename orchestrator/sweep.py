@@ -46,6 +46,7 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that is gone is no error: its pack is started again
     if "RAY_ADDRESS" in os.environ:
         context = ray.init(log_to_driver=False, logging_level=logging.ERROR)
     else:

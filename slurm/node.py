@@ -1,7 +1,7 @@
 """Ray on one node of a Slurm job: `python -m slurm.node JOB_DIR [CLUSTER_JSON] [--no-dashboard]`, started on every node by slurm/node.sh.
 
-Owns the `ray start` line, its ports and local directory, and taking down exactly what it started. Does not own which job leads a study or
-when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
+Owns Ray's process there, its local directory, and taking down exactly what it started. Does not own the line that starts it (ray_start.py),
+nor which job leads a study or when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.allocation import Allocation, detect
+from cluster.allocation import detect
 from model.errors import UserError
 from model.journal import write_atomically
 from slurm import jobs
 from slurm.cluster_file import Cluster
+from slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
 
-OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
-PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767
-"""Below the ports that the kernel gives to clients (from 32768), above those of services."""
-SERVICES = ("node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
-HEAD_SERVICES = ("", "dashboard", "ray-client-server")
-"""Names of `ray start`'s port options; the nameless one is the cluster's own, `--port`."""
 LONGEST_SOCKET = 107
 SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 STARTED = "Ray runtime started."
@@ -97,65 +92,6 @@ def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> P
 def say(job: Path, host: str, state: str, sentence: str) -> None:
     """Tell the batch script how a node is: `ready` or `failed`."""
     write_atomically(job / "nodes" / f"{host}.{state}", f"{host}: {sentence}\n")
-
-
-def port_block(job_id: str) -> range:
-    """Return the ports that a job may use on its nodes: jobs with neighbouring ids never share one."""
-    blocks = (LAST_PORT - FIRST_PORT) // PORTS_PER_JOB
-    first = FIRST_PORT + int(job_id) % blocks * PORTS_PER_JOB
-    return range(first, first + PORTS_PER_JOB)
-
-
-def free_ports(block: range, names: Sequence[str]) -> dict[str, int]:
-    """Return a free port of the block for each name.
-
-    Raises:
-        UserError: There are not enough of them.
-    """
-    free = [port for port in block if _is_free(port)]
-    if len(free) < len(names):
-        taken = len(block) - len(free)
-        raise UserError(
-            f"{taken} of the ports {block.start}-{block[-1]} are taken by other programs, and Ray needs {len(names)} of them. "
-            "Submit again: another job gets other ports"
-        )
-    return dict(zip(names, free, strict=False))
-
-
-def start_command(
-    address: str, head: str | None, ports: Mapping[str, int], allocation: Allocation, local: Path, dashboard: bool
-) -> list[str]:
-    """Return the line that starts Ray here with what Slurm gave, never with the whole node.
-
-    Args:
-        address: This node's.
-        head: HOST:PORT of the head to join; None makes this node the head.
-        ports: By service, as `free_ports` returns them.
-        allocation: What this node may use.
-        local: Ray's directory on the node's own disk.
-        dashboard: Whether the head serves it, to this node alone.
-    """
-    where = (
-        [f"--address={head}"]
-        if head
-        else ["--head", "--no-monitor", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
-    )
-    return [
-        str(Path(sys.executable).parent / "ray"),
-        "start",
-        "--block",
-        *where,
-        f"--node-ip-address={address}",
-        *(f"--{name}-port={port}".replace("---", "--") for name, port in ports.items()),
-        *("--min-worker-port=0", "--max-worker-port=0"),  # workers take any free port: Ray's fixed range clashes with other users' Rays
-        f"--num-cpus={allocation.cpus}",
-        f"--num-gpus={allocation.gpus}",
-        f"--memory={allocation.memory_bytes}",
-        f"--object-store-memory={OBJECT_STORE_BYTES}",
-        f"--temp-dir={local}",
-        "--disable-usage-stats",
-        "--log-color=false",
-    ]
 
 
 def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subprocess.Popen[bytes], Cluster]:
@@ -250,16 +186,6 @@ def _let_packs_save(node: Node) -> None:
     deadline = time.monotonic() + LEAVE_GRACE_S
     while any((node.local / "packs").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.2)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError:
-            return False
-    return True
 
 
 def _answers(address: str) -> bool:

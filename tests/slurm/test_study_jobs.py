@@ -52,7 +52,7 @@ def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk
 @pytest.mark.nodes(1)
 def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=500), Progress(Path("runs/tiny"))
-    job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@10")  # Slurm sends it up to a minute early
+    job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@25")  # Slurm sends it up to a minute early
     desk.wait_for(lambda: "queued again" in desk.log(job), 200, "the early signal")
     desk.wait_for(lambda: desk.lab.state(job) == "PENDING", 30, "the job's return to the queue")
     stopped = {key: events[-1] for key, events in progress.journals.items() if events and events[-1]["event"] == "stopped"}
@@ -120,7 +120,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 @pytest.mark.nodes(3)
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=300), Progress(Path("runs/tiny"))
-    first = desk.sbatch(study, nodes[:1])
+    first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1")  # enough is left for others
     desk.wait_for(lambda: bool(progress.in_training), 120, "training")
     second = desk.sbatch(study, nodes[1:2])
     desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, "training on the node that was lent")
@@ -192,7 +192,7 @@ def assert_doctor_finds_what_slurm_gave(lab: Lab, job: str, nodes: list[str]) ->
 
 def assert_status_tells(directory: Path, job: str, nodes: list[str]) -> None:
     said = hadamard("status", str(directory)).stdout
-    for words in (*nodes, f"{job}", "RUNNING", "ssh -N -L 8265:localhost:"):
+    for words in (*nodes, f"job       {job}: running", "ssh -N -L 8265:localhost:"):
         assert words in said, said
 
 
