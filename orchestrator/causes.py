@@ -36,7 +36,9 @@ FAILURES: Mapping[str, str] = {
 
 SUPERSEDED, LEFT = "superseded", "left"
 NEAR_LIMIT_S = 150.0
-"""A signal this long before the time limit, or later, announces it: early signals are asked for 120 s before, and come early."""
+"""What ends a job this long before its time limit, or later, is the limit."""
+EARLY_SIGNAL_S = 900.0
+"""SIGUSR1 this long before the limit, or later, is the early signal, which is asked for two minutes before it, or more."""
 
 _BY_STATE = {
     "TIMEOUT": "timeout",
@@ -65,7 +67,7 @@ def stop_cause(number: int, *, in_job: bool, state: str | None, time_left_s: flo
         return ended
     if number == signal.SIGINT:
         return "interrupted"
-    if time_left_s is not None and time_left_s <= NEAR_LIMIT_S:
+    if time_left_s is not None and time_left_s <= (EARLY_SIGNAL_S if number == signal.SIGUSR1 else NEAR_LIMIT_S):
         return "timeout"
     if state == "COMPLETING" and requeued is False:  # Slurm says CANCELLED only once all processes are gone
         return "cancelled"

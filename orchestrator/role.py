@@ -15,25 +15,26 @@ from orchestrator.plan import read_plan
 
 
 def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> str:
-    """Return the shell assignments role (lead, join, wait or done), directory and cluster (of the job to join, else empty).
+    """Return shell assignments: role (lead, join, wait or done), directory, cluster (to join, else empty), untried (owed and not failed).
 
     Raises:
         UserError: The study cannot be run, or a driver outside Slurm, whose Ray cannot be joined, is running it.
     """
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
-    owed = sum(record.owed for record in ledger.records(plan.trials))
-    ledger.check(plan.study, owed)
-    role, cluster = _role(ownership.living(ledger.directory)) if owed else ("done", "")
-    words = {"role": role, "directory": str(ledger.directory.absolute()), "cluster": cluster}
+    owed = [record for record in ledger.records(plan.trials) if record.owed]
+    ledger.check(plan.study, len(owed))
+    role, cluster = _role(ownership.living(ledger.directory), ledger.directory) if owed else ("done", "")
+    untried = str(sum(record.status != "failed" for record in owed))
+    words = {"role": role, "directory": str(ledger.directory.absolute()), "cluster": cluster, "untried": untried}
     return "".join(f"{name}={shlex.quote(word)}\n" for name, word in words.items())
 
 
-def _role(owner: ownership.Owner | None) -> tuple[str, str]:
+def _role(owner: ownership.Owner | None, directory: Path) -> tuple[str, str]:
     if owner is None:
         return "lead", ""
     if owner.state == "stopping":
         return "wait", ""
     if owner.cluster is None:
-        raise ownership.OwnedError(owner)
+        raise ownership.OwnedError(owner, directory)
     return "join", owner.cluster

@@ -65,6 +65,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
     """
     console = Console(highlight=False, markup=False, soft_wrap=True, stderr=request.dry_run)
     _check(request, options)
+    wanted = asked(directives(slurm.SCRIPT.read_text()) | options.named())
     plan = read_plan(request.study, request.overrides)
     ledger = Ledger(request.directory or Path("runs") / plan.study.study)
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
@@ -81,7 +82,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
         environment=job_environment(request.site, Path.cwd(), os.environ),
     )
     console.print(f"{plan.study.study}: {count(len(owed), 'trial')} of {len(plan.trials)} owed")
-    for line in _outlook(request, owed, asked(directives(slurm.SCRIPT.read_text()) | job.named()), _leader(ledger.directory)):
+    for line in _outlook(request, owed, wanted, _leader(ledger.directory)):
         console.print(line)
     script, arguments, jobs = _relative(slurm.SCRIPT), _run_arguments(request), request.chain or 1
     if request.dry_run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,13 +29,10 @@ from slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, sta
 LONGEST_SOCKET = 107
 SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 STARTED = "Ray runtime started."
-HEAD_WAIT_S = 120.0
 LEAVE_GRACE_S = 60.0
 STOP_GRACE_S = 4.0  # Slurm may leave as little as five between TERM and KILL; what still runs then ends with the step
 HEAD_GONE_AFTER = 3
 """So many failed calls in a row, five seconds apart: then its job has ended, or its node is lost."""
-LOST_AFTER_S = 600.0
-"""Slurm finds out about lost nodes after SlurmdTimeout, five minutes by default."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,9 @@ class Node:
     local: Path
 
     @property
-    def orders(self) -> Path:
-        """Holds `stay`, `leave` or `stop`; written in place, which other machines see sooner than a new file."""
-        return self.job / "orders"
-
-    @property
     def order(self) -> str:
-        """What the batch script wants of its nodes now."""
-        return self.orders.read_text().strip() if self.orders.exists() else "stay"
+        """What the batch script wants of this node now."""
+        return order_of(self.job)
 
     @property
     def leaving(self) -> Path:
@@ -70,6 +63,14 @@ class Node:
     def start_log(self) -> Path:
         """What `ray start` says."""
         return self.local / "start.log"
+
+
+def order_of(job: Path) -> str:
+    """Return what the batch script wants of its nodes: `stay`, `leave` or `stop`.
+
+    It writes the file in place, which other machines see sooner than a new one, and which may be read as empty for a moment.
+    """
+    return (job / "orders").read_text().strip() or "stay"
 
 
 def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -109,7 +110,7 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
     ports = free_ports(port_block(job), SERVICES if head else (*HEAD_SERVICES, *SERVICES))
     (node.local / "packs").mkdir(parents=True, exist_ok=True)
     node.local.chmod(0o700)
-    address = socket.gethostbyname(node.host)
+    address = _address(node.host)
     cluster = head or Cluster(
         job, restart, f"{address}:{ports['']}", node.host, ports["dashboard"] if dashboard else None, str(node.job / "token")
     )
@@ -126,13 +127,16 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
     return process, cluster
 
 
-def wait_until_up(node: Node, ray: subprocess.Popen[bytes]) -> None:
-    """Return once Ray has started here.
+def wait_until_up(node: Node, ray: subprocess.Popen[bytes], head: Cluster | None) -> None:
+    """Return once Ray has started here; how long that may take, the batch script decides.
 
     Raises:
-        UserError: It did not; the message holds what it said.
+        UserError: It did not; the message holds what it said, or that the head to join is gone.
     """
     while STARTED not in (said := node.start_log.read_text(errors="replace")):
+        _obey(node.job)
+        if head is not None and not _answers(head.address):
+            raise UserError(f"the Ray head at {head.address} does not answer")
         if ray.poll() is not None:
             raise UserError(f"Ray did not start (exit code {ray.returncode}): {_reason(said)}")
         time.sleep(0.2)
@@ -167,17 +171,29 @@ def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
         ray.kill()
     logs = node.local / "session_latest" / "logs"
     if logs.exists():
-        shutil.copytree(logs, node.job / "ray-logs" / node.host, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+        with contextlib.suppress(OSError):  # logs come and go while they are copied
+            shutil.copytree(logs, node.job / "ray-logs" / node.host, dirs_exist_ok=True, ignore_dangling_symlinks=True)
     shutil.rmtree(node.local, ignore_errors=True)
 
 
+def _end(*_signal: object) -> None:
+    """End in good order at the first SIGTERM; Slurm may send several."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
+
+
 def _wait_for_head(job: Path) -> Cluster:
-    deadline = time.monotonic() + HEAD_WAIT_S
+    """Return this job's cluster once its first node has written where it is."""
     while not (file := job / "cluster.json").exists():
-        if time.monotonic() > deadline:
-            raise UserError(f"waited {HEAD_WAIT_S:g} s for {file}, which the job's first node writes once its Ray is up")
+        _obey(job)
         time.sleep(0.2)
     return Cluster.read(file)
+
+
+def _obey(job: Path) -> None:
+    """Raise a UserError if the batch script no longer wants this node, though it is not up yet."""
+    if (order := order_of(job)) != "stay":
+        raise UserError(f"was told to {order} before Ray was up")
 
 
 def _let_packs_save(node: Node) -> None:
@@ -186,6 +202,16 @@ def _let_packs_save(node: Node) -> None:
     deadline = time.monotonic() + LEAVE_GRACE_S
     while any((node.local / "packs").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.2)
+
+
+def _address(host: str) -> str:
+    """Return this node's address as other nodes know it; some systems name the loopback one for a machine's own name."""
+    address = socket.gethostbyname(host)
+    if address.startswith("127."):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+            probe.connect(("10.255.255.255", 1))  # sends nothing: it only chooses the way out
+            address = str(probe.getsockname()[0])
+    return address
 
 
 def _answers(address: str) -> bool:
@@ -218,28 +244,33 @@ def _reason(said: str) -> str:
     return " | ".join(lines[-3:])[-600:] or "it said nothing"
 
 
-def run(job: Path, joined: Cluster | None, dashboard: bool) -> int:
+def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
     """Have Ray on this node for as long as the batch script wants; return the exit code."""
     host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
-    is_head = joined is None and os.environ["SLURM_NODEID"] == "0"
-    ray = None
+    is_head = to_join is None and os.environ["SLURM_NODEID"] == "0"
+    ray = node = None
     try:
+        joined = Cluster.read(to_join) if to_join else None
         node = Node(host, job, local_directory(host))
         head = None if is_head else joined or _wait_for_head(job)
         ray, cluster = launch(node, head, dashboard)
-        wait_until_up(node, ray)
+        wait_until_up(node, ray, head)
         if is_head:
             cluster.write(job / "cluster.json")
         cluster.write(node.local / "cluster.json")  # for whoever asks on this node, such as `hadamard doctor`
         say(job, host, "ready", "Ray is up")
         code = watch(node, ray, cluster, is_head)
-    except (UserError, OSError) as error:
+    except (UserError, OSError, ValueError, TypeError) as error:
         say(job, host, "failed", str(error))
         return 1
+    except SystemExit:  # Slurm ends this job: for the study it helps, that is a node that leaves
+        if node is not None and to_join is not None:
+            node.leaving.touch()
+        raise
     finally:
-        if ray is not None:
+        if node is not None and ray is not None:
             take_down(node, ray)
-    if joined is None and not is_head:
+    if to_join is None and not is_head:
         requeue_if_lost(cluster.node, node)
     return code
 
@@ -247,22 +278,26 @@ def run(job: Path, joined: Cluster | None, dashboard: bool) -> int:
 def requeue_if_lost(head: str, node: Node) -> None:
     """Put this job back into the queue if its first node is lost: the batch script has died with it, and nobody else would end the job."""
     job, restart, began = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0")), time.time()
-    while node.order == "stay" and time.time() - began < LOST_AFTER_S:
+    while node.order == "stay":
+        time.sleep(random.uniform(2.0, 8.0))  # not all nodes at once
         if jobs.node_lost(head, began):
-            found = jobs.details(job)
-            if found and found["state"] == "RUNNING" and (found["restarts"] or 0) == restart:  # no other node has done so yet
-                done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
-                if done.returncode:
-                    subprocess.run(["scancel", job])
+            if _is_running(job, restart):  # no other node has done so yet
+                subprocess.run(["scontrol", "requeue", job])
+            if _is_running(job, restart):  # Slurm refuses: nothing would ever end it
+                subprocess.run(["scancel", job])
             return
-        time.sleep(2.0)
+
+
+def _is_running(job: str, restart: int) -> bool:
+    found = jobs.details(job)
+    return found is not None and found["state"] == "RUNNING" and (found["restarts"] or 0) == restart
 
 
 def main() -> int:
     """Run as a program; exit code 0: this node was ordered down or its head is gone, 1: Ray did not start, or it died."""
     job, *head = [Path(word) for word in sys.argv[1:] if not word.startswith("--")]
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    return run(job, Cluster.read(head[0]) if head else None, "--no-dashboard" not in sys.argv)
+    signal.signal(signal.SIGTERM, _end)
+    return run(job, head[0] if head else None, "--no-dashboard" not in sys.argv)
 
 
 if __name__ == "__main__":

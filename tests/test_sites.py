@@ -27,12 +27,12 @@ def test_a_profile_can_be_sourced_where_nothing_is_set(profile: Path, options: s
     before, after = found["options"].split("=")
     assert before == after
     assert found["HADAMARD_BIN"] == "/submitted here/.venv/bin"
-    assert Path(found["HADAMARD_SCRATCH"]).is_dir()
+    assert not found.get("HADAMARD_SCRATCH"), "the login node's disk is not the job's"
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.stem)
 def test_a_profile_keeps_what_is_set(profile: Path, tmp_path: Path) -> None:
-    names = ("HADAMARD_BIN", "HADAMARD_SCRATCH", "HADAMARD_CACHE", "HF_HOME", "HADAMARD_LOGIN_HOST", "HADAMARD_MPI")
+    names = ("HADAMARD_BIN", "HADAMARD_SCRATCH", "HADAMARD_CACHE", "HF_HOME", "HADAMARD_LOGIN_HOST")
     mine = {name: f"/my {name}" for name in names}
     found = sourced(profile, {"HOME": str(tmp_path), **mine}, "euo pipefail")
     assert {name: found[name] for name in names} == mine

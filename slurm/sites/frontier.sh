@@ -33,12 +33,11 @@ scratch=/lustre/orion/${HADAMARD_PROJECT:-${SLURM_JOB_ACCOUNT:-}}/scratch/${USER
 export HADAMARD_BIN="${HADAMARD_BIN:-${SLURM_SUBMIT_DIR:-$PWD}/.venv/bin}"
 export HADAMARD_CACHE="${HADAMARD_CACHE:-$scratch/hadamard-cache}"
 export HF_HOME="${HF_HOME:-$scratch/huggingface}"
-if [ -z "${HADAMARD_SCRATCH:-}" ]; then
+if [ -n "${SLURM_JOB_ID:-}" ] && [ -z "${HADAMARD_SCRATCH:-}" ]; then    # on the login node it would be another one
     HADAMARD_SCRATCH=/tmp
     [ ! -w "/mnt/bb/${USER:-$(id -un)}" ] || HADAMARD_SCRATCH=/mnt/bb/${USER:-$(id -un)}
 fi
-export HADAMARD_SCRATCH
+export HADAMARD_SCRATCH="${HADAMARD_SCRATCH:-}"
 export HADAMARD_LOGIN_HOST="${HADAMARD_LOGIN_HOST:-frontier.olcf.ornl.gov}"
-export HADAMARD_MPI="${HADAMARD_MPI:-cray_shasta}"
-export MIOPEN_USER_DB_PATH="$HADAMARD_SCRATCH/miopen" MIOPEN_CUSTOM_CACHE_DIR="$HADAMARD_SCRATCH/miopen"   # their default is on NFS
+export MIOPEN_USER_DB_PATH="${HADAMARD_SCRATCH:-/tmp}/miopen" MIOPEN_CUSTOM_CACHE_DIR="${HADAMARD_SCRATCH:-/tmp}/miopen"   # their default is on NFS
 unset scratch

@@ -9,8 +9,6 @@
 #   HADAMARD_CACHE        embeddings, on a file system that all nodes share      default: ~/.cache/hadamard
 #   HF_HOME               what was fetched from the Hugging Face hub, likewise   default: ~/.cache/huggingface
 #   HADAMARD_LOGIN_HOST   the host by which compute nodes are reached from outside, for the dashboard's ssh line      default: none
-#   HADAMARD_MPI          srun's MPI flavour here: pmix, pmi2 or cray_shasta (`hadamard doctor` in a job tries them). For studies whose
-#                         state vectors are spread over processes; nothing reads it yet
 # It may load modules and export what GPUs or proxies need. A proxy must not apply to the nodes themselves: Ray's connections would go
 # there, so name them in no_proxy.
 #
@@ -22,4 +20,3 @@
 # export HADAMARD_CACHE=/shared/$USER/hadamard HF_HOME=/shared/$USER/huggingface
 
 export HADAMARD_BIN="${HADAMARD_BIN:-${SLURM_SUBMIT_DIR:-$PWD}/.venv/bin}"
-export HADAMARD_SCRATCH="${HADAMARD_SCRATCH:-${SLURM_TMPDIR:-/tmp}}"

@@ -27,8 +27,6 @@ eval "$nounset"
 unset nounset
 
 export HADAMARD_BIN="${HADAMARD_BIN:-${SLURM_SUBMIT_DIR:-$PWD}/.venv/bin}"
-export HADAMARD_SCRATCH="${HADAMARD_SCRATCH:-/tmp}"
 export HADAMARD_CACHE="${HADAMARD_CACHE:-${PSCRATCH:-$HOME}/hadamard-cache}"
 export HF_HOME="${HF_HOME:-${PSCRATCH:-$HOME}/huggingface}"
 export HADAMARD_LOGIN_HOST="${HADAMARD_LOGIN_HOST:-perlmutter.nersc.gov}"
-export HADAMARD_MPI="${HADAMARD_MPI:-cray_shasta}"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, processes
+from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record, processes
 from tests.slurm.lab import Lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -104,7 +104,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
     desk.wait_for(lambda: bool(progress.in_training), 120, "training")
     urgent = desk.lab.submit(f"--nodelist={nodes[0]}", "--exclusive", "--output=/dev/null", "--wrap=hostname")
     assert desk.lab.end_of(urgent, 60) == "COMPLETED"
-    assert desk.lab.state(job) == "PENDING"
+    desk.wait_for(lambda: desk.lab.job(job)["Restarts"] == "1", 30, "Slurm putting the preempted job back")
 
     def driver() -> list[int]:
         return [pid for pid in processes("hadamard", " run ", str(study)) if "SLURM_JOB_ID" in environment_of(pid)]
@@ -134,8 +134,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
     assert desk.ended(third, 400) == "COMPLETED", desk.log(third)
     assert progress.hosts() == set(nodes)
     assert_each_trial_once(progress, TRIALS)
-    owners = [event["pack"] for events in progress.journals.values() for event in events if event["event"] == "started"]
-    assert owners
+    assert owner_record(progress.directory)["job"] == third
 
 
 @pytest.mark.nodes(2)
