@@ -5,6 +5,7 @@ Owns the order of these steps. Does not own any of them.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -142,7 +143,7 @@ def _train(
         with signals:
             embed(owed, allocation, console)
             with ray_cluster(allocation, dashboard) as url:
-                if url:
+                if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
                     console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
                 with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console), signals.in_good_order():
                     run_packs(ledger, packs, plan.study.study, ownership.owner.generation)

@@ -51,7 +51,7 @@ def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk
 
 @pytest.mark.nodes(1)
 def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=500), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=350), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@25")  # Slurm sends it up to a minute early
     desk.wait_for(lambda: "queued again" in desk.log(job), 200, "the early signal")
     desk.wait_for(lambda: desk.lab.state(job) == "PENDING", 30, "the job's return to the queue")
@@ -69,7 +69,7 @@ def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: D
 
 @pytest.mark.nodes(2)
 def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=200), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
     desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, "training on the second node")
     desk.lab.crash(nodes[1])
@@ -80,7 +80,7 @@ def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk
 
 @pytest.mark.nodes(2)
 def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=200), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
     desk.wait_for(lambda: len(set(progress.in_training.values())) == 2, 120, "training on both nodes")
     desk.lab.crash(nodes[0])
@@ -93,7 +93,7 @@ def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes:
 
 @pytest.mark.nodes(1)
 def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=200), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
     desk.wait_for(lambda: bool(progress.in_training), 120, "training")
     desk.lab.ask("scancel", job)
@@ -119,7 +119,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 
 @pytest.mark.nodes(3)
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=300), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=200), Progress(Path("runs/tiny"))
     first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1")  # enough is left for others
     desk.wait_for(lambda: bool(progress.in_training), 120, "training")
     second = desk.sbatch(study, nodes[1:2])
@@ -140,7 +140,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
 @pytest.mark.nodes(2)
 def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_each_other(desk: Desk, nodes: list[str]) -> None:
     jobs, options = {}, {"short": ("--mem=1800M",), "longer": ("--mem=1800M", "--gpus-per-node=2")}
-    for name, epochs in (("longer", 300), ("short", 10)):
+    for name, epochs in (("longer", 150), ("short", 10)):
         place = desk.directory / name
         place.mkdir()
         dashboard = "--dashboard" if name == "longer" else "--no-dashboard"
