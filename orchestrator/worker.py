@@ -70,7 +70,9 @@ def _run_to_the_end(pack: PackFiles, run: int, gpus: int, must_stop: Callable[[]
             _attribute(energy, [one for one in open_trials if one.result.exists()])
         return outcome
 
-    why = None
+    if (why := must_stop()) is not None:  # nothing was begun: there is no word to leave of it
+        report_progress()
+        return why
     try:
         lost = _take_over(pack, run)
         why = run_with_retries(pack.directory, launch, must_stop, lost, run)

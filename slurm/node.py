@@ -70,7 +70,9 @@ def order_of(job: Path) -> str:
 
     It writes the file in place, which other machines see sooner than a new one, and which may be read as empty for a moment.
     """
-    return (job / "orders").read_text().strip() or "stay"
+    with contextlib.suppress(OSError):  # a file server that hangs for a moment is no reason to go
+        return (job / "orders").read_text().strip() or "stay"
+    return "stay"
 
 
 def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> Path:
@@ -200,7 +202,7 @@ def _let_packs_save(node: Node) -> None:
     """Have this node's packs save their work and hold; they vanish from here with Ray, which starts them elsewhere."""
     node.leaving.touch()
     deadline = time.monotonic() + LEAVE_GRACE_S
-    while any((node.local / "packs").iterdir()) and time.monotonic() < deadline:
+    while any(Path(f"/proc/{file.name}").exists() for file in (node.local / "packs").iterdir()) and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
@@ -224,9 +226,11 @@ def _answers(address: str) -> bool:
 
 
 def _raylets(pid: int) -> list[int]:
-    """Return the raylet among a process's children."""
-    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()] if Path(f"/proc/{pid}").exists() else []
-    return [child for child in children if b"raylet/raylet" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    """Return the raylet among a process's children; none if they are ending just now."""
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if b"raylet/raylet" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return []
 
 
 def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -278,13 +282,15 @@ def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
 def requeue_if_lost(head: str, node: Node) -> None:
     """Put this job back into the queue if its first node is lost: the batch script has died with it, and nobody else would end the job."""
     job, restart, began = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0")), time.time()
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    me = f"{array}_{task}" if array else job  # of an array's task the plain number may mean the whole array
     while node.order == "stay":
         time.sleep(random.uniform(2.0, 8.0))  # not all nodes at once
         if jobs.node_lost(head, began):
             if _is_running(job, restart):  # no other node has done so yet
-                subprocess.run(["scontrol", "requeue", job])
+                subprocess.run(["scontrol", "requeue", me])
             if _is_running(job, restart):  # Slurm refuses: nothing would ever end it
-                subprocess.run(["scancel", job])
+                subprocess.run(["scancel", me])
             return
 
 
