@@ -119,7 +119,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 
 @pytest.mark.nodes(3)
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=200), Progress(Path("runs/tiny"))
+    study, progress = long_study(desk.directory, epochs=350), Progress(Path("runs/tiny"))
     first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1")  # enough is left for others
     desk.wait_for(lambda: bool(progress.in_training), 120, "training")
     second = desk.sbatch(study, nodes[1:2])
@@ -140,7 +140,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
 @pytest.mark.nodes(2)
 def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_each_other(desk: Desk, nodes: list[str]) -> None:
     jobs, options = {}, {"short": ("--mem=1800M",), "longer": ("--mem=1800M", "--gpus-per-node=2")}
-    for name, epochs in (("longer", 150), ("short", 10)):
+    for name, epochs in (("longer", 250), ("short", 10)):
         place = desk.directory / name
         place.mkdir()
         dashboard = "--dashboard" if name == "longer" else "--no-dashboard"
