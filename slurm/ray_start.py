@@ -57,11 +57,7 @@ def start_command(
         local: Ray's directory on the node's own disk.
         dashboard: Whether the head serves it, to this node alone.
     """
-    where = (
-        [f"--address={head}"]
-        if head
-        else ["--head", "--no-monitor", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
-    )
+    where = [f"--address={head}"] if head else ["--head", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
     return [
         str(Path(sys.executable).parent / "ray"),
         "start",
