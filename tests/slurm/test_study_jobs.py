@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record, processes
 from tests.slurm.lab import Lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore")]  # four share two cores
 
 QUICKSTART = ROOT / "configs" / "quickstart.yaml"
 TRIALS = 5
@@ -37,7 +37,7 @@ def hadamard(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.nodes(3)
 def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk: Desk, nodes: list[str]) -> None:
     job = desk.sbatch(QUICKSTART, nodes)
-    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
     progress = Progress(Path("runs/quickstart"))
     assert progress.hosts() == set(nodes)
     assert progress.causes() == {}
@@ -61,7 +61,7 @@ def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: D
     for key in stopped:
         told = max((event["epoch"] for event in progress.journals[key] if event["event"] == "epoch"), default=0)
         assert saved_epoch(progress.directory / "trials" / key) == told, f"{key}: epochs after its checkpoint are trained twice"
-    assert desk.ended(job, 500) == "COMPLETED", desk.log(job)
+    assert desk.ended(job, 700) == "COMPLETED", desk.log(job)
     assert int(desk.lab.job(job)["Restarts"]) >= 1
     assert set(progress.causes()) == {"timeout"}
     assert_each_trial_once(progress, TRIALS)
@@ -71,9 +71,9 @@ def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: D
 def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
-    desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, "training on the second node")
+    desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 240, "training on the second node")
     desk.lab.crash(nodes[1])
-    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
     assert progress.causes()["node lost"] >= 1
     assert_each_trial_once(progress, TRIALS)
 
@@ -82,11 +82,11 @@ def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk
 def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
-    desk.wait_for(lambda: len(set(progress.in_training.values())) == 2, 120, "training on both nodes")
+    desk.wait_for(lambda: len(set(progress.in_training.values())) == 2, 240, "training on both nodes")
     desk.lab.crash(nodes[0])
     desk.wait_for(lambda: desk.lab.state(job) == "PENDING", 120, "Slurm putting the job back into the queue")
     desk.lab.boot(nodes[0])
-    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
     assert progress.causes()["node lost"] >= 1, progress.causes()
     assert_each_trial_once(progress, TRIALS)
 
@@ -95,13 +95,13 @@ def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes:
 def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
-    desk.wait_for(lambda: bool(progress.in_training), 120, "training")
+    desk.wait_for(lambda: bool(progress.in_training), 240, "training")
     desk.lab.ask("scancel", job)
     assert desk.ended(job, 60) == "CANCELLED"
     assert not list(processes("model.train", str(desk.directory)))
 
     job = desk.sbatch(study, nodes, "--partition=preempt")
-    desk.wait_for(lambda: bool(progress.in_training), 120, "training")
+    desk.wait_for(lambda: bool(progress.in_training), 240, "training")
     urgent = desk.lab.submit(f"--nodelist={nodes[0]}", "--exclusive", "--output=/dev/null", "--wrap=hostname")
     assert desk.lab.end_of(urgent, 60) == "COMPLETED"
     desk.wait_for(lambda: desk.lab.job(job)["Restarts"] == "1", 30, "Slurm putting the preempted job back")
@@ -112,7 +112,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
     known = len(progress.done)
     desk.wait_for(lambda: len(progress.done) > known and bool(progress.in_training), 180, "training")
     os.kill(driver()[0], signal.SIGKILL)
-    assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+    assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
     assert {"cancelled", "preempted", "driver lost"} <= set(progress.causes()), progress.causes()
     assert_each_trial_once(progress, TRIALS)
 
@@ -121,17 +121,17 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=350), Progress(Path("runs/tiny"))
     first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1")  # enough is left for others
-    desk.wait_for(lambda: bool(progress.in_training), 120, "training")
+    desk.wait_for(lambda: bool(progress.in_training), 240, "training")
     second = desk.sbatch(study, nodes[1:2])
-    desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 120, "training on the node that was lent")
+    desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 240, "training on the node that was lent")
     third = desk.sbatch(study, nodes[2:])
     desk.lab.ask("scancel", "--signal=USR1", "--batch", second)  # as Slurm does near the time limit
     assert desk.ended(second, 90) == "COMPLETED", desk.log(second)
     assert progress.causes()["left"] >= 1
-    desk.wait_for(lambda: nodes[2] in progress.in_training.values(), 120, "training on the third node")
+    desk.wait_for(lambda: nodes[2] in progress.in_training.values(), 240, "training on the third node")
     desk.lab.ask("scancel", first)
     assert desk.ended(first, 60) == "CANCELLED"
-    assert desk.ended(third, 400) == "COMPLETED", desk.log(third)
+    assert desk.ended(third, 600) == "COMPLETED", desk.log(third)
     assert progress.hosts() == set(nodes)
     assert_each_trial_once(progress, TRIALS)
     assert owner_record(progress.directory)["job"] == third
@@ -147,13 +147,13 @@ def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_e
         study = long_study(place, epochs, name)
         jobs[name] = desk.sbatch(study, nodes, *options[name], run=(dashboard, "--dir", f"{name}/runs/{name}"))
     longer = Progress(Path("longer/runs/longer"))
-    desk.wait_for(lambda: set(longer.in_training.values()) == set(nodes), 120, "training on both nodes")
+    desk.wait_for(lambda: set(longer.in_training.values()) == set(nodes), 240, "training on both nodes")
     assert_packs_see_no_gpu(longer.directory)
     assert_dashboard_answers(desk.lab, jobs["longer"], longer.directory, nodes)
     assert_doctor_finds_what_slurm_gave(desk.lab, jobs["longer"], nodes)
     assert_status_tells(longer.directory, jobs["longer"], nodes)
     for name, job in jobs.items():
-        assert desk.ended(job, 400) == "COMPLETED", desk.log(job)
+        assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
         assert desk.lab.job(job)["Restarts"] == "0"
         progress = Progress(Path(name) / "runs" / name)
         assert progress.causes() == {}
