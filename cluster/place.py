@@ -29,6 +29,17 @@ class Place:
         """Whether packs here should save their work, since the node is about to leave the study."""
         return self.directory is not None and (self.directory / "leaving").exists()
 
+    def leave(self) -> None:
+        """Tell the packs here that the node is about to leave."""
+        assert self.directory is not None
+        (self.directory / "leaving").touch()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a living process here has work that is not saved yet."""
+        assert self.directory is not None
+        return any(Path(f"/proc/{file.name}").exists() for file in self.directory.glob("packs/*"))
+
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Have whoever takes the node down wait for this process; a directory that is gone already waits for nobody."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from orchestrator.causes import cause_of_end, stop_cause
 from orchestrator.owners import Owner
-from slurm.jobs import Job
+from slurm.jobs import Job, restart_count
 
 AskJob = Callable[[str], Job | None]
 AskNode = Callable[[str, float], bool | None]
@@ -31,7 +31,7 @@ def why_told(number: int, details: AskJob, environment: Mapping[str, str] = os.e
         in_job=id_ is not None,
         state=job["state"] if job else None,
         time_left_s=job["time_left_s"] if job else None,
-        requeued=_requeued(job, int(environment.get("SLURM_RESTART_COUNT", "0"))),
+        requeued=_requeued(job, restart_count(environment)),
     )
 
 

@@ -69,7 +69,7 @@ def this_process(generation: int, environment: Mapping[str, str]) -> Owner:
         process_started=_process_started(pid) or 0,
         machine=this_machine(),
         job=environment.get("SLURM_JOB_ID"),
-        restart=_restart(environment),
+        restart=jobs.restart_count(environment),
         cluster=environment.get("HADAMARD_CLUSTER"),
         state="running",
         cause=None,
@@ -150,7 +150,7 @@ def is_alive(owner: Owner, directory: Path, environment: Mapping[str, str], job_
         return False
     if owner.machine == this_machine() and (alive := _process_is_alive(owner)) is not None:
         return alive
-    if owner.job is not None and owner.job == environment.get("SLURM_JOB_ID") and _restart(environment) > owner.restart:
+    if owner.job is not None and owner.job == environment.get("SLURM_JOB_ID") and jobs.restart_count(environment) > owner.restart:
         return False
     if age_s(directory, owner) > STALE_S:
         return False
@@ -179,10 +179,6 @@ def _process_started(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _restart(environment: Mapping[str, str]) -> int:
-    return int(environment.get("SLURM_RESTART_COUNT", "0"))
 
 
 def _temporary(directory: Path) -> Path:

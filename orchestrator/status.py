@@ -6,6 +6,7 @@ Owns the counts and all wording. Does not own the ledger, nor the facts on drive
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -50,7 +51,7 @@ def _state(ledger: Ledger, records: Sequence[TrialRecord]) -> dict[str, Any]:
         "jobs": whereabouts.slurm_jobs(ledger.directory, jobs.details),
         "dashboard": asdict(way) if (way := cluster and tunnel.tunnel_here(cluster)) else None,
         "nodes": whereabouts.by_node(records),
-        "left_s": whereabouts.seconds_left(records, owner, whereabouts.now_ms()),
+        "left_s": whereabouts.seconds_left(records, owner, time.time() * 1000),
         "trials": {"total": len(records), **{state: sum(record.status == state for record in records) for state in STATES}},
         "arms": {arm: dict(counts) for arm, counts in _by_arm(records).items()},
         "failures": [{"key": one.trial.key, "cause": one.cause, "message": one.message} for one in records if one.status == "failed"],

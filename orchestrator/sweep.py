@@ -20,8 +20,8 @@ from orchestrator.ledger import Ledger
 from orchestrator.packs import CPUS_PER_PACK, Pack
 from orchestrator.stopping import SIGNALS
 from orchestrator.worker import run_here
+from slurm.ray_start import OBJECT_STORE_BYTES
 
-OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
 MOST_MOVES = 100
 """How often Tune starts a pack again whose worker is gone. Who is tried again is decided by cause, in `retries`, and a node that leaves
 costs its packs a move each: this only ends what never gets so far as to run there."""

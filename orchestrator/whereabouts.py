@@ -6,7 +6,6 @@ Owns these facts as plain values for `hadamard status`. Does not own their wordi
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,11 +76,6 @@ def running_cluster(owner: Owner | None) -> Cluster | None:
         return Cluster.read(Path(owner.cluster)) if owner is not None and owner.cluster else None
     except (OSError, ValueError, TypeError):
         return None
-
-
-def now_ms() -> float:
-    """Return the time in epoch milliseconds."""
-    return time.time() * 1000
 
 
 def _restarts(directory: Path) -> Mapping[str, int | None]:

@@ -11,7 +11,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-ASK_TIMEOUT_S = 10.0
+from slurm.jobs import ANSWER_S, scontrol
+
 NODES = re.compile(r"^\s*Nodes=(?P<nodes>\S+) CPU_IDs=(?P<cpus>\S+) Mem=(?P<memory>\d+)(?: GRES=(?P<gres>\S*))?", re.MULTILINE)
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
 KEPT = ("SLURM_JOB_ID", "SLURM_CONF")
@@ -40,11 +41,7 @@ def parse(details: str) -> dict[str, Given]:
 
 def given(job: str) -> dict[str, Given]:
     """Return what a job has, by node; empty where Slurm cannot be asked or does not know it any more."""
-    return {
-        host: one
-        for nodes, one in parse(_asked("scontrol", "show", "job", "--details", job)).items()
-        for host in _asked("scontrol", "show", "hostnames", nodes).split()
-    }
+    return {host: one for nodes, one in parse(_shown("job", "--details", job)).items() for host in _shown("hostnames", nodes).split()}
 
 
 def step(job: str, words: Sequence[str], options: Sequence[str] = ()) -> list[str]:
@@ -57,7 +54,7 @@ def step_environment(environment: Mapping[str, str] = os.environ) -> dict[str, s
     return {name: value for name, value in environment.items() if name in KEPT or not name.startswith(("SLURM_", "PMI", "OMPI_", "PRTE_"))}
 
 
-def try_step(command: Sequence[str], timeout_s: float = ASK_TIMEOUT_S) -> str | None:
+def try_step(command: Sequence[str], timeout_s: float = ANSWER_S) -> str | None:
     """Run a step; return None if it went well, else what was wrong in one line."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=step_environment(), stdin=subprocess.DEVNULL)
@@ -74,8 +71,6 @@ def _length(ids: str) -> int:
     return int(last or first) - int(first) + 1
 
 
-def _asked(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+def _shown(*words: str) -> str:
+    answer = scontrol(*words)
+    return answer[0] if answer else ""

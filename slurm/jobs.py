@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict
 
@@ -48,14 +49,19 @@ def state(job: str) -> str | None:
 
 def details(job: str) -> Job | None:
     """Return what Slurm knows of a job, by its id; None if Slurm cannot be asked: no command, no controller, no answer in time."""
-    answer = _scontrol("job", job)
+    answer = scontrol("job", job)
     return read_job(job, *answer) if answer else None
 
 
 def node_lost(node: str, since_s: float) -> bool | None:
     """Whether Slurm says that a node is down, or has come back since a moment (Unix time); None if it cannot be asked or does not know."""
-    answer = _scontrol("node", node)
+    answer = scontrol("node", node)
     return read_node_lost(answer[0], since_s) if answer else None
+
+
+def restart_count(environment: Mapping[str, str]) -> int:
+    """Return how often this job had been put back into the queue when it was started; 0 outside Slurm."""
+    return int(environment.get("SLURM_RESTART_COUNT") or 0)
 
 
 def read_job(job: str, output: str, errors: str = "") -> Job | None:
@@ -102,10 +108,10 @@ def seconds(duration: str | None) -> float | None:
     return float(((days * 24 + hours) * 60 + minutes) * 60 + rest)
 
 
-def _scontrol(kind: str, name: str) -> tuple[str, str] | None:
-    """Return what `scontrol show` printed and complained of."""
+def scontrol(*words: str) -> tuple[str, str] | None:
+    """Return what `scontrol show` printed and complained of; None if Slurm cannot be asked."""
     try:
-        done = subprocess.run(["scontrol", "show", kind, name], capture_output=True, text=True, timeout=ANSWER_S)
+        done = subprocess.run(["scontrol", "show", *words], capture_output=True, text=True, timeout=ANSWER_S)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout, done.stderr

@@ -15,19 +15,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.allocation import detect
+from cluster.place import Place
 from model.errors import UserError
 from model.journal import write_atomically
 from slurm import jobs
 from slurm.cluster_file import Cluster
+from slurm.node_directory import local_directory
 from slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
 
-LONGEST_SOCKET = 107
-SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 STARTED = "Ray runtime started."
 LEAVE_GRACE_S = 60.0
 STOP_GRACE_S = 4.0  # Slurm may leave as little as five between TERM and KILL; what still runs then ends with the step
@@ -55,9 +54,9 @@ class Node:
         return order_of(self.job)
 
     @property
-    def leaving(self) -> Path:
-        """Its presence tells this node's packs to save their work and hold."""
-        return self.local / "leaving"
+    def place(self) -> Place:
+        """What this module and the node's packs tell each other."""
+        return Place(self.local)
 
     @property
     def start_log(self) -> Path:
@@ -73,23 +72,6 @@ def order_of(job: Path) -> str:
     with contextlib.suppress(OSError):  # a file server that hangs for a moment is no reason to go
         return (job / "orders").read_text().strip() or "stay"
     return "stay"
-
-
-def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where a job keeps its things on a node's own disk.
-
-    Raises:
-        UserError: The path is too long for Ray's sockets.
-    """
-    scratch = Path(environment.get("HADAMARD_SCRATCH") or "/tmp")
-    local = scratch / f"hd-{environment['SLURM_JOB_ID']}-{environment.get('SLURM_RESTART_COUNT', '0')}-{host}"
-    excess = len(str(local)) + SOCKET_BELOW - LONGEST_SOCKET
-    if excess > 0:
-        raise UserError(
-            f"the path {local} is too long by {excess} characters: Ray puts sockets below it, whose paths may have {LONGEST_SOCKET}. "
-            "Set HADAMARD_SCRATCH to a shorter directory on the node's own disk (docs/slurm.md: site profiles)"
-        )
-    return local
 
 
 def say(job: Path, host: str, state: str, sentence: str) -> None:
@@ -108,10 +90,9 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
     Raises:
         UserError: There are not enough free ports.
     """
-    job, restart = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0"))
+    job, restart = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ)
     ports = free_ports(port_block(job), SERVICES if head else (*HEAD_SERVICES, *SERVICES))
-    (node.local / "packs").mkdir(parents=True, exist_ok=True)
-    node.local.chmod(0o700)
+    node.local.mkdir(mode=0o700, parents=True, exist_ok=True)
     address = _address(node.host)
     cluster = head or Cluster(
         job, restart, f"{address}:{ports['']}", node.host, ports["dashboard"] if dashboard else None, str(node.job / "token")
@@ -200,9 +181,9 @@ def _obey(job: Path) -> None:
 
 def _let_packs_save(node: Node) -> None:
     """Have this node's packs save their work and hold; they vanish from here with Ray, which starts them elsewhere."""
-    node.leaving.touch()
+    node.place.leave()
     deadline = time.monotonic() + LEAVE_GRACE_S
-    while any(Path(f"/proc/{file.name}").exists() for file in (node.local / "packs").iterdir()) and time.monotonic() < deadline:
+    while node.place.is_busy and time.monotonic() < deadline:
         time.sleep(0.2)
 
 
@@ -269,7 +250,7 @@ def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
         return 1
     except SystemExit:  # Slurm ends this job: for the study it helps, that is a node that leaves
         if node is not None and to_join is not None:
-            node.leaving.touch()
+            node.place.leave()
         raise
     finally:
         if node is not None and ray is not None:
@@ -281,7 +262,7 @@ def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
 
 def requeue_if_lost(head: str, node: Node) -> None:
     """Put this job back into the queue if its first node is lost: the batch script has died with it, and nobody else would end the job."""
-    job, restart, began = os.environ["SLURM_JOB_ID"], int(os.environ.get("SLURM_RESTART_COUNT", "0")), time.time()
+    job, restart, began = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ), time.time()
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     me = f"{array}_{task}" if array else job  # of an array's task the plain number may mean the whole array
     while node.order == "stay":

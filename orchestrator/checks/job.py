@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.checks.finding import Finding, reason
-from orchestrator.checks.places import scratch
 from orchestrator.report.formats import count, duration
 from slurm.cluster_file import Cluster
 from slurm.given import Given, given, step, try_step
 from slurm.jobs import details
+from slurm.node_directory import local_name, scratch
 
 MPI_FLAVOURS = {
     "pmix": "Open MPI needs it; have the site install libpmix where Slurm's plugin looks (`srun --mpi=list` also names what cannot load)",
@@ -72,8 +72,7 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
     """Return the file that describes this job's Ray: $HADAMARD_CLUSTER, else the one that this node keeps while Ray is up."""
     if named := environment.get("HADAMARD_CLUSTER"):
         return Path(named)
-    pattern = f"hd-{environment['SLURM_JOB_ID']}-{environment.get('SLURM_RESTART_COUNT') or 0}-*/cluster.json"
-    return next(scratch(environment)[1].glob(pattern), None)
+    return next(scratch(environment)[1].glob(f"{local_name('*', environment)}/cluster.json"), None)
 
 
 def compare(nodes: Mapping[str, Given], ray: Mapping[str, Seen]) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from model.journal import existing_parent, why_not_writable
 from model.sentence_encoders import PACKAGED_NAME, locate
 from orchestrator.checks.finding import Finding, in_own_process
 from slurm.given import step, try_step
-from slurm.node import local_directory
+from slurm.node_directory import local_directory, scratch
 
 SCRATCH_BYTES = 2 * 2**30
 """Ray's logs and spilled objects: with less room than this its nodes soon refuse work."""
@@ -77,14 +77,6 @@ def _cache() -> Finding:
         f"{found}; {f'seen from all {nodes} nodes' if wrong is None else f'not seen from every node ({wrong})'}",
         "set HADAMARD_CACHE to a directory that all nodes of the job share: one node computes the embeddings, all of them read them",
     )
-
-
-def scratch(environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
-    """Return which variable names the scratch directory of a job, or `default`, and the directory."""
-    for name in ("HADAMARD_SCRATCH", "SLURM_TMPDIR"):
-        if environment.get(name):
-            return f"${name}", Path(environment[name])
-    return "default", Path("/tmp")
 
 
 def _scratch() -> Finding:
