@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 EVALUATION_ROWS = 256
 """Sentences of each trial evaluated at once: memory does not grow with the corpus."""
+
+
+def _power_of_two(number: int) -> int:
+    if number.bit_count() != 1:
+        raise ValueError(f"should be a power of two (1, 2, 4, ...), not {number}: each doubling shares the states out by one qubit more")
+    return number
+
+
+PowerOfTwo = Annotated[int, Field(ge=1), AfterValidator(_power_of_two)]
 
 
 class Settings(BaseModel):
@@ -77,7 +86,7 @@ class QuantumHead(Settings):
     """The paper's head: E encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
 
     kind: Literal["quantum"] = "quantum"
-    qubits: Annotated[int, Field(ge=2, le=30)] = 8
+    qubits: Annotated[int, Field(ge=2, le=46)] = 8
     reduction: Literal["none", "pca", "truncate", "projection"] = "none"
     """What brings an embedding longer than 2**qubits down to that length; shorter ones are padded with zeros."""
     constant: bool = False
@@ -151,6 +160,15 @@ class Training(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 
 
+class Mpi(Settings):
+    """How many MPI processes train a trial together, where one is not enough (docs/mpi.md)."""
+
+    ranks: PowerOfTwo | Literal["auto"] = "auto"
+    """Processes in all, `shards` for each group of them; `auto`: as many as the memory that each may take makes necessary."""
+    shards: PowerOfTwo | Literal["auto"] = "auto"
+    """Ranks that share a state, each holding a shard; groups of so many share out a batch. `auto`: as few as memory allows."""
+
+
 class TrialSettings(Settings):
     """Every setting that a trial's result depends on, apart from the seeds."""
 
@@ -159,9 +177,10 @@ class TrialSettings(Settings):
     head: Head = QuantumHead()
     training: Training = Training()
     simulator: Literal[
-        "auto", "compiled", "triton", "fused", "torch", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"
+        "auto", "compiled", "triton", "fused", "torch", "sharded", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"
     ] = "auto"
-    """`auto`, one of our own (`compiled`, `triton`, `fused`, `torch`), or a PennyLane device."""
+    """`auto`, one of our own (`compiled`, `triton`, `fused`, `torch`, `sharded`), or a PennyLane device."""
+    mpi: Mpi = Mpi()
     precision: Literal["float32", "float64"] = "float32"
     """Of amplitudes, angles and parameters."""
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from model import text
 from model.errors import SettingsError
 from model.head_layout import check_head
-from model.settings import LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
+from model.settings import LogisticHead, Mpi, QuantumHead, SvcHead, Trial, TrialSettings
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, corpus_of, inputs_of
@@ -116,6 +116,8 @@ def _trial(study: Study, arm: Arm, inputs: Inputs, split: int) -> Trial:
 def _deciding(settings: TrialSettings) -> dict[str, object]:
     """Return the settings that decide a result: not where data and encoder lie (their hashes count), nor what a classical head ignores."""
     content = settings.model_dump(mode="json", exclude={"sentence_encoder": True, "data": {"name", "path", "sentences", "difficulty"}})
+    if settings.mpi == Mpi() or not isinstance(settings.head, QuantumHead):
+        del content["mpi"]  # how many ranks train it is rounding, too; named, they may be a factor
     if not isinstance(settings.head, QuantumHead):
         del content["simulator"]
     if isinstance(settings.head, LogisticHead | SvcHead):

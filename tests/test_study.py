@@ -74,7 +74,7 @@ def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None
         ("[3, 4]", "[3]", "study.yaml:9: factors.head.qubits: a factor needs at least two levels, this has 1"),
         ("[3, 4]", "[3, 3]", "a level is given twice"),
         ("[3, 4]", "[3, four]", "study.yaml:9: factors.head.qubits.1: level 'four': input should be a valid integer"),
-        ("[3, 4]", "[3, 99]", "less than or equal to 30"),
+        ("[3, 4]", "[3, 99]", "less than or equal to 46"),
         ("head.qubits: [3, 4]", "head.noise.shots: [0, exact]", "greater than or equal to 1 (given: 0); or 'exact'"),
         ("head.qubits", "head.qubit", "no such setting. Did you mean qubits? Choose from: kind, qubits"),
         ("head.qubits", "hed.qubits", "no such setting. Did you mean head?"),

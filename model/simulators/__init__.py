@@ -60,10 +60,12 @@ class Choice:
     reason: str
 
 
-def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32") -> Choice:
-    """Return the simulator that a study's name for it stands for on this machine, for a head of these circuits."""
+def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32", ranks: int = 1) -> Choice:
+    """Return the simulator that a study's name for it stands for on this machine, for a head of these circuits, on so many ranks."""
+    if name == "auto" and ranks > 1:
+        return Choice("sharded", f"sharded, chosen by auto: {ranks} MPI ranks")
     if name != "auto":
-        ours = "" if name in ("compiled", "triton", "fused", "torch") else ", a PennyLane device"
+        ours = "" if name in ("compiled", "triton", "fused", "torch", "sharded") else ", a PennyLane device"
         return Choice(name, f"{name}{ours}, asked for by name")
     qubits = max((circuit.qubits for circuit in circuits), default=0)
     if not all(circuit.real for circuit in circuits):

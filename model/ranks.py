@@ -1,0 +1,79 @@
+"""The MPI processes that train one pack together: rank 0 leads and does everything but simulate alone, the others follow its calls.
+
+Owns who they are, in groups that share states, and the check that the launcher started one program and not several. Does not own what
+followers compute (model/simulators/), nor how the processes are started.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model.errors import UserError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """All ranks of a program, `shards` of them to a group; the groups share out the rows of a batch.
+
+    Attributes:
+        world: All ranks.
+        group: Those that share states with this one, itself included.
+        shards: Ranks of a group.
+    """
+
+    world: MPI.Intracomm
+    group: MPI.Intracomm
+    shards: int
+
+    @property
+    def groups(self) -> int:
+        """How many groups share out a batch."""
+        return int(self.world.size) // self.shards
+
+    @property
+    def number(self) -> int:
+        """The number of this rank's group."""
+        return int(self.world.rank) // self.shards
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is rank 0."""
+        return bool(self.world.rank == 0)
+
+
+_joined: list[Ranks] = []
+
+
+def join(ranks: int, shards: int) -> Ranks:
+    """Start MPI and meet the other ranks.
+
+    Raises:
+        UserError: mpi4py cannot be loaded, or the launcher started another number of ranks than it was asked for.
+    """
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        raise UserError(f"MPI cannot be loaded here: {error}. Install it with: pip install 'hadamard[mpi]', or mpi4py for the MPI of this site") from error
+    world = MPI.COMM_WORLD
+    if world.size != ranks:
+        library = MPI.Get_library_version().split("\n")[0].strip("\0")
+        raise UserError(
+            f"{ranks} ranks were to be started, and this one of process {os.getpid()} sees {world.size}: the launcher does not speak the "
+            f"language of this MPI library ({library}). `hadamard doctor --mpi` tries what there is"
+        )
+    _joined.append(Ranks(world, world.Split(world.rank // shards, world.rank), shards))
+    return _joined[-1]
+
+
+def joined() -> Ranks:
+    """Return the ranks that this program has joined; by itself it is the only one.
+
+    Raises:
+        UserError: mpi4py cannot be loaded.
+    """
+    return _joined[-1] if _joined else join(1, 1)
