@@ -26,8 +26,8 @@ class Ranks:
         shards: Ranks of a group.
     """
 
-    world: MPI.Intracomm
-    group: MPI.Intracomm
+    world: MPI.Comm
+    group: MPI.Comm
     shards: int
 
     @property
@@ -58,7 +58,9 @@ def join(ranks: int, shards: int) -> Ranks:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"MPI cannot be loaded here: {error}. Install it with: pip install 'hadamard[mpi]', or mpi4py for the MPI of this site") from error
+        raise UserError(
+            f"MPI cannot be loaded here: {error}. Install it with: pip install 'hadamard[mpi]', or mpi4py for the MPI of this site"
+        ) from error
     world = MPI.COMM_WORLD
     if world.size != ranks:
         library = MPI.Get_library_version().split("\n")[0].strip("\0")
