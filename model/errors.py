@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 
 EXIT_USER_ERROR = 2
+EXIT_OUT_OF_MEMORY = 12  # errno.ENOMEM; by a rank that ends all others
 EXIT_DISK_FULL = 28  # errno.ENOSPC
 EXIT_STOPPED = 76
 """Training was told to stop and has saved what it had."""

@@ -72,6 +72,11 @@ def join(ranks: int, shards: int) -> Ranks:
     return _joined[-1]
 
 
+def count() -> int:
+    """Return how many ranks this program has; 1 where it has joined none, which takes no MPI."""
+    return int(_joined[-1].world.size) if _joined else 1
+
+
 def joined() -> Ranks:
     """Return the ranks that this program has joined; by itself it is the only one.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from model.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
-from model.simulators import choose, compiled
+from model.simulators import choose, compiled, native
 from model.simulators.lowering import lower
 from model.simulators.passes import group
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
@@ -56,7 +56,8 @@ def test_it_agrees_on_the_papers_head(qubits: int) -> None:
 
 @pytest.mark.parametrize("lane_bits", range(5))
 def test_however_many_amplitudes_share_a_vector(lane_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "_lane_bits", lambda _qubits, lanes, _rows: min(lane_bits, lanes.bit_length() - 1))
+    widest = {number_bytes: (native.vector_bytes // number_bytes).bit_length() - 1 for number_bytes in (4, 8)}
+    monkeypatch.setattr(compiled, "lane_bits_for", lambda _qubits, number_bytes, _rows: min(lane_bits, widest[number_bytes]))
     compiled._program.cache_clear()
     circuit = Circuit(6, _everything(6), measured=6)
     batch = random_batch(circuit, 2, 7, seed=2)

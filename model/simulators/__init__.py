@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from model import ranks
 from model.errors import SettingsError
 
 if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the seconds that torch takes
@@ -60,10 +61,10 @@ class Choice:
     reason: str
 
 
-def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32", ranks: int = 1) -> Choice:
+def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32", on_ranks: int = 1) -> Choice:
     """Return the simulator that a study's name for it stands for on this machine, for a head of these circuits, on so many ranks."""
-    if name == "auto" and ranks > 1:
-        return Choice("sharded", f"sharded, chosen by auto: {ranks} MPI ranks")
+    if name == "auto" and on_ranks > 1:
+        return Choice("sharded", f"sharded, chosen by auto: {on_ranks} MPI ranks")
     if name != "auto":
         ours = "" if name in ("compiled", "triton", "fused", "torch", "sharded") else ", a PennyLane device"
         return Choice(name, f"{name}{ours}, asked for by name")
@@ -104,10 +105,20 @@ def choose(name: str) -> Simulator:
             from model.simulators.state_vector import StateVectorSimulator
 
             return StateVectorSimulator()
+        case "sharded":
+            return _on_all_ranks("sharded")
+        case device if ranks.count() > 1:
+            return _on_all_ranks(device)
         case device:
             from model.simulators.pennylane_device import PennyLaneSimulator
 
             return PennyLaneSimulator(device)
+
+
+def _on_all_ranks(name: str) -> Simulator:
+    from model.simulators.sharded import ShardedSimulator
+
+    return ShardedSimulator(ranks.joined(), name)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """The compiled simulator: real circuits on the CPU, a whole batch and circuit per call, differentiated by the adjoint method.
 
-Owns the way from torch tensors to the kernels (kernels/) and their place in autograd. Does not own the kernels, nor the passes.
+Owns the way from torch tensors to the kernels (kernels/) and their place in autograd. Does not own the kernels, nor their programs.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from torch.autograd.function import once_differentiable
 from model.circuit import Circuit
 from model.errors import SettingsError
 from model.simulators import native
-from model.simulators.lowering import Rotation, Term, lower
-from model.simulators.passes import group
+from model.simulators.lowering import lower
+from model.simulators.programs import kernel_program, lane_bits_for
 from model.simulators.state_vector import batch_shape
 
 SMALL_WORK = 2**18
 """Amplitudes x rotations of a batch below which a second thread costs more than it saves."""
-BLOCK_COST = 60
-"""What a block of rows costs besides its vectors, in vectors."""
-CACHED_VECTORS = 2**16
-"""Vectors of a state above which it and its cotangent (64 bytes each) leave most processors' caches."""
 
 
 class CompiledSimulator:
@@ -101,45 +97,8 @@ def _threads(work: int) -> int:
 def _program(circuit: Circuit, dtype: torch.dtype, rows: int) -> tuple[native.Program, int]:
     """Return the kernels' form of a circuit, and how many rows lie side by side in a vector."""
     program = lower(circuit)
-    lanes = native.vector_bytes // dtype.itemsize
-    lane_bits = _lane_bits(circuit.qubits, lanes, rows)
-    lane_qubits = frozenset(range(circuit.qubits - lane_bits, circuit.qubits))
-
-    def bit(qubit: int) -> int:
-        return circuit.qubits - 1 - qubit
-
-    def step(rotation: Rotation) -> tuple[Any, ...]:
-        control = -1 if rotation.control is None else bit(rotation.control)
-        return control, bit(rotation.target), rotation.offset, _terms(rotation.terms, "weights"), _terms(rotation.terms, "inputs")
-
-    compiled = native.Program(
-        circuit.qubits,
-        lane_bits,
-        [step(rotation) for rotation in program.rotations],
-        [(one.on_lanes, list(one.rotations)) for one in group(program.rotations, lane_qubits)],
-        [bit(qubit) for qubit in program.measured],
-        list(program.signs),
-        program.weights,
-        program.inputs,
-    )
-    return compiled, lanes >> lane_bits
-
-
-def _terms(terms: tuple[Term, ...], of: str) -> list[tuple[int, float]]:
-    return [(term.column, term.scale) for term in terms if term.of == of]
-
-
-def _lane_bits(qubits: int, lanes: int, rows: int) -> int:
-    """Return how many of an amplitude's bits lie inside a vector; the rest of the vector's lanes hold rows of the batch.
-
-    None, as long as rows fill the lanes and state and cotangent of so many rows stay in the cache: gates on bits inside a vector
-    cost shuffles, and every block of rows has a price of its own (docs/performance.md).
-    """
-    most = min(lanes.bit_length() - 1, max(qubits - 2, 0))
-
-    def cost(bits: int) -> float:
-        vectors = 1 << (qubits - bits)
-        spilled = 1.0 if vectors <= CACHED_VECTORS else 1.4
-        return -(-rows // (lanes >> bits)) * (BLOCK_COST + vectors * (1 + 0.05 * bits) * spilled)
-
-    return min(range(most + 1), key=cost)
+    lane_bits = lane_bits_for(circuit.qubits, dtype.itemsize, rows)
+    bits = {qubit: circuit.qubits - 1 - qubit for qubit in range(circuit.qubits)}
+    measured = tuple(zip(program.measured, program.signs, strict=True))
+    compiled = kernel_program(program.rotations, bits, circuit.qubits, lane_bits, measured, program.weights, program.inputs)
+    return compiled, native.vector_bytes // dtype.itemsize >> lane_bits

@@ -44,3 +44,25 @@ def backward(
     threads: int,
     /,
 ) -> None: ...
+def advance(
+    program: Program, single: bool, trials: int, rows: int, rank: int, weights: int, inputs: int, saved: int, threads: int, /
+) -> None: ...
+def measure(program: Program, single: bool, trials: int, rows: int, rank: int, saved: int, values: int, threads: int, /) -> None: ...
+def begin(
+    program: Program, single: bool, trials: int, rows: int, rank: int, saved: int, cotangents: int, cotangent: int, threads: int, /
+) -> None: ...
+def retreat(
+    program: Program,
+    single: bool,
+    trials: int,
+    rows: int,
+    rank: int,
+    weights: int,
+    inputs: int,
+    saved: int,
+    cotangents: int,
+    weight_gradient: int,
+    input_gradient: int,
+    threads: int,
+    /,
+) -> None: ...

@@ -1,4 +1,5 @@
-// Runs a program over a batch, one block of rows at a time: forward to the measured values, backward by the adjoint method.
+// Runs a program over a batch, one block of rows at a time: forward to the measured values, backward by the adjoint method; or one stage
+// of a circuit on states that ranks share.
 //
 // Compiled once per vector width (VECTOR_BYTES), each time under a name of its own (KERNELS). A block is R rows of one trial; every
 // number of a row depends on the rows of its block alone, so neither threads nor other trials of the batch can change it.
@@ -46,6 +47,10 @@ template <class T> class Block {
 
     void forward(std::int64_t trial, std::int64_t block);
     void backward(std::int64_t trial, std::int64_t block, T* weight_gradient);
+    void advance(std::int64_t trial, std::int64_t block);
+    void measure(std::int64_t trial, std::int64_t block) { find(trial, block), measure(all<T>(1)); }
+    void begin(std::int64_t trial, std::int64_t block) { find(trial, block), begin_backward(state); }
+    void retreat(std::int64_t trial, std::int64_t block, T* weight_gradient);
 
   private:
     const Program& program;
@@ -57,16 +62,21 @@ template <class T> class Block {
     std::vector<Turn<T>> turns;
     std::vector<V> gradients;
     std::unique_ptr<void, Release> memory;  // not set to zero, and not touched where it is not used
-    V *own_state, *other;  // the cotangent; forward, squares of amplitudes
+    V* own_state;
+    V* other;  // the cotangent; forward, squares of amplitudes
     V* state;
     std::int64_t first = 0;  // row of the batch
     int present = 0;         // rows of the block that exist
 
-    void open(std::int64_t trial, std::int64_t block) {
+    void find(std::int64_t trial, std::int64_t block) {
         first = trial * batch.rows + block * rows;
         present = int(std::min<std::int64_t>(rows, batch.rows - block * rows));
-        if (batch.saved)  // blocks of vectors in the order of trials and rows
-            state = static_cast<V*>(batch.saved) + (trial * blocks_per_trial<T>(program, batch) + block) * vectors;
+        const std::size_t place = (trial * blocks_per_trial<T>(program, batch) + block) * vectors;  // in the order of trials and rows
+        if (batch.saved) state = static_cast<V*>(batch.saved) + place;
+        if (batch.cotangents) other = static_cast<V*>(batch.cotangents) + place;
+    }
+    void open(std::int64_t trial, std::int64_t block) {
+        find(trial, block);
         take_angles<T>(program, static_cast<const T*>(batch.weights) + trial * program.weights,
                        static_cast<const T*>(batch.inputs) + first * program.inputs, rows, present, coefficient.data());
     }
@@ -76,9 +86,15 @@ template <class T> class Block {
     void load_states();
     void store_states(const V* from, T* to) const;
     void measure(V scale);
-    void begin_backward();
+    void begin_backward(V* copy);
+    void take_gradients(T* weight_gradient);
+    // Has the last turn multiply by what the turns leave out, unless it does so anyway.
+    void settle(V scale) {
+        if (!turns.empty() && !turns.back().rescale) turns.back().rescale = true, turns.back().scale = scale;
+    }
     V over_amplitudes(V x) const;
     V sign_of(int bit) const { return lanes_with<T>(rows << bit) ? all<T>(-1) : all<T>(1); }
+    T sign_of_rank(int bit) const { return batch.rank >> (bit - program.qubits) & 1 ? T(-1) : T(1); }
 };
 
 template <class T> void Block<T>::load_states() {
@@ -134,7 +150,8 @@ template <class T> void Block<T>::measure(V scale) {
     };
     auto square = [&](std::size_t i) { return state[i] *= scale, state[i] * state[i]; };
     auto found = [&](std::size_t i) { return other[i]; };
-    const int lowest = program.measured.empty() ? program.qubits : *std::min_element(program.measured.begin(), program.measured.end());
+    int lowest = program.qubits;  // a bit that numbers ranks asks for the norm: all must be added up
+    for (int bit : program.measured) lowest = std::min(lowest, bit < program.qubits ? bit : -1);
     if (vectors == 1) other[0] = square(0);
     for (int bit = program.qubits - 1; bit >= program.lane_bits; --bit) {
         const std::size_t half = std::size_t(1) << (bit - program.lane_bits);
@@ -143,18 +160,25 @@ template <class T> void Block<T>::measure(V scale) {
         if (!below) return;
     }
     for (int bit = 0; bit < program.lane_bits; ++bit) tell(bit, sign_of(bit) * other[0]);
+    for (int bit : program.measured)
+        if (bit >= program.qubits) tell(bit, sign_of_rank(bit) * other[0]);
 }
 
 // Copies the saved state, which may be asked for again, and makes the cotangent of the final state: 2 D state, D the sum of the values'
 // cotangents times their Z.
-template <class T> void Block<T>::begin_backward() {
+template <class T> void Block<T>::begin_backward(V* copy) {
     const T* given = static_cast<const T*>(batch.cotangent) + first * program.measured.size();
     std::vector<V> of_bit(program.qubits);
-    for (std::size_t m = 0; m < program.measured.size(); ++m)
-        for (int lane = 0; lane < L; ++lane)
-            if (lane % rows < present)
-                of_bit[program.measured[m]][lane] += T(2 * program.signs[m]) * given[(lane % rows) * program.measured.size() + m];
     V in_lanes{};
+    for (std::size_t m = 0; m < program.measured.size(); ++m) {
+        const int bit = program.measured[m];
+        for (int lane = 0; lane < L; ++lane) {
+            if (lane % rows >= present) continue;
+            const T value = T(2 * program.signs[m]) * given[(lane % rows) * program.measured.size() + m];
+            if (bit < program.qubits) of_bit[bit][lane] += value;
+            else in_lanes[lane] += sign_of_rank(bit) * value;
+        }
+    }
     for (int bit = 0; bit < program.lane_bits; ++bit) in_lanes += sign_of(bit) * of_bit[bit];
     const V* of_vector_bit = of_bit.data() + program.lane_bits;
     const int vector_bits = program.qubits - program.lane_bits, inner = std::min(vector_bits, 6);
@@ -166,26 +190,49 @@ template <class T> void Block<T>::begin_backward() {
         V high{};
         for (int bit = inner; bit < vector_bits; ++bit) high += (from >> bit & 1) ? -of_vector_bit[bit] : of_vector_bit[bit];
         for (std::size_t i = 0; i < std::size_t(1) << inner; ++i) {
-            own_state[from + i] = state[from + i];
-            other[from + i] = (high + low[i]) * state[from + i];
+            const V amplitude = state[from + i];
+            copy[from + i] = amplitude;
+            other[from + i] = (high + low[i]) * amplitude;
         }
     }
-    state = own_state;
+    state = copy;
 }
 
 template <class T> void Block<T>::forward(std::int64_t trial, std::int64_t block) {
     open(trial, block);
     load_states();
     const V scale = schedule.arrange(coefficient.data(), false, turns);
-    schedule.run(turns, state, nullptr);
+    schedule.run(turns, batch.rank, state, nullptr);
     measure(scale);
+}
+
+template <class T> void Block<T>::advance(std::int64_t trial, std::int64_t block) {
+    open(trial, block);
+    settle(schedule.arrange(coefficient.data(), false, turns));
+    schedule.run(turns, batch.rank, state, nullptr);
 }
 
 template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t block, T* weight_gradient) {
     open(trial, block);
-    begin_backward();
+    begin_backward(own_state);
     const V scale = schedule.arrange(coefficient.data(), true, turns);
-    schedule.run(turns, state, other);
+    schedule.run(turns, batch.rank, state, other);
+    take_gradients(weight_gradient);
+    if (batch.state_gradient) {
+        for (std::size_t i = 0; i < vectors; ++i) other[i] *= scale;
+        store_states(other, static_cast<T*>(batch.state_gradient));
+    }
+}
+
+template <class T> void Block<T>::retreat(std::int64_t trial, std::int64_t block, T* weight_gradient) {
+    open(trial, block);
+    settle(schedule.arrange(coefficient.data(), true, turns));
+    schedule.run(turns, batch.rank, state, other);
+    take_gradients(weight_gradient);
+}
+
+// From the gradients of turns to those of steps, and of what their angles are made of.
+template <class T> void Block<T>::take_gradients(T* weight_gradient) {
     for (V& gradient : gradients) gradient = V{};
     schedule.gather(turns, coefficient.data(), gradients.data());
     T* input_gradient = static_cast<T*>(batch.input_gradient);
@@ -199,10 +246,6 @@ template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t bloc
             for (const Term& term : step.inputs)
                 for (int row = 0; row < present; ++row)
                     input_gradient[(first + row) * program.inputs + term.column] += T(term.scale) * of_rows[row];
-    }
-    if (batch.state_gradient) {
-        for (std::size_t i = 0; i < vectors; ++i) other[i] *= scale;
-        store_states(other, static_cast<T*>(batch.state_gradient));
     }
 }
 
@@ -236,22 +279,26 @@ template <class T, class Work> void over_blocks(const Program& program, const Ba
     if (failure) std::rethrow_exception(failure);
 }
 
-template <class T> void forward(const Program& program, const Batch& batch) {
-    over_blocks<T>(program, batch, [](Block<T>& block, std::int64_t trial, std::int64_t b, std::int64_t) { block.forward(trial, b); });
+template <class T, void (Block<T>::*Work)(std::int64_t, std::int64_t)> void over_rows(const Program& program, const Batch& batch) {
+    over_blocks<T>(program, batch, [](Block<T>& block, std::int64_t trial, std::int64_t b, std::int64_t) { (block.*Work)(trial, b); });
 }
 
-template <class T> void backward(const Program& program, const Batch& batch) {
+template <class T, void (Block<T>::*Work)(std::int64_t, std::int64_t, T*)> void with_gradient(const Program& program, const Batch& batch) {
     const std::int64_t per_trial = blocks_per_trial<T>(program, batch);
     std::vector<T> parts(batch.trials * per_trial * program.weights);  // each block's own, added up in their order: no race, no chance
     over_blocks<T>(program, batch, [&](Block<T>& block, std::int64_t trial, std::int64_t b, std::int64_t item) {
-        block.backward(trial, b, parts.data() + item * program.weights);
+        (block.*Work)(trial, b, parts.data() + item * program.weights);
     });
     T* gradient = static_cast<T*>(batch.weight_gradient);
     for (std::int64_t item = 0; item < batch.trials * per_trial; ++item)
         for (int w = 0; w < program.weights; ++w) gradient[item / per_trial * program.weights + w] += parts[item * program.weights + w];
 }
 
+template <class T> constexpr Functions functions{
+    &over_rows<T, &Block<T>::forward>, &with_gradient<T, &Block<T>::backward>, &over_rows<T, &Block<T>::advance>,
+    &over_rows<T, &Block<T>::measure>, &over_rows<T, &Block<T>::begin>, &with_gradient<T, &Block<T>::retreat>};
+
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS{&forward<float>, &backward<float>, &forward<double>, &backward<double>, VECTOR_BYTES};
+const Kernels KERNELS{functions<float>, functions<double>, VECTOR_BYTES};

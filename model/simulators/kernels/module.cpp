@@ -29,6 +29,8 @@ static const Kernels& widest() {
 
 static const Kernels& kernels = widest();
 
+static const Functions& functions(bool single) { return single ? kernels.in_float : kernels.in_double; }
+
 using Terms = std::vector<std::pair<int, double>>;
 
 static std::vector<Term> terms_of(const Terms& given) {
@@ -61,13 +63,38 @@ NB_MODULE(native, m) {
                         std::uintptr_t inputs, std::uintptr_t states, std::uintptr_t saved, std::uintptr_t values, int threads) {
         Batch batch{trials, rows, at<void>(weights), at<void>(inputs), at<void>(states), at<void>(saved), at<void>(values),
                     nullptr, nullptr, nullptr, nullptr, threads};
-        (single ? kernels.forward_float : kernels.forward_double)(program, batch);
+        functions(single).forward(program, batch);
     }, nb::call_guard<nb::gil_scoped_release>());
     m.def("backward", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uintptr_t weights,
                          std::uintptr_t inputs, std::uintptr_t saved, std::uintptr_t cotangent, std::uintptr_t weight_gradient,
                          std::uintptr_t input_gradient, std::uintptr_t state_gradient, int threads) {
         Batch batch{trials, rows, at<void>(weights), at<void>(inputs), nullptr, at<void>(saved), nullptr, at<void>(cotangent),
                     at<void>(weight_gradient), at<void>(input_gradient), at<void>(state_gradient), threads};
-        (single ? kernels.backward_float : kernels.backward_double)(program, batch);
+        functions(single).backward(program, batch);
+    }, nb::call_guard<nb::gil_scoped_release>());
+    m.def("advance", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uint64_t rank,
+                        std::uintptr_t weights, std::uintptr_t inputs, std::uintptr_t saved, int threads) {
+        Batch batch{trials, rows, at<void>(weights), at<void>(inputs), nullptr, at<void>(saved), nullptr, nullptr,
+                    nullptr, nullptr, nullptr, threads, nullptr, rank};
+        functions(single).advance(program, batch);
+    }, nb::call_guard<nb::gil_scoped_release>());
+    m.def("measure", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uint64_t rank,
+                        std::uintptr_t saved, std::uintptr_t values, int threads) {
+        Batch batch{trials, rows, nullptr, nullptr, nullptr, at<void>(saved), at<void>(values), nullptr,
+                    nullptr, nullptr, nullptr, threads, nullptr, rank};
+        functions(single).measure(program, batch);
+    }, nb::call_guard<nb::gil_scoped_release>());
+    m.def("begin", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uint64_t rank,
+                      std::uintptr_t saved, std::uintptr_t cotangents, std::uintptr_t cotangent, int threads) {
+        Batch batch{trials, rows, nullptr, nullptr, nullptr, at<void>(saved), nullptr, at<void>(cotangent),
+                    nullptr, nullptr, nullptr, threads, at<void>(cotangents), rank};
+        functions(single).begin(program, batch);
+    }, nb::call_guard<nb::gil_scoped_release>());
+    m.def("retreat", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uint64_t rank,
+                        std::uintptr_t weights, std::uintptr_t inputs, std::uintptr_t saved, std::uintptr_t cotangents,
+                        std::uintptr_t weight_gradient, std::uintptr_t input_gradient, int threads) {
+        Batch batch{trials, rows, at<void>(weights), at<void>(inputs), nullptr, at<void>(saved), nullptr, nullptr,
+                    at<void>(weight_gradient), at<void>(input_gradient), nullptr, threads, at<void>(cotangents), rank};
+        functions(single).retreat(program, batch);
     }, nb::call_guard<nb::gil_scoped_release>());
 }

@@ -13,9 +13,10 @@ namespace {
 
 constexpr int NO_BIT = 63;  // no index has it: reads as 0
 
-// A part of the state: vectors first ... first + count - 1, a power of two of them, beginning at a multiple of count.
+// A part of the state: vectors first ... first + count - 1, a power of two of them, beginning at a multiple of count. `above`: the bits
+// of their index that number the rank.
 struct Part {
-    std::size_t first, count;
+    std::size_t first, count, above;
 };
 
 // A pass over vector bits, resolved: where its targets and their outer controls lie in a vector's index.
@@ -29,7 +30,7 @@ struct Sweep {
 template <int K> struct Walk {
     std::size_t locals = 0, offset[1 << K], base = 0, high;
 
-    INLINE Walk(const Sweep& sweep, Part part) : high(part.first) {
+    INLINE Walk(const Sweep& sweep, Part part) : high(part.first | part.above) {
         for (int e = 0; e < 1 << K; ++e) {
             offset[e] = 0;
             for (int k = 0; k < K; ++k) offset[e] |= std::size_t(e >> k & 1) << sweep.target[k];
@@ -139,7 +140,7 @@ template <class T, int Distance, bool Controlled> void lane_forward(const LaneSt
     const Vector<T> signed_tangent = step.sign * tangent;
 #pragma GCC unroll 4
     for (std::size_t i = part.first; i < part.first + part.count; ++i) {
-        Vector<T> x = Controlled ? lane_cnot<T, Distance>(step, state[i], i) : state[i];
+        Vector<T> x = Controlled ? lane_cnot<T, Distance>(step, state[i], i | part.above) : state[i];
         state[i] = x + signed_tangent * partner<T, Distance>(x);
     }
 }
@@ -155,8 +156,8 @@ void lane_backward(const LaneStep<T>& step, Part part, Vector<T>* state, Vector<
         (i & 1 ? odd : even) += y * other;
         x -= signed_tangent * other;
         y -= signed_tangent * partner<T, Distance>(y);
-        state[i] = Controlled ? lane_cnot<T, Distance>(step, x, i) : x;
-        cotangent[i] = Controlled ? lane_cnot<T, Distance>(step, y, i) : y;
+        state[i] = Controlled ? lane_cnot<T, Distance>(step, x, i | part.above) : x;
+        cotangent[i] = Controlled ? lane_cnot<T, Distance>(step, y, i | part.above) : y;
     }
     gradient += step.sign * (even + odd);
 }

@@ -1,6 +1,7 @@
 // What the kernels run, as plain data: steps (a CNOT, if any, and the RY of its target) grouped into passes over the state.
 //
-// Bits are counted from the least significant of an amplitude's index. The lowest `lane_bits` of them lie inside a vector.
+// Bits are counted from the least significant of an amplitude's index. The lowest `lane_bits` of them lie inside a vector. Where ranks
+// share a state, the bits from `qubits` on number the ranks: they may be controls and be measured, but are no targets.
 #pragma once
 
 #include <cstdint>
@@ -44,12 +45,22 @@ struct Batch {
     const void* cotangent;                  // backward: of the values
     void *weight_gradient, *input_gradient, *state_gradient;  // backward; null where not wanted
     int threads;
+    void* cotangents = nullptr;  // of the saved states, likewise; null in a backward pass that keeps its own
+    std::uint64_t rank = 0;      // the bits from `qubits` on
+};
+
+// A whole circuit forward and backward; or, where ranks share states, one stage of it between exchanges: `advance` takes the saved states
+// through it, `measure` takes their values, `begin` makes their cotangents, `retreat` takes states and cotangents back.
+struct Functions {
+    void (*forward)(const Program&, const Batch&);
+    void (*backward)(const Program&, const Batch&);
+    void (*advance)(const Program&, const Batch&);
+    void (*measure)(const Program&, const Batch&);
+    void (*begin)(const Program&, const Batch&);
+    void (*retreat)(const Program&, const Batch&);
 };
 
 struct Kernels {
-    void (*forward_float)(const Program&, const Batch&);
-    void (*backward_float)(const Program&, const Batch&);
-    void (*forward_double)(const Program&, const Batch&);
-    void (*backward_double)(const Program&, const Batch&);
+    Functions in_float, in_double;
     int vector_bytes;
 };

@@ -103,8 +103,8 @@ template <class T> class Schedule {
     // Lays out a block's turns, in the order of the circuit or backwards; returns the cosines left out at its end.
     V arrange(const Coefficients<T>* of_step, bool back, std::vector<Turn<T>>& turns);
 
-    // Takes the turns. `cotangent` is null on the way forward.
-    void run(std::vector<Turn<T>>& turns, V* state, V* cotangent) const;
+    // Takes the turns. `rank`: the bits of the index beyond the state's; `cotangent` is null on the way forward.
+    void run(std::vector<Turn<T>>& turns, std::uint64_t rank, V* state, V* cotangent) const;
 
     // Adds each turn's gradients to those of its steps.
     void gather(const std::vector<Turn<T>>& turns, const Coefficients<T>* of_step, V* gradients) const;
@@ -128,18 +128,18 @@ template <class T> class Schedule {
 constexpr std::size_t CACHED = 1 << 18;
 
 // Turns whose targets all lie within a cached part are taken together, part by part; the others sweep over the whole state.
-template <class T> void Schedule<T>::run(std::vector<Turn<T>>& turns, V* state, V* cotangent) const {
+template <class T> void Schedule<T>::run(std::vector<Turn<T>>& turns, std::uint64_t rank, V* state, V* cotangent) const {
     const std::size_t vectors = std::size_t(1) << (program.qubits - program.lane_bits);
-    const std::size_t size = std::min(vectors, CACHED / sizeof(V));
+    const std::size_t size = std::min(vectors, CACHED / sizeof(V)), above = rank * vectors;
     auto within = [&](const Turn<T>& turn) { return turn.call->highest < 0 || std::size_t(1) << turn.call->highest < size; };
     for (auto from = turns.begin(); from != turns.end();) {
         auto last = std::find_if_not(from, turns.end(), within);
         if (last == from) {
-            take(*from++, {0, vectors}, state, cotangent);
+            take(*from++, {0, vectors, above}, state, cotangent);
             continue;
         }
         for (std::size_t first = 0; first < vectors; first += size)
-            for (auto turn = from; turn != last; ++turn) take(*turn, {first, size}, state, cotangent);
+            for (auto turn = from; turn != last; ++turn) take(*turn, {first, size, above}, state, cotangent);
         from = last;
     }
 }
