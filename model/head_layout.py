@@ -66,9 +66,9 @@ def shape(trial: Trial) -> str:
     settings = trial.settings
     exclude: dict[str, bool | set[str]] = {"training": {"lr", "weight_decay"}, "head": {"angle_scale", "initial_angles"}}
     if isinstance(settings.head, LogisticHead | SvcHead):
-        exclude = {"training": True, "head": True, "simulator": True, "precision": True}
+        exclude = {"training": True, "head": True, "simulator": True, "mpi": True, "precision": True}
     elif isinstance(settings.head, MlpHead):
-        exclude |= {"simulator": True}
+        exclude |= {"simulator": True, "mpi": True}
     return " ".join([settings.model_dump_json(exclude=exclude), trial.data_hash, trial.sentence_encoder_hash])
 
 

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from model.head_layout import circuits, parameters, rows_per_sentence
-from model.settings import EVALUATION_ROWS, LogisticHead, MlpHead, QuantumHead, SvcHead, Trial
+from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Forward and gradient of one gate on all rows of a pack's step: fixed seconds, and seconds per amplitude of all these rows."""
-
-    gate_s: float
-    amplitude_s: float
-
+from orchestrator.scale import EXCHANGE_BUFFER, Link, Rate, shared_amplitudes, step_of, step_seconds
+from orchestrator.sharing import Sharing
 
 RATES = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
 """By simulator; float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
+SHARED_RATE = Rate(2e-6, 0.1e-9)
+"""Of `sharded`, a rank on a core of its own; gates are the rotations that are left of a circuit."""
+LOCAL_LINK = Link(1e9, 20e-6)
+"""Between ranks of one node."""
+SHARED_EVALUATION_ROWS = 16
+"""Rows of each trial that a group of ranks evaluates at once (model/simulators/distributed.py)."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
 STEP_S = 220e-6
@@ -53,20 +51,20 @@ PARAMETER_COPIES = 10
 """A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
 
 
-def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int) -> float | None:
-    """Return the expected seconds of one pack on one core, its start included; None for simulators whose rate was never measured.
+def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: Sharing) -> float | None:
+    """Return the expected seconds of one pack, a core for each rank, start included; None for simulators whose rate was never measured.
 
     Args:
         trials: Alike in shape.
         sentences: Size of the corpus, all of which is evaluated at the end.
         dimension: Length of an embedding.
+        sharing: The ranks that train it.
     """
     settings, count = trials[0].settings, len(trials)
     head, training = settings.head, settings.training
     if isinstance(head, LogisticHead | SvcHead):
         return PACK_START_S + CLASSICAL_S * count
-    rate = RATES.get(resolve(settings.simulator, circuits(head), settings.precision).name) if isinstance(head, QuantumHead) else Rate(0, 0)
-    if rate is None:
+    if simulator_of(settings, sharing) not in (*RATES, "sharded", None):
         return None
     train, validation = settings.data.sides
     step_s = STEP_S + count * (ROW_S * training.batch + PARAMETER_S * (parameters(head, dimension) or 0))
@@ -75,19 +73,20 @@ def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int) -> flo
     evaluated = (training.epochs * validation + sentences) * count
     return (
         PACK_START_S
-        + steps * (step_s + _pass_seconds(head, rate, count * training.batch))
+        + steps * (step_s + _pass_seconds(settings, count * training.batch, sharing))
         + evaluated * ROW_S
-        + FORWARD_SHARE * blocks * (STEP_S + _pass_seconds(head, rate, evaluated / blocks))
+        + FORWARD_SHARE * blocks * (STEP_S + _pass_seconds(settings, evaluated / blocks, sharing))
         + training.epochs * count * TRIAL_EPOCH_S
     )
 
 
-def trial_bytes(trial: Trial, dimension: int) -> int:
-    """Return the memory that each trial of a pack adds to the process's: parameters, and the states of its rows of a batch.
+def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
+    """Return the memory that each trial of a pack adds to each process's: parameters, and the states of its rows of a batch.
 
     Args:
         trial: Any trial of the pack.
         dimension: Length of an embedding.
+        sharing: The ranks that train it; only the first of them holds parameters, but they are planned alike.
     """
     settings, head = trial.settings, trial.settings.head
     if isinstance(head, LogisticHead | SvcHead):
@@ -95,16 +94,37 @@ def trial_bytes(trial: Trial, dimension: int) -> int:
     number_bytes = 8 if settings.precision == "float64" else 4
     numbers = PARAMETER_COPIES * (parameters(head, dimension) or 0) + 2 * settings.training.batch * dimension
     if isinstance(head, QuantumHead):
-        simulator = resolve(settings.simulator, circuits(head), settings.precision).name
+        simulator = simulator_of(settings, sharing)
         if simulator in PENNYLANE_DEVICES:
             number_bytes = 16  # PennyLane simulates in complex128
         if head.reduction == "pca":  # its components, in the pack and in the group that trains, and what it is fitted on
             numbers += dimension * (2 * (1 << head.qubits) + settings.data.sides[0])
-        numbers += max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head))
+        if simulator == "sharded":
+            numbers += _shared_numbers(head, settings.training.batch, sharing)
+        else:
+            amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head))
+            numbers += amplitudes // sharing.shards
     return number_bytes * numbers
 
 
-def _step_amplitudes(head: QuantumHead, simulator: str, rows: int) -> int:
+def simulator_of(settings: TrialSettings, sharing: Sharing) -> str | None:
+    """Return the simulator of a trial by its own name; None for a classical head."""
+    head = settings.head
+    if not isinstance(head, QuantumHead):
+        return None
+    return resolve(settings.simulator, circuits(head), settings.precision, sharing.ranks).name
+
+
+def _shared_numbers(head: QuantumHead, batch: int, sharing: Sharing) -> int:
+    """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
+    encoder, second = circuits(head)
+    rows = min(SHARED_EVALUATION_ROWS, sharing.rows(EVALUATION_ROWS))
+    evaluated = (1 + EXCHANGE_BUFFER) * rows * max(head.encoders << encoder.qubits, 1 << second.qubits) / sharing.shards
+    numbers = max(shared_amplitudes(head, batch, sharing), round(evaluated))
+    return numbers if encoder.real and second.real else 2 * numbers
+
+
+def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int:
     """Return how many amplitudes a step keeps for the gradient of so many sentences."""
     amplitudes = 0
     for circuit, copies in zip(circuits(head), (head.encoders, rows_per_sentence(head)), strict=True):
@@ -121,11 +141,15 @@ def _evaluation_amplitudes(head: QuantumHead) -> int:
     return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
 
 
-def _pass_seconds(head: QuantumHead | MlpHead, rate: Rate, rows: float) -> float:
+def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing) -> float:
     """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
-    if isinstance(head, MlpHead):
+    head, simulator = settings.head, simulator_of(settings, sharing)
+    if not isinstance(head, QuantumHead) or simulator is None:
         return 0.0
-    copies = (head.encoders, rows_per_sentence(head))
+    if simulator == "sharded":
+        number_bytes = 8 if settings.precision == "float64" else 4
+        return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_RATE, LOCAL_LINK))
+    rate, copies = RATES[simulator], (head.encoders, rows_per_sentence(head))
     return sum(
         len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))
         for copied, circuit in zip(copies, circuits(head), strict=True)

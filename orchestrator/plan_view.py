@@ -22,10 +22,12 @@ from model.simulators import resolve
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
+from orchestrator.fit import check_fit
 from orchestrator.inputs import inputs_of
-from orchestrator.packs import Pack, check_fit, expected_seconds, pack_up
+from orchestrator.packs import Pack, expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan
 from orchestrator.report.formats import duration
+from orchestrator.study_file import located
 
 NARROW, WIDE = 120, 1000
 """Width of the text, and of the table of rows, whose values are never cut."""
@@ -43,7 +45,8 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
     plan = read_plan(path, overrides)
     allocation = detect()
     packs = pack_up(plan.trials, allocation)
-    check_fit(packs, allocation)
+    with located(path, overrides):
+        check_fit(packs, allocation)
     found = aliases(plan.design.factors, plan.design.coded)
     power = smallest_effect(plan.design, plan.study.design.splits, sd)
     if as_json:

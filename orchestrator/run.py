@@ -26,10 +26,11 @@ from model.simulators import choose
 from orchestrator import tracking
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
+from orchestrator.fit import check_fit
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
 from orchestrator.owners import Owner
 from orchestrator.ownership import Ownership
-from orchestrator.packs import Pack, check_fit, expected_seconds, pack_up
+from orchestrator.packs import Pack, expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
@@ -39,6 +40,7 @@ from orchestrator.results import costs_table, curves, failure_lines, results_tab
 from orchestrator.retries import close, open_attempts
 from orchestrator.stopping import Stopping
 from orchestrator.study import Study
+from orchestrator.study_file import located
 from slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
@@ -59,7 +61,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
     ledger.check(plan.study, len(owed))
     packs = pack_up(owed, allocation)
-    check_fit(packs, allocation)
+    with located(path, overrides):
+        check_fit(packs, allocation)
     _check_simulators(owed)
     embeddings.check_cache()
     why_not_measured()  # refuses a trace that cannot be replayed
@@ -173,7 +176,7 @@ def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> 
 
 def _check_simulators(trials: Sequence[Trial]) -> None:
     """Open every simulator that is asked for by name: better refused now than in each trial."""
-    for name in sorted({trial.settings.simulator for trial in trials} - {"auto", "torch"}):
+    for name in sorted({trial.settings.simulator for trial in trials} - {"auto", "torch", "sharded"}):
         choose(name)
 
 

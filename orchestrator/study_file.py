@@ -6,7 +6,8 @@ Owns where each value stands. Does not own what is valid: that is the study.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ class StudyError(UserError):
     def located(self, file: StudyFile) -> StudyError:
         """Return the same problems, each with its file and line."""
         return StudyError([problem if problem.where else replace(problem, where=file.where(problem.location)) for problem in self.problems])
+
+
+@contextmanager
+def located(path: Path, overrides: Sequence[str]) -> Iterator[None]:
+    """Give the problems that are found in what was made of a study file their file and line."""
+    try:
+        yield
+    except StudyError as error:
+        raise error.located(StudyFile.read(path, overrides)) from error
 
 
 @dataclass

@@ -19,12 +19,14 @@ from cluster.allocation import detect
 from model.errors import UserError
 from model.settings import Trial
 from orchestrator import ownership
+from orchestrator.fit import check_fit
 from orchestrator.ledger import Ledger
 from orchestrator.owners import Owner
-from orchestrator.packs import check_fit, embedding_seconds, expected_seconds, pack_up
+from orchestrator.packs import embedding_seconds, expected_seconds, pack_up
 from orchestrator.plan import read_plan
 from orchestrator.plan_view import expected
 from orchestrator.report.formats import count, duration
+from orchestrator.study_file import located
 from slurm import submit as slurm
 from slurm.asked import Asked, asked, directives
 
@@ -95,8 +97,8 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Own
     """Return what is to be expected of a job; raises what `submit_study` does where that is nothing good."""
     allocation = wanted.allocation(detect().memory_bytes)
     packs, usable = pack_up(owed, allocation), usable_s(wanted)
-    if wanted.memory_bytes:
-        check_fit(packs, allocation)
+    with located(request.study, request.overrides):
+        check_fit(packs, allocation, memory_known=wanted.memory_bytes is not None)
     lines = [f"job:       {asked_in_words(wanted)}"]
     if leader is not None:
         lines.append(f"joins:     job {leader.job} on {leader.host}, which leads the study")

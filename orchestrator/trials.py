@@ -20,6 +20,7 @@ from model.settings import LogisticHead, Mpi, QuantumHead, SvcHead, Trial, Trial
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, corpus_of, inputs_of
+from orchestrator.sharing import check_sharing
 from orchestrator.study import Study, with_values
 from orchestrator.study_file import Problem, StudyError
 from orchestrator.study_problems import messages_of
@@ -72,6 +73,7 @@ def _rows(study: Study, design: Design) -> list[Arm]:
         try:
             settings = with_values(study.settings, row.values)
             check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
+            check_sharing(settings)
         except ValidationError as error:
             refused.setdefault(messages_of(error, TrialSettings), []).append(row.name)
             continue

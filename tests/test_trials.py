@@ -10,9 +10,11 @@ from cluster.allocation import Allocation
 from model.errors import DataError
 from model.head_layout import shape
 from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
-from orchestrator.packs import check_fit, expected_seconds, pack_up
+from orchestrator.fit import check_fit
+from orchestrator.packs import expected_seconds, pack_up
 from orchestrator.plan import Plan
 from orchestrator.plan_view import simulators_in_words
+from orchestrator.sharing import ALONE
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read
 
@@ -211,7 +213,7 @@ def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Pa
 
 def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> None:
     trials = [trial for trial in plan_of(tmp_path, "design.splits=8").trials if shape(trial) == shape(plan_of(tmp_path).trials[0])]
-    alone, together = pack_seconds(trials[:1], 300, 384), pack_seconds(trials, 300, 384)
+    alone, together = pack_seconds(trials[:1], 300, 384, ALONE), pack_seconds(trials, 300, 384, ALONE)
     assert alone is not None
     assert together is not None
     assert len(trials) == 16
@@ -227,7 +229,7 @@ def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypat
 
 
 def test_an_estimate_counts_every_sentence_of_a_large_corpus(tmp_path: Path) -> None:
-    few, many = (pack_seconds(plan_of(tmp_path).trials[:2], sentences, 384) for sentences in (300, 100_300))
+    few, many = (pack_seconds(plan_of(tmp_path).trials[:2], sentences, 384, ALONE) for sentences in (300, 100_300))
     assert few is not None
     assert many is not None
     assert many - few > 2 * 100_000 * 1e-6

@@ -1,0 +1,90 @@
+"""What an allocation cannot hold is refused before anything starts: Ray would let it wait for ever, and MPI would start half of it.
+
+Owns the refusals, in words that say what would do. Does not own what packs need, nor how ranks follow from memory.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cluster.allocation import Allocation
+from model.settings import Trial
+from orchestrator.packs import Pack, need
+from orchestrator.report.formats import count
+from orchestrator.sharing import ALONE, WITH_RANKS, least_nodes, nodes_for
+from orchestrator.study_file import Location, Problem, StudyError
+
+NO_MPI = "Install it with: pip install 'hadamard[mpi]', or, where the site has an MPI of its own, build mpi4py for that"
+
+
+def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool = True) -> None:
+    """Refuse packs that need more cores, GPUs or memory than there are, or MPI where there is none.
+
+    Args:
+        packs: Of a study.
+        allocation: Where they are to run.
+        memory_known: Whether its memory is what the packs will really have.
+
+    Raises:
+        StudyError: The arms that cannot fit, with what they need.
+    """
+    problems = list(dict.fromkeys(_problems(packs, allocation, memory_known)))
+    if problems:
+        raise StudyError(problems)
+
+
+def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool) -> Iterator[Problem]:
+    arms = {trial.arm: (one, trial) for one in packs for trial in one.trials}
+    for arm, (pack, trial) in sorted(arms.items()):
+        ranks = f"{arm}: {count(pack.ranks, 'rank')}"
+        if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
+            yield Problem(f"{ranks} need MPI, but {missing}. {NO_MPI}", setting(trial, "mpi.ranks"))
+        elif pack.ranks > allocation.total_cpus:
+            has = f"{allocation.source} has {allocation.total_cpus}"
+            yield Problem(f"{ranks} need a core each, {has}", setting(trial, "mpi.ranks"))
+        elif pack.gpus and pack.ranks > allocation.total_gpus:
+            has = f"{allocation.source} has {allocation.total_gpus}"
+            yield Problem(f"{ranks} need a GPU each, {has}", setting(trial, "mpi.ranks"))
+        elif memory_known and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > allocation.nodes:
+            yield Problem(f"{arm} needs about {_memory(pack, allocation)}. {_remedy(trial, allocation)}", ("factors",))
+
+
+def setting(trial: Trial, path: str) -> Location:
+    """Return where a study says what a setting of a trial is: as a factor, or by itself."""
+    return ("factors", path) if path in trial.factors else tuple(path.split("."))
+
+
+def _memory(pack: Pack, allocation: Allocation) -> str:
+    each = f"{pack.memory_bytes / 2**30:.1f} GiB of memory"
+    has = f"{allocation.source} has {allocation.memory_bytes / 2**30:.1f}"
+    if pack.ranks == 1:
+        return f"{each}, {has}"
+    return f"{each} for each of {pack.ranks} ranks, {has}{f' on each of {allocation.nodes} nodes' if allocation.nodes > 1 else ''}"
+
+
+def _remedy(trial: Trial, allocation: Allocation) -> str:
+    """Return what would do; ranks are named where more nodes like these would, or other settings of `mpi`."""
+    remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
+    settings = trial.settings
+    if settings.simulator not in WITH_RANKS:
+        settings = settings.model_copy(update={"simulator": "sharded"})
+    found = least_nodes(settings, allocation, lambda sharing: need(trial.model_copy(update={"settings": settings}), sharing))
+    if found is None or found[0] == ALONE:
+        return remedy
+    sharing, nodes = found
+    each = need(trial.model_copy(update={"settings": settings}), sharing) / 2**30
+    such = count(nodes, "such node") if nodes > 1 else "it"
+    how = f"simulator: {settings.simulator}, mpi.ranks: auto"
+    return f"{remedy}; {sharing.ranks} MPI ranks with {each:.1f} GiB each would fit {such} ({how})"
+
+
+def _missing_for_mpi() -> str | None:
+    """Return what is not here of all that ranks need, or None."""
+    if importlib.util.find_spec("mpi4py") is None:
+        return "mpi4py is not installed"
+    launchers = (shutil.which("mpiexec", path=str(Path(sys.executable).parent)), shutil.which("mpiexec"), shutil.which("srun"))
+    return None if any(launchers) else "there is neither mpiexec nor srun"
