@@ -1,4 +1,4 @@
-"""From an embedding to the amplitudes of a quantum state: reduce or pad to 2**qubits, then normalise.
+"""From an embedding to the amplitudes of a quantum state: reduce to 2**qubits, then normalise.
 
 Owns the named reductions. Does not own the circuit that follows, nor a projection's training.
 """
@@ -17,10 +17,10 @@ from model.settings import QuantumHead
 
 
 class AmplitudeEncoding:
-    """Maps the embeddings of a pack's trials, [trials, rows, dimension], to unit vectors [trials, rows, 2**qubits].
+    """Maps the embeddings of a pack's trials, [trials, rows, dimension], to unit vectors [trials, rows, up to 2**qubits].
 
     Longer embeddings are reduced as named (uncentred PCA of a trial's training embeddings, the leading coordinates, or a trained
-    projection); shorter ones are padded with zeros. An embedding that is already short enough is left as it is, whatever is named.
+    projection); after shorter ones the other amplitudes are 0. An embedding that is already short enough is left as it is, whatever is named.
 
     Attributes:
         components: [trials, dimension, room] where the reduction is a PCA.
@@ -37,9 +37,8 @@ class AmplitudeEncoding:
         """
         self.dimension = train_embeddings[0].shape[1]
         check_width(settings, self.dimension)
-        self.amplitudes = 2**settings.qubits
         self.constant = settings.constant
-        self.room = self.amplitudes - settings.constant
+        self.room = 2**settings.qubits - settings.constant
         self.reduction = settings.reduction if self.dimension > self.room else "none"
         self.projection = (self.dimension, self.room) if self.reduction == "projection" else None
         self.components: torch.Tensor | None = None
@@ -48,7 +47,7 @@ class AmplitudeEncoding:
             self.components = torch.stack([fitted[id(one)] for one in train_embeddings])
 
     def states(self, embeddings: torch.Tensor, projection: torch.Tensor | None = None) -> torch.Tensor:
-        """Return unit vectors [trials, rows, 2**qubits].
+        """Return unit vectors [trials, rows, up to 2**qubits].
 
         Args:
             embeddings: [trials, rows, dimension].
@@ -63,8 +62,6 @@ class AmplitudeEncoding:
             vectors = vectors[..., : self.room]
         if self.constant:
             vectors = nn.functional.pad(vectors, (0, 1), value=1.0)
-        if vectors.shape[-1] < self.amplitudes:
-            vectors = nn.functional.pad(vectors, (0, self.amplitudes - vectors.shape[-1]))
         return nn.functional.normalize(vectors, dim=-1)
 
     def only(self, trials: Sequence[int]) -> Self:

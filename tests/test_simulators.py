@@ -14,7 +14,7 @@ from model import simulators
 from model.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
 from model.simulators import Simulator, choose, resolve
-from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
+from tests.circuits import ALL_GATES, ALL_REAL, Batch, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 DEVICES = ("default.qubit", "lightning.qubit")
@@ -79,7 +79,7 @@ class TestContract:
             (r"inputs should be \[2, 3, 4\] on cpu, not \[1, 3, 4\] on cpu", [(2, 13), (1, 3, 4), (2, 3, 16)]),
             (r"inputs should be \[2, 3, 4\] on cpu, not \[2, 3, 8\] on cpu", [(2, 13), (2, 3, 8), (2, 3, 16)]),
             (r"states should be \[2, 3, 16\] on cpu, not \[2, 1, 16\] on cpu", [(2, 13), (2, 3, 4), (2, 1, 16)]),
-            (r"states should be \[2, 3, 16\] on cpu, not \[2, 3, 8\] on cpu", [(2, 13), (2, 3, 4), (2, 3, 8)]),
+            (r"states should be \[2, 3, 16\] on cpu, not \[2, 3, 32\] on cpu", [(2, 13), (2, 3, 4), (2, 3, 32)]),
             (r"the circuit takes inputs, \[2, rows, 4\]", [(2, 13), None, (2, 3, 16)]),
         ],
     )
@@ -110,6 +110,15 @@ class TestContract:
             for row in range(4):
                 alone = simulator.expectations(circuit, batch.weights[trial : trial + 1], batch.inputs[trial : trial + 1, row : row + 1])
                 torch.testing.assert_close(together[trial, row], alone[0, 0], atol=1e-12, rtol=0)
+
+    def test_amplitudes_that_are_left_out_are_zero(self, simulator: Simulator) -> None:
+        circuit = encoder_circuit(3, layers=1, connectivity=2)
+        batch = random_batch(circuit, 2, 3, 6)
+        assert batch.states is not None
+        some = torch.nn.functional.normalize(batch.states[:, :, :5], dim=-1)
+        ours = values_and_gradients(simulator, circuit, Batch(batch.weights, None, some))
+        padded = values_and_gradients(choose("torch"), circuit, Batch(batch.weights, None, torch.nn.functional.pad(some, (0, 3))))
+        assert_agree(ours, padded, value=1e-10, gradient=1e-10)
 
     def test_a_weight_that_several_gates_share_gathers_their_gradients(self, simulator: Simulator) -> None:
         shared = second_module_circuit(3, [0, 0], layers=1, connectivity=1, measured=1, share_blocks=True)

@@ -42,7 +42,8 @@ class Simulator(Protocol):
             circuit: The gates; each row runs all of them.
             weights: [trials, circuit.weights] in radians, the angles that all rows of a trial share; differentiable.
             inputs: [trials, rows, circuit.inputs] in radians, the angles of each row; differentiable. None: the circuit takes none.
-            states: [trials, rows, 2**qubits] real amplitudes of norm 1, qubit 0 the most significant bit; None means |0...0>.
+            states: [trials, rows, up to 2**qubits] real amplitudes of norm 1, qubit 0 the most significant bit, those that are left
+                out 0; None means |0...0>.
 
         Returns:
             [trials, rows, circuit.measured] in [-1, 1], in the precision of `weights`; one row per trial without inputs and states.

@@ -16,7 +16,7 @@ from model.errors import SettingsError
 from model.simulators import native
 from model.simulators.lowering import lower
 from model.simulators.programs import kernel_program, lane_bits_for
-from model.simulators.state_vector import batch_shape
+from model.simulators.state_vector import batch_shape, padded
 
 SMALL_WORK = 2**18
 """Amplitudes x rotations of a batch below which a second thread costs more than it saves."""
@@ -40,6 +40,7 @@ class CompiledSimulator:
         """
         if weights.device != self.device:
             raise SettingsError(f"simulator compiled needs its tensors on {self.device}, not on {weights.device}")
+        states = padded(states, circuit.qubits)
         return _Expectations.apply(circuit, torch.is_grad_enabled(), weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
 
 

@@ -17,7 +17,7 @@ from model.simulators.distributed import Part
 from model.simulators.exchange import Exchanger
 from model.simulators.lowering import Rotation
 from model.simulators.programs import kernel_program, lane_bits_for
-from model.simulators.stages import Stage, plan_stages
+from model.simulators.stages import places_of, plan_stages
 
 ALIGNED, APART = 4096, 2048
 """Bytes: a state begins at a page, its cotangent half a page off, or the two would turn each other out of the cache (kernels.cpp)."""
@@ -67,15 +67,17 @@ class CompiledParts:
         """Return this rank's part of a circuit on so many rows."""
         if circuit.real:
             return CompiledShards(circuit, self.exchanger, self.memory, weights, inputs, rows)
-        from model.simulators.torch_shards import TorchParts
+        from model.simulators.torch_shards import torch_parts
 
-        return TorchParts(self.exchanger)(circuit, weights, inputs, rows)
+        return torch_parts(self.exchanger)(circuit, weights, inputs, rows)
 
 
 class CompiledShards:
     """This rank's shards of the states of some rows of all trials."""
 
-    def __init__(self, circuit: Circuit, exchanger: Exchanger, memory: Memory, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> None:
+    def __init__(
+        self, circuit: Circuit, exchanger: Exchanger, memory: Memory, weights: np.ndarray, inputs: np.ndarray | None, rows: int
+    ) -> None:
         """Take angles; rows share out the vectors' lanes with amplitudes as they do in `compiled`.
 
         Args:
@@ -176,18 +178,6 @@ class CompiledShards:
             rows = slice(item * self.layout.side, min((item + 1) * self.layout.side, self.rows))
             of_states[:, rows, index] = by_trial[:, item][:, place, : rows.stop - rows.start].swapaxes(1, 2)
         return of_states
-
-
-def places_of(stage: Stage, amplitudes: int, shards: int, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the leading amplitudes of a state lie in a rank's shard at a stage, and where in it."""
-    qubits = len(stage.order)
-    index = np.arange(amplitudes)
-    place = np.zeros_like(index)
-    for position, wire in enumerate(stage.order):
-        place |= (index >> (qubits - 1 - wire) & 1) << (qubits - 1 - position)
-    local = 2**qubits // shards
-    mine = place // local == rank
-    return index[mine], place[mine] % local
 
 
 @functools.lru_cache(maxsize=64)

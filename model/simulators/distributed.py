@@ -6,6 +6,7 @@ the ranks came to be (model/ranks.py).
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -145,7 +146,9 @@ def all_or_none(ranks: Ranks) -> Iterator[None]:
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        ranks.world.Abort(EXIT_OUT_OF_MEMORY if isinstance(error, MemoryError) else 1)
+        code = EXIT_OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
+        ranks.world.Abort(code)
+        os._exit(code)  # the end may take a moment, and nothing more must happen until then
 
 
 def follow(ranks: Ranks) -> None:
@@ -176,14 +179,15 @@ def open_parts(simulator: str, ranks: Ranks) -> Parts:
         SettingsError: It cannot be opened here.
     """
     if simulator != "sharded":
+        from model.simulators.pennylane_device import PennyLaneSimulator
         from model.simulators.pennylane_parts import PennyLaneParts
 
-        return PennyLaneParts(simulator, ranks)
+        return PennyLaneParts(PennyLaneSimulator(simulator), ranks)
     exchanger = Exchanger(ranks.group)
     if gpu_in_sight() or not compiled_here():
-        from model.simulators.torch_shards import TorchParts
+        from model.simulators.torch_shards import torch_parts
 
-        return TorchParts(exchanger)
+        return torch_parts(exchanger)
     from model.simulators.compiled_shards import CompiledParts
 
     return CompiledParts(exchanger)

@@ -19,16 +19,16 @@ from model.simulators.stages import Exchange
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-PIECE_BYTES = 2**20
-"""Most of a message: what is packed stays in a core's cache until it is sent (docs/performance.md)."""
-
 
 class Exchanger:
     """A rank's messages to the others of its group.
 
     Attributes:
         sent_bytes: Amplitudes sent by this rank so far.
+        piece_bytes: Most of a message: what is packed stays in a core's cache until it is sent (docs/performance.md).
     """
+
+    piece_bytes = 2**20
 
     def __init__(self, group: MPI.Comm) -> None:
         self.group = group
@@ -43,7 +43,7 @@ class Exchanger:
             exchange: Global places count from 0, the first wire's; local ones go on from there.
         """
         for partner, parts in rounds(shards, exchange, self.wires, self.group.rank):
-            for piece in pieces(parts[0].shape, parts[0].itemsize * len(parts)):
+            for piece in pieces(parts[0].shape, parts[0].itemsize * len(parts), self.piece_bytes):
                 self._swap_piece([part[piece] for part in parts], partner)
 
     def _swap_piece(self, parts: Sequence[np.ndarray], partner: int) -> None:
@@ -83,16 +83,16 @@ def rounds(shards: Sequence[Any], exchange: Exchange, wires: int, rank: int) -> 
         yield partner, [shard.reshape(len(shard), *split, shard.shape[2])[tuple(index)] for shard in shards]
 
 
-def pieces(shape: Sequence[int], item_bytes: int) -> Iterator[tuple[slice, ...]]:
-    """Yield the slices that cut an array into pieces of at most PIECE_BYTES, as far as its last axis allows."""
+def pieces(shape: Sequence[int], item_bytes: int, most: int) -> Iterator[tuple[slice, ...]]:
+    """Yield the slices that cut an array into pieces of at most so many bytes, as far as its last axis allows."""
     whole = tuple(slice(0, size) for size in shape)
     axis = next((axis for axis, size in enumerate(shape) if size > 1), None)
-    if axis is None or item_bytes * math.prod(shape) <= PIECE_BYTES:
+    if axis is None or item_bytes * math.prod(shape) <= most:
         yield whole
         return
     each = item_bytes * math.prod(shape[axis + 1 :])
-    step = max(1, PIECE_BYTES // each)
-    inner = [whole[axis + 1 :]] if each <= PIECE_BYTES else list(pieces(shape[axis + 1 :], item_bytes))
+    step = max(1, most // each)
+    inner = [whole[axis + 1 :]] if each <= most else list(pieces(shape[axis + 1 :], item_bytes, most))
     for start in range(0, shape[axis], step):
         for rest in inner:
             yield (*whole[:axis], slice(start, min(start + step, shape[axis])), *rest)

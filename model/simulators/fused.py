@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from model.circuit import Circuit
 from model.simulators.block_matrices import BlockMatrices
 from model.simulators.blocks import Block, Shuffle, plan
-from model.simulators.state_vector import batch_shape
+from model.simulators.state_vector import batch_shape, padded
 
 CHUNK_BYTES = {"cpu": 4 * 2**20}
 """States worked on together, by kind of device: as many as stay in a core's caches; all of them where nothing is said."""
@@ -42,6 +42,7 @@ class FusedSimulator:
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """
+        states = padded(states, circuit.qubits)
         shape = batch_shape(circuit, weights, inputs, states)
         prepared = _prepare(circuit, states is not None, weights.dtype, weights.device)
         matrices = prepared.matrices(weights, inputs)

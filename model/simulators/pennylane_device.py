@@ -15,7 +15,7 @@ from pennylane.exceptions import DeviceError
 from model.circuit import Circuit, Gate
 from model.errors import SettingsError
 from model.simulators import ADJOINT_DEVICES
-from model.simulators.state_vector import batch_shape
+from model.simulators.state_vector import batch_shape, padded
 
 PAULI_NAMES = {"X": "PauliX", "Y": "PauliY", "Z": "PauliZ", "H": "Hadamard"}
 
@@ -49,6 +49,7 @@ class PennyLaneSimulator:
         if adjoint and states is not None and states.requires_grad:
             raise SettingsError(f"simulator {self.device_name} gives no gradient for the initial state; use torch or default.qubit")
         node = _qnode(self.device_name, circuit, states is not None, "adjoint" if adjoint else "backprop")
+        states = padded(states, circuit.qubits)
         trials, rows = batch_shape(circuit, weights, inputs, states)
         # One broadcast dimension is all that PennyLane has: every row of every trial becomes one of its own.
         wide_weights = weights.double()[:, None].expand(-1, rows, -1).reshape(trials * rows, -1)

@@ -91,9 +91,10 @@ class _Expectations(torch.autograd.Function):
     ) -> torch.Tensor:
         _, rows = batch_shape(circuit, weights, inputs, states)
         keep = keep and any(ctx.needs_input_grad)
-        arrays = [None if tensor is None else tensor.detach().to(weights.dtype).numpy() for tensor in (weights, inputs, states)]
+        of_rows = [None if tensor is None else tensor.detach().to(weights.dtype).numpy() for tensor in (inputs, states)]
         number = simulator.next_number()
-        (values,) = simulator.call(Forward(number, circuit, keep, arrays[0], *arrays[1:], rows, simulator.forgotten()))
+        call = Forward(number, circuit, keep, weights.detach().numpy(), of_rows[0], of_rows[1], rows, simulator.forgotten())
+        (values,) = simulator.call(call)
         ctx.simulator, ctx.number, ctx.circuit = simulator, number, circuit
         ctx.amplitudes = states.shape[2] if states is not None and ctx.needs_input_grad[5] else 0
         if keep:

@@ -111,6 +111,18 @@ def plan_stages(circuit: Circuit, shards: int) -> StagePlan:
     return StagePlan(shards, stages, measured)
 
 
+def places_of(stage: Stage, amplitudes: int, shards: int, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the leading amplitudes of a state lie in a rank's shard at a stage, and where in it."""
+    qubits = len(stage.order)
+    index = np.arange(amplitudes)
+    place = np.zeros_like(index)
+    for position, wire in enumerate(stage.order):
+        place |= (index >> (qubits - 1 - wire) & 1) << (qubits - 1 - position)
+    local = 2**qubits // shards
+    mine = place // local == rank
+    return index[mine], place[mine] % local
+
+
 def mixes(item: Item) -> tuple[int, ...]:
     """Return the wires that an item needs local: those along which it mixes amplitudes."""
     if isinstance(item, Rotation):

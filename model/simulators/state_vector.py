@@ -29,6 +29,7 @@ class StateVectorSimulator:
         Raises:
             SettingsError: A gate is not real.
         """
+        states = padded(states, circuit.qubits)
         trials, rows = batch_shape(circuit, weights, inputs, states)
         state = _zero_state(weights, rows, circuit.qubits) if states is None else states
         for gate in circuit.gates:
@@ -50,11 +51,19 @@ def batch_shape(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | 
     trials, rows = len(weights), 1 if given is None else given.shape[1]
     if inputs is None and circuit.inputs:
         raise ValueError(f"the circuit takes inputs, [{trials}, rows, {circuit.inputs}]")
-    shapes = {"weights": (trials, circuit.weights), "inputs": (trials, rows, circuit.inputs), "states": (trials, rows, 2**circuit.qubits)}
+    amplitudes = 2**circuit.qubits if states is None else min(states.shape[-1], 2**circuit.qubits)
+    shapes = {"weights": (trials, circuit.weights), "inputs": (trials, rows, circuit.inputs), "states": (trials, rows, amplitudes)}
     for (name, shape), tensor in zip(shapes.items(), (weights, inputs, states), strict=True):
         if tensor is not None and (tensor.shape != shape or tensor.device != weights.device):
             raise ValueError(f"{name} should be {list(shape)} on {weights.device}, not {list(tensor.shape)} on {tensor.device}")
     return trials, rows
+
+
+def padded(states: torch.Tensor | None, qubits: int) -> torch.Tensor | None:
+    """Return states with all their 2**qubits amplitudes: those that are left out at the end are 0."""
+    if states is None or states.shape[-1] >= 2**qubits:
+        return states
+    return torch.nn.functional.pad(states, (0, 2**qubits - states.shape[-1]))
 
 
 @functools.lru_cache(maxsize=256)

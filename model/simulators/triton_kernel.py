@@ -18,7 +18,7 @@ from model.circuit import Circuit
 from model.errors import SettingsError
 from model.simulators.belt import Belt, lay
 from model.simulators.lowering import lower
-from model.simulators.state_vector import batch_shape
+from model.simulators.state_vector import batch_shape, padded
 
 STATE_BYTES = 2**16
 """The largest state. The adjoint sweep holds two of them in the 256 KiB of registers of one multiprocessor and works in the other half;
@@ -70,6 +70,7 @@ class TritonSimulator:
             )
         if weights.device.type != self.device.type:
             raise SettingsError(f"simulator triton needs its tensors on {self.device}, not on {weights.device}")
+        states = padded(states, circuit.qubits)
         trials, rows = batch_shape(circuit, weights, inputs, states)
         plan = _plan(circuit, weights.dtype, weights.device)
         angles = _angles(plan, weights, inputs, rows)
