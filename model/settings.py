@@ -177,9 +177,19 @@ class TrialSettings(Settings):
     head: Head = QuantumHead()
     training: Training = Training()
     simulator: Literal[
-        "auto", "compiled", "triton", "fused", "torch", "sharded", "default.qubit", "lightning.qubit", "lightning.kokkos", "lightning.gpu"
+        "auto",
+        "compiled",
+        "triton",
+        "fused",
+        "torch",
+        "custatevec",
+        "sharded",
+        "default.qubit",
+        "lightning.qubit",
+        "lightning.kokkos",
+        "lightning.gpu",
     ] = "auto"
-    """`auto`, one of our own (`compiled`, `triton`, `fused`, `torch`, `sharded`), or a PennyLane device."""
+    """`auto`, one of our own (`compiled`, `triton`, `fused`, `torch`, `custatevec`, `sharded`), or a PennyLane device."""
     mpi: Mpi = Mpi()
     precision: Literal["float32", "float64"] = "float32"
     """Of amplitudes, angles and parameters."""

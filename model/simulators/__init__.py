@@ -67,7 +67,7 @@ def resolve(name: str, circuits: Sequence[Circuit], precision: str = "float32", 
     if name == "auto" and on_ranks > 1:
         return Choice("sharded", f"sharded, chosen by auto: {on_ranks} MPI ranks")
     if name != "auto":
-        ours = "" if name in ("compiled", "triton", "fused", "torch", "sharded") else ", a PennyLane device"
+        ours = "" if name in ("compiled", "triton", "fused", "torch", "custatevec", "sharded") else ", a PennyLane device"
         return Choice(name, f"{name}{ours}, asked for by name")
     qubits = max((circuit.qubits for circuit in circuits), default=0)
     if not all(circuit.real for circuit in circuits):
@@ -106,6 +106,10 @@ def choose(name: str) -> Simulator:
             from model.simulators.state_vector import StateVectorSimulator
 
             return StateVectorSimulator()
+        case "custatevec":
+            from model.simulators.custatevec import CuStateVecSimulator
+
+            return CuStateVecSimulator()
         case "sharded":
             return _on_all_ranks("sharded")
         case device if ranks.count() > 1:
@@ -130,7 +134,7 @@ def compiled_here() -> bool:
 
 def runs_on_gpu(name: str) -> bool:
     """Return whether a simulator, by its own name, would compute on a GPU in this process."""
-    return name == "lightning.gpu" or (name in ("triton", "fused") and gpu_in_sight())
+    return name in ("lightning.gpu", "custatevec") or (name in ("triton", "fused") and gpu_in_sight())
 
 
 def gpu_in_sight() -> bool:

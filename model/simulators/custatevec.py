@@ -6,7 +6,6 @@ Owns the sweeps forward and back, and gradients of the blocks' matrices. Does no
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ from model.circuit import Circuit
 from model.simulators.block_matrices import BlockMatrices
 from model.simulators.blocks import plan
 from model.simulators.custatevec_library import Library, open_library
+from model.simulators.fused import COMPLEX
 from model.simulators.in_place import Apply, Gather, in_place
-from model.simulators.state_vector import batch_shape
-
-COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+from model.simulators.state_vector import batch_shape, padded
 
 
 class CuStateVecSimulator:
@@ -42,6 +40,7 @@ class CuStateVecSimulator:
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """
+        states = padded(states, circuit.qubits)
         shape = batch_shape(circuit, weights, inputs, states)
         prepared = _prepare(circuit, weights.dtype, weights.device)
         matrices = [matrix.contiguous() for matrix in prepared.matrices(weights, inputs)]

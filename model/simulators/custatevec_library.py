@@ -94,7 +94,7 @@ class Library:
         )
 
     def _take(self, size: int, stream: int) -> int:
-        return torch.cuda.caching_allocator_alloc(size, self.device, stream)  # type: ignore[no-any-return, no-untyped-call]
+        return torch.cuda.caching_allocator_alloc(size, self.device, stream)  # type: ignore[no-any-return]
 
     def _give_back(self, pointer: int, size: int, stream: int) -> None:
         torch.cuda.caching_allocator_delete(pointer)  # type: ignore[no-untyped-call]

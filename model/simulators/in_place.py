@@ -31,7 +31,7 @@ class Apply:
     of_rows: bool
 
     def targets(self, index_bits: int) -> list[int]:
-        """Return its bits as cuStateVec numbers them: the least significant of the matrix first, bit 0 the least significant of the index."""
+        """Return its bits as cuStateVec numbers them: the matrix's least significant first, each from the index's least significant, 0."""
         places = [(self.offset + place) % index_bits for place in range(self.qubits)]
         return [index_bits - 1 - place for place in reversed(places)]
 
@@ -46,7 +46,10 @@ class Gather:
 
 @dataclass(frozen=True, eq=False)
 class InPlace:
-    """What to do, in order, with states that have all qubits from the beginning; `signs` as in `blocks.Plan`, for the state as it then lies."""
+    """What to do, in order, with states that have all qubits from the beginning.
+
+    `signs` are those of `blocks.Plan`, for amplitudes as they lie at the end.
+    """
 
     steps: tuple[Apply | Gather, ...]
     signs: np.ndarray
@@ -71,5 +74,5 @@ def in_place(circuit: Circuit) -> InPlace:
             lies = np.arange(2**qubits).reshape(2**offset, -1).T.ravel()  # for each index of the plan, the state's
             steps.append(Gather(lies[step.source], step.phase))
             offset = 0
-    signs = chosen.signs.reshape(len(chosen.signs), -1, 2**offset).transpose(0, 2, 1).reshape(len(chosen.signs), -1)
+    signs = chosen.signs.reshape(-1, 2 ** (qubits - offset), 2**offset).transpose(0, 2, 1).reshape(chosen.signs.shape)
     return InPlace(tuple(steps), signs)
