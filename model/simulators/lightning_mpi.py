@@ -1,0 +1,143 @@
+"""Lightning devices whose states several MPI ranks share: what they are opened with, and what must hold before.
+
+Owns the checks, made before PennyLane would fail in other words or one rank would wait for another. Does not own the device or the ranks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+MANAGERS = {
+    "lightning.kokkos": ("pennylane_lightning.lightning_kokkos_ops", "MPIManagerKokkos"),
+    "lightning.gpu": ("pennylane_lightning.lightning_gpu_ops", "MPIManagerGPU"),
+}
+"""The compiled part of each device that knows MPI, and the name that it has only if it was built with it."""
+BUFFER = "HADAMARD_LIGHTNING_BUFFER_MIB"
+"""Variable that sets the size of lightning.gpu's buffer of messages; without it the shard's size, 64 MiB at most."""
+AMPLITUDE_BYTES = 16
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Together:
+    """How many ranks share every state, and how many of them there are on the node that has most."""
+
+    ranks: int
+    on_a_node: int
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a rank finds: whether the device was built with MPI, and the GPUs of its node that it may use."""
+
+    with_mpi: bool
+    gpus: int
+
+
+def meet(world: MPI.Comm) -> Together:
+    """Count the ranks of each node; all ranks have to call this."""
+    from mpi4py import MPI
+
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    together = Together(world.size, world.allreduce(node.size, MPI.MAX))
+    node.Free()
+    return together
+
+
+def look(device_name: str) -> Here:
+    """Return what this process finds.
+
+    Raises:
+        SettingsError: The device is not installed, or its compiled part cannot be loaded.
+    """
+    import torch
+
+    module, manager = MANAGERS.get(device_name, ("", ""))
+    if not module:
+        return Here(False, 0)
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise SettingsError(f"simulator {device_name} cannot be opened here: {error}. `simulator: sharded` needs nothing more") from error
+    return Here(hasattr(found, manager), torch.cuda.device_count())
+
+
+def check(device_name: str, together: Together, here: Here) -> None:
+    """Refuse what no circuit could be simulated with.
+
+    Raises:
+        SettingsError: The device knows no MPI, was built without it, or has not a power of two of ranks, or not a GPU for each.
+    """
+    if device_name not in MANAGERS:
+        raise SettingsError(
+            f"simulator {device_name} runs in one process, and mpi.ranks is {together.ranks}; of ranks know `sharded`, "
+            f"{' and '.join(f'`{name}`' for name in MANAGERS)}"
+        )
+    if not here.with_mpi:
+        raise SettingsError(
+            f"simulator {device_name} was built without MPI, as all wheels on PyPI are, and mpi.ranks is {together.ranks}. Build it from "
+            f"source (docs/lightning-mpi.md, {build_page(device_name)}), or take `simulator: sharded`, which needs no more than mpi4py"
+        )
+    if together.ranks.bit_count() != 1:
+        raise SettingsError(f"simulator {device_name} shares states among a power of two of ranks (2, 4, ...), not {together.ranks}")
+    if device_name == "lightning.gpu" and together.on_a_node > here.gpus:
+        raise SettingsError(
+            f"simulator lightning.gpu takes a GPU for each rank, and there are {together.on_a_node} ranks on a node and {here.gpus} GPUs "
+            "that each of them sees; ask for more GPUs per node, spread the ranks over more nodes, or use fewer mpi.ranks"
+        )
+
+
+def mpi_arguments(device_name: str, qubits: int, together: Together, buffer_mib: int = 0) -> dict[str, Any]:
+    """Return the keyword arguments that open a device for circuits of so many qubits.
+
+    Args:
+        device_name: One of `MANAGERS`.
+        qubits: The wires, which have to be given: such a device finds none by itself.
+        together: The ranks.
+        buffer_mib: Size of lightning.gpu's buffer of messages; 0 leaves it to the device.
+
+    Raises:
+        SettingsError: There are more ranks than half the amplitudes, or the buffer is not a power of two or larger than a shard.
+    """
+    if together.ranks > (most := 2 ** (qubits - 1)):
+        raise SettingsError(
+            f"{together.ranks} ranks cannot share states of {qubits} qubits on {device_name}, at most {most} can: each takes two "
+            "amplitudes or more; use fewer mpi.ranks"
+        )
+    arguments: dict[str, Any] = {"wires": qubits, "mpi": True}
+    if buffer_mib and device_name == "lightning.gpu":
+        shard_mib = AMPLITUDE_BYTES * 2**qubits // together.ranks / MIB
+        if buffer_mib.bit_count() != 1 or buffer_mib > shard_mib:
+            raise SettingsError(
+                f"{BUFFER}={buffer_mib} should be a power of two, and with {qubits} qubits on {together.ranks} ranks no more than a shard, "
+                f"{shard_mib:g} MiB; without {BUFFER} lightning.gpu takes what fits"
+            )
+        arguments["mpi_buf_size"] = buffer_mib
+    return arguments
+
+
+def asked_buffer_mib(environment: Mapping[str, str] = os.environ) -> int:
+    """Return the size of buffer that is asked for, 0 if none is.
+
+    Raises:
+        SettingsError: It is not a number of MiB.
+    """
+    asked = environment.get(BUFFER, "0")
+    if not asked.isdecimal():
+        raise SettingsError(f"{BUFFER} should be a number of MiB such as 64, not {asked!r}")
+    return int(asked)
+
+
+def build_page(device_name: str) -> str:
+    """Return where PennyLane says how a device is built with MPI."""
+    return f"https://docs.pennylane.ai/projects/lightning/en/stable/{device_name.replace('.', '_')}/installation.html"

@@ -1,0 +1,49 @@
+"""Two ranks, each with a PennyLane device of its own in the place of a shared one; prints one JSON line of how they compare with torch.
+
+mpiexec -n 2 python -m tests.ranks.pennylane
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+
+from model import ranks
+from model.circuit import second_module_circuit
+from model.simulators import choose
+from model.simulators.distributed import Backward, Forward, Player
+from model.simulators.lightning_mpi import meet
+from model.simulators.pennylane_device import PennyLaneSimulator
+from model.simulators.pennylane_parts import PennyLaneParts
+from tests.circuits import random_batch, values_and_gradients
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    joined = ranks.join(2, 2)
+    together = meet(joined.world)
+    simulator = PennyLaneSimulator("lightning.qubit")
+    circuit = second_module_circuit(4, [0, 0], layers=1, connectivity=1, measured=2)
+    batch = random_batch(circuit, 2, 3, seed=3, from_states=False)
+    assert batch.inputs is not None
+    player = Player(joined, PennyLaneParts(simulator, joined))
+    weights, inputs = batch.weights.numpy(), batch.inputs.numpy()
+    values = player.forward(Forward(0, circuit, True, weights, inputs, None, 3, ()))
+    cotangent = np.cos(np.arange(12.0)).reshape(2, 3, 2)
+    gradients = player.backward(Backward(0, cotangent, circuit.weights, circuit.inputs, 0))
+    own = PennyLaneParts(simulator, joined)(circuit, weights, inputs, 3).forward(None)
+    alone = simulator.expectations(circuit, batch.weights, batch.inputs)
+    of_rank_1 = joined.world.gather((float(np.abs(own).max()), alone.tolist()))
+    if not joined.leads:
+        return
+    expected = [tensor.numpy() for tensor in values_and_gradients(choose("torch"), circuit, batch)]
+    errors = [float(np.abs(ours - theirs).max()) for ours, theirs in zip([*values, *gradients[:2]], expected, strict=True)]
+    found = {"together": [together.ranks, together.on_a_node], "values": errors[0], "gradients": max(errors[1:])}
+    print(json.dumps({**found, "forward_of_rank_1": of_rank_1[1][0], "rank_1_alone": of_rank_1[1][1]}))
+
+
+if __name__ == "__main__":
+    main()
