@@ -24,16 +24,17 @@ class Exchanger:
     """A rank's messages to the others of its group.
 
     Attributes:
-        sent_bytes: Amplitudes sent by this rank so far.
+        sent_bytes: What this process has sent so far, by all its exchangers.
         piece_bytes: Most of a message: what is packed stays in a core's cache until it is sent (docs/performance.md).
     """
 
-    piece_bytes = 2**20
+    sent_bytes = 0
+    piece_bytes = 2**19
 
     def __init__(self, group: MPI.Comm) -> None:
         self.group = group
         self.wires = group.size.bit_length() - 1
-        self.sent_bytes = 0
+        self._memory = np.empty((2, 0), np.uint8)
 
     def swap(self, shards: Sequence[np.ndarray], exchange: Exchange) -> None:
         """Have wires change places, in all of these shards alike.
@@ -47,12 +48,24 @@ class Exchanger:
                 self._swap_piece([part[piece] for part in parts], partner)
 
     def _swap_piece(self, parts: Sequence[np.ndarray], partner: int) -> None:
-        outgoing = np.stack(parts)
-        incoming = np.empty_like(outgoing)
+        size = sum(part.nbytes for part in parts)
+        outgoing, incoming = self._buffers(size, parts)
+        if len(parts) == 1 and parts[0].flags.c_contiguous:
+            outgoing = parts[0]
+        else:
+            for packed, part in zip(outgoing, parts, strict=True):
+                packed[...] = part
         self.group.Sendrecv(outgoing, partner, recvbuf=incoming, source=partner)
         for part, came in zip(parts, incoming, strict=True):
             part[...] = came
-        self.sent_bytes += outgoing.nbytes
+        Exchanger.sent_bytes += size
+
+    def _buffers(self, size: int, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return where to pack and where to receive; kept, since fresh memory would cost a page fault for every 4 KiB."""
+        if self._memory.shape[1] < size:
+            self._memory = np.empty((2, size), np.uint8)
+        outgoing, incoming = (buffer[:size].view(parts[0].dtype).reshape(-1, *parts[0].shape) for buffer in self._memory)
+        return outgoing, incoming
 
 
 def rounds(shards: Sequence[Any], exchange: Exchange, wires: int, rank: int) -> Iterator[tuple[int, list[Any]]]:

@@ -14,8 +14,10 @@ from model.simulators.passes import group
 
 BLOCK_COST = 60
 """What a block of rows costs besides its vectors, in vectors."""
-CACHED_VECTORS = 2**16
-"""Vectors of a state above which it and its cotangent (64 bytes each) leave most processors' caches."""
+CACHED_BITS = 16
+"""2**16 vectors of a state and as many of its cotangent (64 bytes each) just stay in a core's share of most processors' caches."""
+SPILLED_COST = 0.2
+"""What a vector costs more with each doubling beyond (measured: 18 to 22 qubits, 16 rows, docs/performance.md)."""
 
 
 def kernel_program(
@@ -66,9 +68,8 @@ def lane_bits_for(qubits: int, number_bytes: int, rows: int) -> int:
     most = min(lanes.bit_length() - 1, max(qubits - 2, 0))
 
     def cost(bits: int) -> float:
-        vectors = 1 << (qubits - bits)
-        spilled = 1.0 if vectors <= CACHED_VECTORS else 1.4
-        return -(-rows // (lanes >> bits)) * (BLOCK_COST + vectors * (1 + 0.05 * bits) * spilled)
+        spilled = 1 + SPILLED_COST * max(0, qubits - bits - CACHED_BITS)
+        return -(-rows // (lanes >> bits)) * (BLOCK_COST + (1 << (qubits - bits)) * (1 + 0.05 * bits) * spilled)
 
     return min(range(most + 1), key=cost)
 
