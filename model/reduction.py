@@ -20,7 +20,7 @@ class AmplitudeEncoding:
     """Maps the embeddings of a pack's trials, [trials, rows, dimension], to unit vectors [trials, rows, up to 2**qubits].
 
     Longer embeddings are reduced as named (uncentred PCA of a trial's training embeddings, the leading coordinates, or a trained
-    projection); after shorter ones the other amplitudes are 0. An embedding that is already short enough is left as it is, whatever is named.
+    projection); one that is already short enough is left as it is, whatever is named: the amplitudes after it are 0.
 
     Attributes:
         components: [trials, dimension, room] where the reduction is a PCA.

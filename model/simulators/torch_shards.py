@@ -50,7 +50,7 @@ class GpuExchanger(Exchanger):
         self.group.Sendrecv(outgoing, partner, recvbuf=incoming, source=partner)
         for part, came in zip(parts, incoming, strict=True):
             part.copy_(came)
-        self.sent_bytes += outgoing.nbytes
+        Exchanger.sent_bytes += outgoing.nbytes
 
 
 def torch_parts(exchanger: Exchanger) -> TorchParts:
