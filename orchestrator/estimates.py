@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from model.head_layout import circuits, parameters, rows_per_sentence
 from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
-from orchestrator.scale import EXCHANGE_BUFFER, Link, Rate, shared_amplitudes, step_of, step_seconds
+from orchestrator.scale import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 from orchestrator.sharing import Sharing
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Forward and gradient of one gate on all rows of a pack's step: fixed seconds, and seconds per amplitude of all these rows."""
+
+    gate_s: float
+    amplitude_s: float
+
 
 RATES = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
 """By simulator; float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
-SHARED_RATE = Rate(2e-6, 0.1e-9)
-"""Of `sharded`, a rank on a core of its own; gates are the rotations that are left of a circuit."""
-LOCAL_LINK = Link(1e9, 20e-6)
-"""Between ranks of one node."""
+SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.15e-9, far_s=0.2e-9, near_bytes=4 * 2**20)
+"""Of `sharded`, a rank on a core of its own, float32, 6 to 24 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
+LOCAL_LINK = Link(bytes_s=1.1e9, message_s=100e-6)
+"""Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 SHARED_EVALUATION_ROWS = 16
 """Rows of each trial that a group of ranks evaluates at once (model/simulators/distributed.py)."""
 FORWARD_SHARE = 0.3
@@ -148,7 +158,7 @@ def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing) -> flo
         return 0.0
     if simulator == "sharded":
         number_bytes = 8 if settings.precision == "float64" else 4
-        return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_RATE, LOCAL_LINK))
+        return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_KERNELS, LOCAL_LINK))
     rate, copies = RATES[simulator], (head.encoders, rows_per_sentence(head))
     return sum(
         len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))

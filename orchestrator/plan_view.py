@@ -19,6 +19,7 @@ from model.circuit import Circuit
 from model.head_layout import circuits, parameters
 from model.settings import Data, QuantumHead, Trial
 from model.simulators import resolve
+from orchestrator import shared_view
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
@@ -61,14 +62,16 @@ def expected(seconds: float | None) -> str:
     return f"about {duration(seconds)}, from rates measured on one 2.3 GHz server core"
 
 
-def simulators_in_words(trials: Sequence[Trial]) -> str:
-    """Return which simulators the trials' quantum heads would run on here, and why."""
-    used: dict[tuple[str, str, str], list[Circuit]] = {}
-    for name, head, precision in {(one.settings.simulator, one.settings.head, one.settings.precision) for one in trials}:
-        if isinstance(head, QuantumHead):
-            own = circuits(head)
-            used.setdefault((name, precision, resolve(name, own, precision).name), []).extend(own)
-    reasons = {resolve(name, every, precision).reason for (name, precision, _), every in used.items()}
+def simulators_in_words(trials: Sequence[Trial], packs: Sequence[Pack] = ()) -> str:
+    """Return which simulators the trials' quantum heads would run on here, and why; packs say on how many ranks, else the settings."""
+    planned = {trial.key: pack.ranks for pack in packs for trial in pack.trials}
+    named = {one.key: 1 if one.settings.mpi.ranks == "auto" else one.settings.mpi.ranks for one in trials}
+    used: dict[tuple[str, str, int, str], list[Circuit]] = {}
+    for settings, ranks in {(one.settings, planned.get(one.key, named[one.key])) for one in trials}:
+        if isinstance(settings.head, QuantumHead):
+            name, precision, own = settings.simulator, settings.precision, circuits(settings.head)
+            used.setdefault((name, precision, ranks, resolve(name, own, precision, ranks).name), []).extend(own)
+    reasons = {resolve(name, every, precision, ranks).reason for (name, precision, ranks, _), every in used.items()}
     return "; ".join(sorted(reasons)) or "none: no quantum head"
 
 
@@ -89,7 +92,7 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
             "sentences",
             f"embedded by {inputs.sentence_encoder.name}: {inputs.sentence_encoder.dimension} dimensions, {inputs.sentence_encoder.source}",
         ),
-        ("simulator", simulators_in_words(plan.trials)),
+        ("simulator", simulators_in_words(plan.trials, packs)),
         ("design", f"{plan.design.kind}: {len(plan.design.rows)} rows x {study.design.splits} splits"),
         *(("factor", str(factor)) for factor in plan.design.factors),
     ]
@@ -111,8 +114,12 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     )
     on_gpus = sum(pack.gpus for pack in packs)
     gpus = f"; {on_gpus} of them on {allocation.total_gpus} GPUs, one GPU each" if on_gpus else ""
-    console.print(f"{'packs':<10}{len(packs)} on {allocation.total_cpus} cores, one core each{gpus}")
-    console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per pack, estimated")
+    each = "one core for each process" if any(pack.ranks > 1 for pack in packs) else "one core each"
+    console.print(f"{'packs':<10}{len(packs)} on {allocation.total_cpus} cores, {each}{gpus}")
+    for line in shared_view.lines(shared_view.shared(packs)):
+        console.print(f"{'ranks':<10}{line}", soft_wrap=True)
+    process = "process" if any(pack.ranks > 1 for pack in packs) else "pack"
+    console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per {process}, estimated")
     console.print(f"{'time':<10}{expected(expected_seconds(packs, allocation))}", soft_wrap=True)
     return buffer.getvalue()
 
@@ -159,7 +166,7 @@ def _as_json(
             "dimension": inputs.sentence_encoder.dimension,
             "hash": inputs.sentence_encoder.hash,
         },
-        "simulator": simulators_in_words(plan.trials),
+        "simulator": simulators_in_words(plan.trials, packs),
         "factors": [{"path": factor.path, "levels": list(factor.choices), "numeric": factor.is_numeric} for factor in plan.design.factors],
         "rows": [
             {"row": row.name, "coded": list(row.coded), "values": row.values, "parameters": counted[row.name]} for row in plan.design.rows
@@ -176,10 +183,13 @@ def _as_json(
                 "trials": [trial.key for trial in pack.trials],
                 "memory_bytes": pack.memory_bytes,
                 "gpus": pack.gpus,
+                "ranks": pack.ranks,
+                "shards": pack.shards,
                 "seconds": pack.seconds,
             }
             for pack in packs
         ],
+        "shared": shared_view.as_json(shared_view.shared(packs)),
         "cpus": allocation.total_cpus,
         "gpus": allocation.total_gpus,
         "expected_s": expected_seconds(packs, allocation),

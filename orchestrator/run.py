@@ -237,7 +237,7 @@ def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Seque
     where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"
     console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
     console.print(f"expected:  {expected(expected_seconds(packs, allocation))}")
-    console.print(f"simulator: {simulators_in_words(plan.trials)}")
+    console.print(f"simulator: {simulators_in_words(plan.trials, packs)}")
 
 
 def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path) -> None:

@@ -20,11 +20,20 @@ EXCHANGE_BUFFER = 0.25
 
 
 @dataclass(frozen=True)
-class Rate:
-    """Forward and gradient of one gate, or rotation, on all rows of a step: fixed seconds, and seconds per amplitude of all these rows."""
+class Kernels:
+    """Forward and gradient of one gate, or rotation, by one rank.
+
+    Attributes:
+        gate_s: Seconds that it takes however small a shard is.
+        near_s: Seconds per amplitude while a row's shard, and its cotangent, stay in a cache.
+        far_s: Likewise where they do not.
+        near_bytes: The largest shard that does.
+    """
 
     gate_s: float
-    amplitude_s: float
+    near_s: float
+    far_s: float
+    near_bytes: int
 
 
 @dataclass(frozen=True)
@@ -42,14 +51,14 @@ class Machine:
     Attributes:
         memory_bytes: Of a rank.
         process_bytes: What of that a process needs before its first state.
-        rate: Of a rank's kernels.
+        kernels: Of a rank.
         link: Of a rank.
         watts: Of a rank, its share of everything around it included.
     """
 
     memory_bytes: int
     process_bytes: int
-    rate: Rate
+    kernels: Kernels
     link: Link
     watts: float
 
@@ -65,6 +74,7 @@ class Step:
         rank_bytes: What one rank sends of them, in a group that has as many rows as any.
         gates: Gates or rotations of both circuits, one after the other.
         gate_amplitudes: Of one rank, summed over these.
+        shard_bytes: The larger shard of one row.
         state_bytes: Of one rank: states, cotangent, and what is on its way.
     """
 
@@ -74,6 +84,7 @@ class Step:
     rank_bytes: float
     gates: int
     gate_amplitudes: float
+    shard_bytes: int
     state_bytes: int
 
 
@@ -111,6 +122,7 @@ def step_of(head: QuantumHead, sentences: int, sharing: Sharing, amplitude_bytes
         gate_amplitudes=sum(
             plan.items * part * 2**circuit.qubits for plan, circuit, part in zip(plans, circuits(head), share, strict=True)
         ),
+        shard_bytes=max(states) // sharing.shards,
         state_bytes=amplitude_bytes * shared_amplitudes(head, sentences, sharing),
     )
 
@@ -126,10 +138,11 @@ def shared_amplitudes(head: QuantumHead, sentences: int, sharing: Sharing) -> in
     return round((kept + (2 + EXCHANGE_BUFFER) * swept) / sharing.shards)
 
 
-def step_seconds(step: Step, rate: Rate, link: Link) -> tuple[float, float]:
+def step_seconds(step: Step, kernels: Kernels, link: Link) -> tuple[float, float]:
     """Return for how long a rank computes, and for how long it sends and receives."""
+    amplitude_s = kernels.near_s if step.shard_bytes <= kernels.near_bytes else kernels.far_s
     return (
-        step.gates * rate.gate_s + step.gate_amplitudes * rate.amplitude_s,
+        step.gates * kernels.gate_s + step.gate_amplitudes * amplitude_s,
         step.rank_bytes / link.bytes_s + step.messages * link.message_s,
     )
 
@@ -141,7 +154,7 @@ def price(head: QuantumHead, machine: Machine, amplitude_bytes: int) -> Price | 
         memory = machine.process_bytes + amplitude_bytes * shared_amplitudes(head, 1, sharing)
         if memory <= machine.memory_bytes:
             step = step_of(head, 1, sharing, amplitude_bytes)
-            compute_s, exchange_s = step_seconds(step, machine.rate, machine.link)
+            compute_s, exchange_s = step_seconds(step, machine.kernels, machine.link)
             joules = machine.watts * sharing.ranks * (compute_s + exchange_s)
             return Price(head.qubits, sharing, step, memory, compute_s, exchange_s, joules)
     return None

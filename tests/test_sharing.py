@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,25 @@ def test_a_row_that_cannot_fit_says_how_many_ranks_of_what_memory_would_do(tmp_p
     fewer = machine(4, 2, nodes=nodes - 1)
     with pytest.raises(StudyError, match="needs about"):
         check_fit(pack_up(plan.trials, fewer), fewer)
+
+
+@pytest.mark.usefixtures("mpi_here")
+def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8))
+    path = write_study(tmp_path, RANKS.replace("qubits: 5", "qubits: 9"))
+    overrides = ["factors.mpi.ranks=[4, 8]", "factors.training.lr=[0.02, 0.1]", "mpi.shards=4", "head.reduction=none"]
+    plan = json.loads(show_plan(path, overrides, 0.02, as_json=True))
+    four, eight = sorted(plan["shared"], key=lambda one: one["ranks"])
+    assert [(one["ranks"], one["groups"], one["shards"]) for one in (four, eight)] == [(4, 1, 4), (8, 2, 4)]
+    assert four["arms"] == ["r00", "r02"]
+    stages = [plan_stages(circuit, 4) for circuit in circuits(read(tmp_path, path.read_text(), overrides).trials[0].settings.head)]
+    assert four["stages"] == sum(len(one.stages) for one in stages)
+    assert four["moved_bytes_per_step"] == eight["moved_bytes_per_step"] == 3 * 8 * 4 * 2**9 * sum(one.moved for one in stages), "batch 8"
+    assert eight["step_s"] < four["step_s"]
+    assert {(pack["ranks"], pack["shards"]) for pack in plan["packs"]} == {(1, 1), (4, 4), (8, 4)}
+    assert "sharded, chosen by auto" in plan["simulator"]
+    text = show_plan(path, overrides, 0.02, as_json=False)
+    assert f"ranks     r00 and r02: 4 ranks, 4 to a state, with 700 MiB each; {four['stages']} stages, " in text
 
 
 @pytest.mark.parametrize("what", ["mpi4py", "launcher"])

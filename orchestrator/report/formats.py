@@ -1,4 +1,4 @@
-"""How numbers are written for people: points, intervals, p values, seconds, joules, counts and lists.
+"""How numbers are written for people: points, intervals, p values, seconds, joules, bytes, counts and lists.
 
 Owns digits, units and signs. Does not own any number or sentence.
 """
@@ -57,10 +57,18 @@ def duration(seconds: float) -> str:
 
 def joules(energy: float) -> str:
     """Return joules with the prefix people would use."""
-    for size, unit in ((1e6, "MJ"), (1e3, "kJ")):
+    for size, unit in ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ")):
         if energy >= size:
             return f"{energy / size:.3g} {unit}"
     return f"{energy:.3g} J"
+
+
+def bytes_in_words(size: float) -> str:
+    """Return bytes with the prefix people would use."""
+    for power, unit in ((50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB")):
+        if size >= 2**power:
+            return f"{size / 2**power:.3g} {unit}"
+    return f"{size / 2**10:.3g} KiB"
 
 
 def count(number: int, noun: str) -> str:
