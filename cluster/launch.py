@@ -1,32 +1,39 @@
-"""Launches one pack as a process of its own, stops it in good order when told to, and says how it ended.
+"""Launches one pack as a process of its own, or as several ranks, stops it in good order when told to, and says how it ended.
 
-Owns the command, the process's environment and the cause of its end. Does not own retries, what the pack holds, or why it is to stop.
+Owns what is launched, its environment and the cause of its end. Does not own retries, what the pack holds, why it is to stop, nor how ranks
+are started (mpi.py) and watched over (watch.py).
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cluster.allocation import GPU_MASKS
+from cluster.mpi import Places, known_library, launch_command, launch_environment
 from cluster.oom import oom_kills
-from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR
+from cluster.watch import Trouble, Watch
+from model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
 from model.journal import PackFiles
 
-Cause = Literal["stopped", "killed", "crashed", "out of memory", "bad input", "disk full", "error"]
+Cause = Literal["stopped", "killed", "crashed", "hanging", "out of memory", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL_BYTES = 4000
+OOM_IN_STEP = "oom_kill event"
+"""In what Slurm says when Linux has killed a rank for want of memory, on whatever node."""
 LATE_WORD_S = 5.0
 STOP_GRACE_S = 45.0
 """How long a process that was told to stop may take for its epoch and its checkpoints."""
@@ -45,9 +52,9 @@ class Outcome:
     message: str
 
 
-def command(pack_directory: Path, threads: int) -> list[str]:
-    """Return the command that trains a pack in one process on this node."""
-    return [sys.executable, "-m", "model.train", str(pack_directory), str(threads)]
+def command(pack_directory: Path, threads: int, ranks: int = 1, shards: int = 1) -> list[str]:
+    """Return the command of the process that trains a pack, or of each of its ranks."""
+    return [sys.executable, "-m", "model.train", str(pack_directory), str(threads), str(ranks), str(shards)]
 
 
 def environment(threads: int, gpus: int) -> dict[str, str]:
@@ -67,6 +74,7 @@ def run_pack(
     gpus: int,
     while_running: Callable[[], None],
     must_stop: Callable[[], str | None],
+    places: Places | None = None,
 ) -> Outcome:
     """Run a pack to its end, or until it must stop, its output going to `log.txt` in its directory.
 
@@ -77,33 +85,70 @@ def run_pack(
         gpus: Of those that this process sees, for the pack's; 0 hides them.
         while_running: Called about once a second.
         must_stop: Asked about once a second; why the process is to save its work and end now, or None.
+        places: Of the ranks of an MPI program; None for one process.
     """
-    log, kills_before = PackFiles(pack_directory).log, oom_kills()
-    with open(log, "ab") as output:
+    log = PackFiles(pack_directory).log
+    with ExitStack() as stack:
+        output = stack.enter_context(open(log, "ab"))
+        own, watch, begin = environment(threads, gpus), None, output.tell()
+        words = command(pack_directory, threads)
+        if places is not None:
+            watch = stack.enter_context(Watch.over(pack_directory, places))
+            try:
+                words = watch.command = _ranks_command(pack_directory, threads, places, gpus)
+            except UserError as error:
+                return Outcome("bad input", str(error))
+            own = launch_environment(places, {**own, **watch.variables}, watch.host_file)
+        kills_before = oom_kills()
         process = subprocess.Popen(
-            command(pack_directory, threads),
+            words,
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=working_directory,
-            env=environment(threads, gpus),
-            preexec_fn=functools.partial(_die_with, os.getpid()),
+            env=own,
+            preexec_fn=functools.partial(_die_with, os.getpid(), signal.SIGTERM if watch else signal.SIGKILL),
         )
-        stop = None
-        try:
-            while process.poll() is None:
-                if stop := must_stop():
-                    process.terminate()
-                    _wait(process, STOP_GRACE_S)
-                    break
-                while_running()
-                _wait(process, 1.0)
-        finally:
-            process.kill()
-            process.wait()
-    if stop is None and process.returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL):
+        stop, trouble = _attend(process, watch, while_running, must_stop)
+        said = _tail(log, begin)
+        returncode = watch.returncode(process.returncode, said) if watch else process.returncode
+    if stop is None and returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and trouble is None:
         stop = _late_word(must_stop)
-    return outcome(process.returncode, _tail(log), stop, (oom_kills() or 0) > (kills_before or 0))
+    if trouble is not None and returncode == -signal.SIGKILL:
+        return Outcome(trouble.cause, f"{trouble.message}. {said}")
+    return outcome(returncode, said, stop, (oom_kills() or 0) > (kills_before or 0) or OOM_IN_STEP in said)
+
+
+def _ranks_command(pack_directory: Path, threads: int, places: Places, gpus: int) -> list[str]:
+    """Return the command that starts a pack's ranks; Slurm would show each all GPUs of its job."""
+    words = command(pack_directory, threads, len(places.hosts), places.shards)
+    hidden = [] if gpus else ["env", *(f"{mask}=" for mask in GPU_MASKS)]
+    return launch_command(places, [*hidden, *words], known_library(), threads)
+
+
+def _attend(
+    process: subprocess.Popen[bytes], watch: Watch | None, while_running: Callable[[], None], must_stop: Callable[[], str | None]
+) -> tuple[str | None, Trouble | None]:
+    """Stay with a process to its end, at the latest until it was told to stop and has had its time for it, or ranks are in trouble.
+
+    Returns why it was told to stop, if it was, and what was wrong with ranks.
+    """
+    stop, trouble, deadline = None, None, math.inf
+    try:
+        while process.poll() is None and trouble is None and time.monotonic() < deadline:
+            if stop is None and (stop := must_stop()) is not None:
+                deadline = time.monotonic() + STOP_GRACE_S
+                watch.tell_to_stop() if watch else process.terminate()
+            elif stop is None:
+                while_running()
+            trouble = watch.look() if watch else None
+            _wait(process, 1.0)
+    finally:
+        if watch:
+            watch.end(process)
+        process.kill()
+        process.wait()
+    return stop, trouble
 
 
 def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool = False) -> Outcome:
@@ -130,7 +175,7 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
             "killed" if returncode in (-signal.SIGTERM, -signal.SIGINT) else "crashed",
             f"ended by {signal.Signals(-returncode).name}. {log_tail}",
         )
-    causes: dict[int, Cause] = {EXIT_USER_ERROR: "bad input", EXIT_DISK_FULL: "disk full"}
+    causes: dict[int, Cause] = {EXIT_USER_ERROR: "bad input", EXIT_DISK_FULL: "disk full", EXIT_OUT_OF_MEMORY: "out of memory"}
     return Outcome(causes.get(returncode, "error"), f"exit code {returncode}. {log_tail}")
 
 
@@ -149,16 +194,18 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         return
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when the one that launched it dies, even by kill -9: no orphan trains on.
+def _die_with(parent: int, by: signal.Signals) -> None:
+    """Have the kernel end this process when the one that launched it dies, even by kill -9: no orphan trains on.
 
-    Ctrl-C, which a terminal sends to all processes, is for the driver to act on.
+    Launchers of ranks need a signal that they can act on: srun, when killed, leaves its step alive. Ctrl-C, which a terminal sends to all
+    processes, is for the driver to act on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    LIBC.prctl(PR_SET_PDEATHSIG, by)
     if os.getppid() != parent:  # it died before it could be watched
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _tail(log: Path) -> str:
-    return log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+def _tail(log: Path, begin: int) -> str:
+    """Return the last of what was written to a log from some place on."""
+    return log.read_bytes()[begin:][-LOG_TAIL_BYTES:].decode(errors="replace").strip()

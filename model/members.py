@@ -91,12 +91,12 @@ def record_failure(files: TrialFiles, error: Exception) -> None:
 def _cause(error: Exception) -> str:
     if isinstance(error, DivergedError):
         return "diverged"
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "out of memory"
     return "bad input" if isinstance(error, UserError) else "error"
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was refused: on the CPU torch says so by a RuntimeError, whose words are all there is to go by."""
     if isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "std::bad_alloc")):
         return True

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from model.errors import UserError
+from model.errors import EXIT_OUT_OF_MEMORY, UserError
+from model.pulse import last_word
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -44,6 +45,21 @@ class Ranks:
     def leads(self) -> bool:
         """Whether this is rank 0."""
         return bool(self.world.rank == 0)
+
+    def end_all(self, error: BaseException) -> NoReturn:
+        """End all ranks since this one fails: the others would wait for its messages for ever.
+
+        An error of MPI's own is mostly the echo of another rank's end, which the launcher can name: of that, no word is left.
+        """
+        from mpi4py import MPI
+
+        from model.members import is_out_of_memory
+
+        code = EXIT_OUT_OF_MEMORY if is_out_of_memory(error) else 1
+        if not isinstance(error, MPI.Exception):
+            last_word(code)
+        self.world.Abort(code)
+        os._exit(code)  # the end may take a moment, and nothing more must happen until then
 
 
 _joined: list[Ranks] = []

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from model import checkpoint
+from model import checkpoint, ranks
 from model.adam import Adam
 from model.errors import DivergedError, StopRequest
 from model.evaluation import Embedded, Score, evaluate, scores
@@ -55,7 +55,7 @@ class Team:
         self.simulator: str | None = None
         simulator, device = None, torch.device("cpu")
         if isinstance(settings.head, QuantumHead):
-            self.simulator = resolve(settings.simulator, circuits(settings.head), settings.precision).name
+            self.simulator = resolve(settings.simulator, circuits(settings.head), settings.precision, ranks.count()).name
             simulator = choose(self.simulator)
             device = simulator.device
         splits = [sentences.split(trial.split_seed) for trial in trials]

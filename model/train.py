@@ -1,8 +1,8 @@
-"""Trains the trials of one pack: `python -m model.train PACK_DIR THREADS`.
+"""Trains the trials of one pack: `python -m model.train PACK_DIR THREADS RANKS SHARDS`.
 
 Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
-that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once.
-Knows nothing of Ray, Slurm or MLflow.
+that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once. Of several ranks, each
+of which is started by this line, the first does all that (model/crew.py). Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
@@ -144,18 +144,32 @@ def _stopped_by_sigterm() -> Callable[[], bool]:
 
 def main() -> None:
     """Run as a program; exit code 0: every trial has a result or a recorded failure, 76: it was stopped, and what it had is saved."""
+    directory, (threads, ranks, shards) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    if ranks == 1:
+        code = _exit_code(directory, threads, _stopped_by_sigterm())
+    else:
+        from model.crew import take_part  # most packs need nothing of MPI
+
+        code = take_part(ranks, shards, lambda told_to_stop: _exit_code(directory, threads, told_to_stop))
+    if code:
+        sys.exit(code)
+
+
+def _exit_code(directory: Path, threads: int, told_to_stop: Callable[[], bool]) -> int:
+    """Train a pack, and return how that ended, if in good order."""
     try:
-        train_pack(Path(sys.argv[1]), int(sys.argv[2]), _stopped_by_sigterm())
+        train_pack(directory, threads, told_to_stop)
     except StopRequest:
-        sys.exit(EXIT_STOPPED)
+        return EXIT_STOPPED
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        return EXIT_USER_ERROR
     except OSError as error:
         if not is_disk_full(error):
             raise
-        print(f"error: no space left on the disk that holds {sys.argv[1]}", file=sys.stderr)
-        sys.exit(EXIT_DISK_FULL)
+        print(f"error: no space left on the disk that holds {directory}", file=sys.stderr)
+        return EXIT_DISK_FULL
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
 """What Slurm gave a job on each of its nodes, in Slurm's own words, and steps that try something there.
 
-Owns reading `scontrol show job --details` and the `srun` line of a step that shares the job's resources. Does not own the job's state.
+Owns reading `scontrol show job --details`, and trying a step. Does not own the job's state, nor the `srun` line (cluster/steps.py).
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster.steps import step, step_environment
 from slurm.jobs import ANSWER_S, scontrol
+
+__all__ = ["Given", "given", "parse", "step", "step_environment", "try_step"]
 
 NODES = re.compile(r"^\s*Nodes=(?P<nodes>\S+) CPU_IDs=(?P<cpus>\S+) Mem=(?P<memory>\d+)(?: GRES=(?P<gres>\S*))?", re.MULTILINE)
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
-KEPT = ("SLURM_JOB_ID", "SLURM_CONF")
 
 
 @dataclass(frozen=True)
@@ -42,16 +43,6 @@ def parse(details: str) -> dict[str, Given]:
 def given(job: str) -> dict[str, Given]:
     """Return what a job has, by node; empty where Slurm cannot be asked or does not know it any more."""
     return {host: one for nodes, one in parse(_shown("job", "--details", job)).items() for host in _shown("hostnames", nodes).split()}
-
-
-def step(job: str, words: Sequence[str], options: Sequence[str] = ()) -> list[str]:
-    """Return the command of a step that runs beside what the job runs already, sharing its cores and memory."""
-    return ["srun", f"--jobid={job}", "--overlap", "--mem=0", *options, *words]
-
-
-def step_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for a step: without the job's or an outer step's geometry, which srun would take as defaults."""
-    return {name: value for name, value in environment.items() if name in KEPT or not name.startswith(("SLURM_", "PMI", "OMPI_", "PRTE_"))}
 
 
 def try_step(command: Sequence[str], timeout_s: float = ANSWER_S) -> str | None:

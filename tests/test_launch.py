@@ -23,6 +23,7 @@ from orchestrator.retries import LOST, RETRIES, run_with_retries
         (0, None),
         (1, "error"),
         (2, "bad input"),
+        (12, "out of memory"),
         (28, "disk full"),
         (76, "killed"),
         (-9, "killed"),
@@ -64,7 +65,7 @@ def pack(tmp_path: Path, trials: int) -> tuple[Path, list[TrialFiles]]:
 def test_a_real_process_is_run_in_the_pack_directory_and_its_log_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
     code = "import os, sys; print('threads', os.environ['OMP_NUM_THREADS'], 'in', os.getcwd()); sys.exit('too bad')"
-    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
+    monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code])
     ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: None)
     assert ended.cause == "error"
     assert "too bad" in ended.message
@@ -85,7 +86,7 @@ import sys, time
 from pathlib import Path
 from cluster import launch
 code = r"import os, time; open('{marker}', 'w').write(str(os.getpid())); time.sleep(300)"
-launch.command = lambda path, threads: [sys.executable, "-c", code]
+launch.command = lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code]
 launch.run_pack(Path(r"{directory}"), Path("."), 1, 0, lambda: None, lambda: None)
 """
 
@@ -117,7 +118,7 @@ def test_a_process_is_told_to_stop_has_its_time_for_it_and_is_killed_then(
     directory, _ = pack(tmp_path, 1)
     marker = tmp_path / "ready"
     code = STOPPABLE.format(on_sigterm=on_sigterm, marker=marker)
-    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
+    monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code])
     monkeypatch.setattr(launch, "STOP_GRACE_S", 2.0)
     begin = time.monotonic()
     ended = launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: "preempted" if marker.exists() else None)
@@ -130,7 +131,7 @@ def test_the_word_of_a_stop_may_come_after_the_signal_that_slurm_sends_to_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str | None], cause: str
 ) -> None:
     directory, _ = pack(tmp_path, 1)
-    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", "import sys; sys.exit(76)"])
+    monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", "import sys; sys.exit(76)"])
     monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
     said = iter(words)
     assert launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: next(said, words[-1])).cause == cause
@@ -139,7 +140,7 @@ def test_the_word_of_a_stop_may_come_after_the_signal_that_slurm_sends_to_all(
 def test_ctrl_c_in_a_terminal_does_not_reach_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
     code = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
-    monkeypatch.setattr(launch, "command", lambda path, threads: [sys.executable, "-c", code])
+    monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code])
     assert launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: None).cause is None
 
 

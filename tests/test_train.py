@@ -187,7 +187,7 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
     code = "from model import team, train; team.CHECKPOINT_EVERY_S = 0.05; team.CHECKPOINT_SHARE = 1; train.main()"
     kills = 0
     for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1"])
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1", "1", "1"])
         seen = len(broken[-1].events())
         while process.poll() is None and len(broken[-1].events()) < seen + 160:
             time.sleep(0.01)
@@ -222,7 +222,7 @@ def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
     through = trained(tmp_path / "through", members)
     stopped = enter(tmp_path / "stopped", [*members, *later])
     begun, untouched = stopped[:3], stopped[3:]
-    process = subprocess.Popen([sys.executable, "-m", "model.train", str(tmp_path / "stopped" / "pack"), "1"])
+    process = subprocess.Popen([sys.executable, "-m", "model.train", str(tmp_path / "stopped" / "pack"), "1", "1", "1"])
     while len(begun[-1].events()) < 100:
         assert process.poll() is None
         time.sleep(0.01)
@@ -376,7 +376,7 @@ used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
 model.train.main()
 """
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large" / "pack"), "1"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large" / "pack"), "1", "1", "1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert files.events()[-1]["cause"] == "out of memory"
 
@@ -435,9 +435,9 @@ def test_a_corpus_that_changed_since_the_plan_is_refused_for_the_trials_that_rea
 
 def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     enter(tmp_path / "p", [trials[0]])
-    foreign = ("ray", "mlflow", "orchestrator", "cluster")
+    foreign = ("ray", "mlflow", "orchestrator", "cluster", "mpi4py")
     code = f"import sys, model.train; model.train.main(); print([name for name in {foreign} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack"), "1"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack"), "1", "1", "1"], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 
 

@@ -6,7 +6,6 @@ the ranks came to be (model/ranks.py).
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Protocol
 import numpy as np
 
 from model.circuit import Circuit
-from model.errors import EXIT_OUT_OF_MEMORY
 from model.ranks import Ranks
 from model.simulators import compiled_here, gpu_in_sight
 from model.simulators.exchange import Exchanger
@@ -146,9 +144,7 @@ def all_or_none(ranks: Ranks) -> Iterator[None]:
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        code = EXIT_OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
-        ranks.world.Abort(code)
-        os._exit(code)  # the end may take a moment, and nothing more must happen until then
+        ranks.end_all(error)
 
 
 def follow(ranks: Ranks) -> None:

@@ -1,0 +1,139 @@
+"""Watches over the ranks that this process has launched: whether they met, whether each still lives, how they ended, and ends them.
+
+Owns the launch's directory (its files: model/pulse.py), the patience with ranks, and what the end of many means for the whole. Does not own
+the command that starts them (cluster/mpi.py), nor the loop that asks (cluster/launch.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cluster.mpi import Places, first_death
+from model.pulse import DIRECTORY, STOP, Silence, Word, read_word
+
+START_S = 120.0
+"""From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""
+SILENT_S = 30.0
+END_S = 10.0
+CANCEL_S = 20.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why ranks have to be ended."""
+
+    cause: Literal["hanging", "error"]
+    message: str
+
+
+class Watch:
+    """The ranks of one launch, from before it until all have ended."""
+
+    def __init__(self, directory: Path, places: Places) -> None:
+        self.directory, self.places = directory, places
+        self.launcher, self.host_file = directory / "launcher", directory / "hosts"
+        self._ranks = [Silence(directory / str(rank)) for rank in range(len(places.hosts))]
+        self._words: list[Word | None] = [None] * len(places.hosts)
+        self._began, self._met, self._ended_by_us = time.monotonic(), False, False
+        self.command: Sequence[str] = ()
+
+    @classmethod
+    @contextmanager
+    def over(cls, pack_directory: Path, places: Places) -> Iterator[Watch]:
+        """Make the directory of a launch of a pack, and remove it at its end.
+
+        Those of earlier launches are removed now: ranks that were left alive when their launcher was killed see that and end themselves.
+        """
+        launches = pack_directory / "ranks"
+        shutil.rmtree(launches, ignore_errors=True)
+        directory = launches / f"{os.getpid()}-{time.time_ns()}"
+        directory.mkdir(parents=True)
+        for rank in range(len(places.hosts)):
+            (directory / str(rank)).touch()
+        (directory / "launcher").touch()
+        (directory / "hosts").write_text("".join(f"{host}\n" for host in places.hosts))
+        try:
+            yield cls(directory, places)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What to add to the environment of ranks."""
+        return {DIRECTORY: str(self.directory)}
+
+    def tell_to_stop(self) -> None:
+        """Have rank 0 save its work and dismiss the others: a signal to the launcher would end them at once."""
+        self.launcher.write_text(STOP)
+
+    def look(self) -> Trouble | None:
+        """Show the ranks that this process lives, and return what is wrong with them; to be called about once a second."""
+        with contextlib.suppress(OSError):
+            os.utime(self.launcher)
+        silent = []
+        for rank, listening in enumerate(self._ranks):
+            seconds = listening.look()
+            word = self._words[rank] = read_word(listening.text) or self._words[rank]
+            if word is not None and seconds > SILENT_S:
+                silent.append(f"rank {rank} on {word.host} (process {word.pid})")
+        if silent:
+            return Trouble("hanging", f"no sign of life for {SILENT_S:g} s from {', '.join(silent)}: stopped, or its node is lost")
+        self._met = self._met or all(word is not None and word.met for word in self._words)
+        if not self._met and time.monotonic() - self._began > START_S:
+            met = sum(word is not None and word.met for word in self._words)
+            ranks, started = len(self._words), sum(word is not None for word in self._words)
+            return Trouble(
+                "error",
+                f"{ranks} ranks did not meet within {START_S:g} s: {started} have started, {met} have met the others. "
+                f"The command was: {shlex.join(self.command)}",
+            )
+        return None
+
+    def end(self, process: subprocess.Popen[bytes]) -> None:
+        """End the launcher and with it all ranks; of a step those first, since a launcher that is killed leaves them alive."""
+        if process.poll() is not None:
+            return
+        self._ended_by_us = True
+        if self.places.job is not None and (steps := {word.step for word in self._words if word is not None and word.step}):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(["scancel", "--signal=KILL", *steps], capture_output=True, timeout=CANCEL_S)
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_S)
+        process.kill()
+        process.wait()
+
+    def returncode(self, returncode: int, said: str) -> int:
+        """Return how it all ended, as a single process would say it by its exit code or, below zero, its signal.
+
+        Args:
+            returncode: The launcher's.
+            said: What it and the ranks have printed.
+        """
+        words = [self._last_word(rank) for rank in range(len(self._words))]
+        if words[0] is not None:  # rank 0 trains, all others only compute for it
+            return words[0]
+        if first_bad := next((code for code in words if code), None):
+            return first_bad
+        if self._ended_by_us:
+            return -signal.SIGKILL
+        if (death := first_death(said)) is not None:
+            return -death
+        return 128 - returncode if returncode > 128 else returncode or 1
+
+    def _last_word(self, rank: int) -> int | None:
+        with contextlib.suppress(OSError):
+            word = read_word((self.directory / str(rank)).read_text())
+            return word.ended if word is not None else None
+        return None

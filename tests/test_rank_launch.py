@@ -1,0 +1,212 @@
+"""Packs of several real ranks, started by the real mpiexec: that they meet, stop in good order, and all end when one of them does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster import launch, watch
+from cluster.launch import Outcome
+from cluster.mpi import Places
+from model.journal import PackFiles
+from model.pulse import Word, read_word
+from tests.test_launch import pack, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+RANK = """
+import os, sys, time
+from model.crew import take_part
+from model.errors import *
+
+def lead(told_to_stop):
+    {lead}
+
+{before}
+sys.exit(take_part(int(sys.argv[1]), 1, lead))
+"""
+TRAINS = """while not told_to_stop():
+        time.sleep(0.1)
+    return EXIT_STOPPED"""
+PLACES = Places(("here",) * 3, None, 1)
+
+
+def ranks(monkeypatch: pytest.MonkeyPatch, lead: str, before: str = "") -> None:
+    """Have ranks of a pack do this instead of training."""
+    code = RANK.format(lead=lead, before=before)
+    monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code, str(ranks)])
+
+
+def run(directory: Path, must_stop: Callable[[], str | None] = lambda: None, while_running: Callable[[], None] = lambda: None) -> Outcome:
+    return launch.run_pack(directory, directory, 1, 0, while_running, must_stop, PLACES)
+
+
+def words(directory: Path) -> list[Word]:
+    """Return what the ranks of the launch that runs now say of themselves."""
+    found = [read_word(file.read_text()) for file in sorted(directory.glob("ranks/*/[0-9]"))]
+    return [word for word in found if word is not None]
+
+
+def all_met(directory: Path) -> bool:
+    return sum(word.met for word in words(directory)) == len(PLACES.hosts)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+class Once:
+    """Does something to the ranks, by their words, as soon as all have met, and notes when."""
+
+    def __init__(self, directory: Path, do: Callable[[list[Word]], None]) -> None:
+        self.directory, self.do = directory, do
+        self.seen: list[Word] = []
+        self.at = 0.0
+
+    def __call__(self) -> None:
+        if not self.seen and all_met(self.directory):
+            self.seen, self.at = words(self.directory), time.monotonic()
+            self.do(self.seen)
+
+
+@pytest.mark.parametrize(
+    ("lead", "cause"), [("return 0", None), ("return EXIT_USER_ERROR", "bad input"), ("return EXIT_DISK_FULL", "disk full")]
+)
+def test_rank_0_says_how_it_ended_and_the_others_are_dismissed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lead: str, cause: str | None
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, lead)
+    assert run(directory).cause == cause
+    assert not list((directory / "ranks").iterdir())
+
+
+def test_a_stop_in_good_order_reaches_rank_0_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, TRAINS)
+    begin = time.monotonic()
+    assert run(directory, lambda: "preempted" if all_met(directory) else None) == Outcome("stopped", "preempted")
+    assert time.monotonic() - begin < 40
+
+
+def test_ranks_that_do_not_stop_in_time_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "time.sleep(120)")
+    monkeypatch.setattr(launch, "STOP_GRACE_S", 3.0)
+    once = Once(directory, lambda seen: None)
+    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome("stopped", "timeout")
+    until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
+
+
+@pytest.mark.parametrize(("number", "cause"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "crashed")])
+def test_a_rank_that_dies_takes_all_others_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, cause: str
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, TRAINS)
+    once = Once(directory, lambda seen: os.kill(seen[1].pid, number))
+    assert run(directory, while_running=once).cause == cause
+    assert time.monotonic() - once.at < 30
+    until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
+
+
+@pytest.mark.parametrize("victim", [0, 2])
+def test_a_rank_that_is_stopped_is_noticed_within_a_minute_and_all_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: int
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, TRAINS)
+    once = Once(directory, lambda seen: os.kill(seen[victim].pid, signal.SIGSTOP))
+    outcome = run(directory, while_running=once)
+    assert outcome.cause == "hanging"
+    assert f"rank {victim} on {once.seen[victim].host}" in outcome.message
+    assert time.monotonic() - once.at < 60
+    until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
+
+
+@pytest.mark.parametrize(("error", "cause"), [("MemoryError()", "out of memory"), ("ValueError('too odd')", "error")])
+def test_an_error_of_a_rank_ends_all_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str, cause: str) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, f"raise {error}")
+    outcome = run(directory)
+    assert outcome.cause == cause
+    assert error.partition("(")[0] in outcome.message
+
+
+def test_a_launcher_that_starts_single_programs_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "return 0", before="os.environ.pop('PMI_FD'), os.environ.pop('PMI_SIZE')")
+    outcome = run(directory)
+    assert outcome.cause == "bad input"
+    assert "3 ranks were to be started, and this one of process" in outcome.message
+
+
+def test_ranks_that_do_not_meet_are_given_up_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "return 0", before="if os.environ['PMI_RANK'] == '2': time.sleep(100)")
+    monkeypatch.setattr(watch, "START_S", 8.0)
+    outcome = run(directory)
+    assert outcome.cause == "error"
+    assert "3 ranks did not meet within 8 s: 2 have started, 0 have met the others" in outcome.message
+    assert "mpiexec -launcher fork -n 3 env CUDA_VISIBLE_DEVICES=" in outcome.message
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from cluster import launch
+from cluster.mpi import Places
+launch.command = lambda path, threads, ranks=1, shards=1: {command!r}
+launch.run_pack(Path({directory!r}), Path("."), 1, 0, lambda: None, lambda: None, Places(("here",) * 3, None, 1))
+"""
+
+
+@pytest.mark.parametrize("whom", ["worker", "mpiexec"])
+def test_no_rank_outlives_what_launched_it_even_if_that_is_killed(tmp_path: Path, whom: str) -> None:
+    directory, _ = pack(tmp_path, 1)
+    command = [sys.executable, "-c", RANK.format(lead=TRAINS, before=""), "3"]
+    worker = subprocess.Popen([sys.executable, "-c", PARENT.format(command=command, directory=str(directory))])
+    try:
+        until(lambda: all_met(directory), 60)
+        seen = words(directory)
+        launcher = int(Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()[0])
+        os.kill(worker.pid if whom == "worker" else launcher, signal.SIGKILL)
+        until(lambda: not any(is_alive(word.pid) for word in seen), 10)
+    finally:
+        worker.kill()
+        worker.wait()
+
+
+def test_ranks_end_themselves_when_nobody_listens_any_more(tmp_path: Path) -> None:
+    """As after a launcher that was killed together with srun: the tasks of a step live on."""
+    (tmp_path / "launcher").touch()
+    (tmp_path / "0").touch()
+    code = "import model.pulse as p, time; p.BEAT_S = p.LAUNCHER_GONE_S = 0.5; p.Pulse.here().start(); time.sleep(60)"
+    environment = {**os.environ, "HADAMARD_LAUNCH": str(tmp_path), "SLURM_PROCID": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "3"}
+    for end in (lambda: None, (tmp_path / "0").unlink):
+        rank = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
+        until(lambda: (tmp_path / "0").read_text() != "", 30)
+        said = json.loads((tmp_path / "0").read_text())
+        assert (said["pid"], said["step"], said["met"]) == (rank.pid, "7.3", False)
+        end()
+        assert "rank 0 ends itself" in rank.communicate(timeout=30)[1]
+        assert rank.returncode == 1
+        (tmp_path / "0").write_text("")
+
+
+def test_the_log_of_a_pack_keeps_what_all_ranks_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "return 0", before="print('threads', os.environ['OMP_NUM_THREADS'], repr(os.environ['CUDA_VISIBLE_DEVICES']))")
+    assert run(directory) == Outcome(None, "")
+    assert PackFiles(directory).log.read_text().count("threads 1 ''") == 3
