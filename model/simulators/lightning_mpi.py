@@ -68,7 +68,10 @@ def look(device_name: str) -> Here:
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise SettingsError(f"simulator {device_name} cannot be opened here: {error}. `simulator: sharded` needs nothing more") from error
+        raise SettingsError(
+            f"simulator {device_name} cannot be opened here: {error}. Install it (docs/lightning-mpi.md); `simulator: sharded` needs "
+            "nothing more"
+        ) from error
     return Here(hasattr(found, manager), torch.cuda.device_count())
 
 

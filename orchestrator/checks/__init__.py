@@ -9,12 +9,15 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from orchestrator.checks import job, machine, places
+from orchestrator.checks import job, machine, mpi, places
 from orchestrator.checks.finding import Finding
 
 
-def findings() -> Iterator[Finding]:
-    """Yield each finding as soon as it is known."""
+def findings(of_mpi: bool = False) -> Iterator[Finding]:
+    """Yield each finding as soon as it is known; those of MPI, which start real ranks, only if asked for, and then alone."""
+    if of_mpi:
+        yield from mpi.findings()
+        return
     yield from machine.findings()
     yield from places.findings()
     yield from job.findings()

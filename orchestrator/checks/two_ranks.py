@@ -1,0 +1,140 @@
+"""The program that `hadamard doctor --mpi` starts on two ranks: do they meet, do messages arrive, do simulators share states?
+
+Owns what is tried and what rank 0 prints of it, one JSON line for each answer. Does not own how the ranks are started (checks/mpi.py).
+
+LAUNCHER python -m orchestrator.checks.two_ranks [simulators]
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.errors import UserError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from model.simulators import Simulator
+
+RANKS = 2
+LIMIT_S = 90
+"""After which a rank ends itself, whatever it waits for, and whether its launcher lives or not."""
+MESSAGE_BYTES = 32 * 2**20
+REPEATS = 8
+QUBITS = 8
+
+
+def main() -> None:
+    """Say how many ranks there are; if as many as there should be, try the rest."""
+    signal.alarm(LIMIT_S)
+    from mpi4py import MPI
+
+    world = MPI.COMM_WORLD
+    if world.rank == 0:  # of several programs of one rank each, every one says so
+        _say({"world": world.size})
+    if world.size != RANKS:
+        return
+    _answer(world, "messages", lambda: _messages(world))
+    if "simulators" in sys.argv:
+        for name in ("sharded", "lightning.kokkos", "lightning.gpu"):
+            _answer(world, name, lambda name=name: _simulator(world, name))  # type: ignore[misc]
+
+
+def _say(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+def _answer(world: MPI.Comm, what: str, attempt: Callable[[], str]) -> None:
+    """Print what came of an attempt; its failure is an answer if all ranks meet it, else the end of all."""
+    try:
+        found, remedy, ok = attempt(), "", True
+    except UserError as error:  # says in its first sentence what is wrong, and then what to do
+        found, _, remedy = str(error).partition(". ")
+        ok = False
+    except Exception:  # the other rank would wait for this one
+        traceback.print_exc()
+        world.Abort(1)
+        raise
+    if not all(everywhere := world.allgather(ok)) and any(everywhere):
+        print(f"{what}: rank {everywhere.index(False)} fails and the other does not: {found}", file=sys.stderr, flush=True)
+        world.Abort(1)
+    if world.rank == 0:
+        _say({"what": what, "ok": ok, "found": found, "remedy": remedy})
+
+
+def _messages(world: MPI.Comm) -> str:
+    """Add up and exchange a few MB; what arrives is compared with what was sent."""
+    partner = 1 - world.rank
+    mine = np.arange(MESSAGE_BYTES // 4, dtype=np.float32) + world.rank
+    total, other = np.empty_like(mine), np.empty_like(mine)
+    world.Allreduce(mine, total)
+    if not (total == 2 * (mine - world.rank) + 1).all():
+        raise UserError("a sum over both ranks is wrong. Try another MPI library, such as pip install 'hadamard[mpi]' brings")
+    world.Sendrecv(mine, partner, recvbuf=other, source=partner)
+    if not (other == mine - world.rank + partner).all():
+        raise UserError("a message arrived changed. Try another MPI library, such as pip install 'hadamard[mpi]' brings")
+    world.Barrier()
+    began = time.perf_counter()
+    for _ in range(REPEATS):
+        world.Sendrecv(mine, partner, recvbuf=other, source=partner)
+    rate = REPEATS * MESSAGE_BYTES / (time.perf_counter() - began)
+    return f"{MESSAGE_BYTES / 1e6:.0f} MB summed and exchanged, {rate / 1e9:.1f} GB/s each way"
+
+
+def _simulator(world: MPI.Comm, name: str) -> str:
+    """Compare a small circuit's values and gradients with those of one process."""
+    import torch
+
+    from model.circuit import second_module_circuit
+    from model.simulators import choose
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    circuit = second_module_circuit(QUBITS, [0, 0], layers=1, connectivity=2, measured=2)
+    weights, inputs = torch.randn(1, circuit.weights), torch.randn(1, 3, circuit.inputs)
+
+    def values_and_gradients(simulator: Simulator) -> list[torch.Tensor]:
+        leaves = [weights.clone().requires_grad_(), inputs.clone().requires_grad_()]
+        values = simulator.expectations(circuit, *leaves)
+        return [values.detach(), *torch.autograd.grad(values.sum(), leaves)]
+
+    found = _on_both(world, name, values_and_gradients)
+    if found is None:
+        return ""
+    expected = values_and_gradients(choose("torch"))
+    error = max(float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True))
+    if not error < 1e-4:
+        raise UserError(f"wrong by {error:.2g} on {RANKS} ranks. Do not use it here, and please report it")
+    return f"{QUBITS} qubits on {RANKS} ranks as on one, values and gradients to {error:.0e}"
+
+
+def _on_both(world: MPI.Comm, name: str, run: Callable[[Simulator], list[Any]]) -> list[Any] | None:
+    """Return what a run gave on ranks together; None on a rank that only follows."""
+    if name == "sharded":
+        from model import ranks
+        from model.simulators.distributed import dismiss, follow
+        from model.simulators.sharded import ShardedSimulator
+
+        joined = ranks.join(RANKS, RANKS)
+        if not joined.leads:
+            follow(joined)
+            return None
+        found = run(ShardedSimulator(joined))
+        dismiss(joined)
+        return found
+    from model.simulators.lightning_mpi import meet
+    from model.simulators.pennylane_device import PennyLaneSimulator
+
+    return run(PennyLaneSimulator(name, meet(world)))
+
+
+if __name__ == "__main__":
+    main()

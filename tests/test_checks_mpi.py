@@ -1,0 +1,121 @@
+"""`hadamard doctor --mpi`: real ranks by the launcher that is installed, and what is made of launchers that do something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+
+import pytest
+
+from cluster.mpi import known_library
+from model.errors import UserError
+from orchestrator.checks import mpi
+from orchestrator.checks.finding import Finding
+from orchestrator.checks.mpi import Launcher, launchers, read, short
+from slurm.given import Given
+from tests.test_cli import hadamard
+
+MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"
+OPEN_MPI = "Open MPI v5.0.11, package: Open MPI root@here, ident: 5.0.11, repo rev: v5.0.11, Oct 17, 2026"
+PLAIN = Launcher("mpiexec", ["mpiexec", "-n", "2"], {}, "take another")
+WORLD, MESSAGES = {"world": 2}, {"what": "messages", "ok": True, "found": "34 MB summed and exchanged, 4.1 GB/s each way", "remedy": ""}
+
+
+def said(*lines: dict[str, object]) -> str:
+    return "a banner of the site\n" + "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def test_two_ranks_meet_exchange_and_simulate() -> None:
+    done = hadamard("doctor", "--mpi", "--json")
+    assert done.returncode == 0, done.stderr
+    found = {one["what"]: one for one in json.loads(done.stdout)}
+    assert list(found) == ["mpi4py", "mpiexec", "sharded", "lightning.kokkos", "lightning.gpu"]
+    assert short(known_library()) in found["mpi4py"]["found"]
+    rate = re.search(r"2 ranks of .*; 34 MB summed and exchanged, ([\d.]+) GB/s each way", found["mpiexec"]["found"])
+    assert rate is not None
+    assert float(rate[1]) > 0
+    assert found["sharded"]["ok"], found["sharded"]
+    assert "on 2 ranks as on one" in found["sharded"]["found"]
+    assert "built without MPI" in found["lightning.kokkos"]["found"]
+    assert found["lightning.kokkos"]["remedy"].startswith("Build it from source (docs/lightning-mpi.md, https://docs.pennylane.ai/")
+    assert not found["lightning.gpu"]["ok"]
+
+
+def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As PMI-2 starts Open MPI: every process believes to be alone, and all end well."""
+    twice = Launcher("twice", ["sh", "-c", '"$@" & "$@"; wait', "sh"], os.environ, "speak its language")
+    monkeypatch.setattr(mpi, "launchers", lambda known: iter([twice]))
+    library, met = mpi.findings()
+    assert library.ok
+    assert not met.ok
+    assert met.found.startswith("starts 2 programs of 1 rank instead of one of 2: it does not speak the language of MPICH")
+    assert met.remedy == "speak its language"
+
+
+def test_a_launcher_that_fails_or_starts_nothing_says_why() -> None:
+    (met,) = read(PLAIN, "MPICH 5.0.2", "", "srun: error: unsupported PMI version PMIx\n")
+    assert met == Finding("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
+    (lost,) = read(PLAIN, "MPICH 5.0.2", said(WORLD), "Shared memory error")
+    assert lost.found == "its ranks met, and no message arrived: Shared memory error"
+
+
+def test_what_breaks_in_a_simulator_leaves_what_was_found_before() -> None:
+    sharded = {"what": "sharded", "ok": True, "found": "as on one", "remedy": ""}
+    met, ours, ended = read(PLAIN, "MPICH 5.0.2", said(WORLD, MESSAGES, sharded), "Segmentation fault")
+    assert (met.ok, ours.ok, ended.ok) == (True, True, False)
+    assert ended.found == "ended before all was tried: Segmentation fault"
+
+
+def test_ranks_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mpi, "LIMIT_S", 0.2)
+    monkeypatch.setattr(mpi, "GRACE_S", 0.3)
+    hanging = Launcher("hanging", ["sh", "-c", "sleep 60 & wait", "sh"], os.environ, "none")
+    monkeypatch.setattr(mpi, "launchers", lambda known: iter([hanging]))
+    _, met = mpi.findings()
+    assert met.found.endswith("it did not end within 0.5 s")
+
+
+class TestLaunchers:
+    def test_outside_a_job_there_is_mpiexec(self) -> None:
+        (only,) = launchers(MPICH)
+        assert isinstance(only, Launcher)
+        assert only.command[1:] == ["-launcher", "fork", "-n", "2"]
+
+    @pytest.mark.parametrize(("library", "first", "second"), [(MPICH, "pmi2", "pmix"), (OPEN_MPI, "pmix", "pmi2")])
+    def test_in_a_job_the_flavour_of_the_library_comes_first(
+        self, library: str, first: str, second: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mpi, "own_job", lambda: "7")
+        monkeypatch.setattr(mpi, "given", lambda job: {name: Given(2, 0, None) for name in ("n1", "n2", "n3")})
+        fits, other, plain = launchers(library)
+        assert isinstance(fits, Launcher)
+        assert isinstance(other, Launcher)
+        assert isinstance(plain, Launcher)
+        assert (fits.name, other.name, plain.name) == (f"srun --mpi={first}", f"srun --mpi={second}", "mpiexec")
+        assert fits.command[:4] == ["srun", "--jobid=7", "--overlap", "--mem=0"]
+        assert {"--nodes=2", "--ntasks=2"} < set(fits.command)
+        assert fits.remedy == mpi.MPI_FLAVOURS[first]
+        assert other.remedy == f"no need: trials take --mpi={first}"
+
+    def test_without_mpiexec_one_is_told_where_to_get_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def none() -> str:
+            raise UserError("there is no mpiexec. Install it with: pip install 'hadamard[mpi]'")
+
+        monkeypatch.setattr(mpi, "mpiexec", none)
+        (only,) = launchers(MPICH)
+        assert only == Finding("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
+
+
+def test_without_mpi4py_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")  # as a Python that cannot load it
+    (only,) = mpi.findings()
+    assert not only.ok
+    assert "MPI cannot be loaded here" in only.found
+    assert "pip install 'hadamard[mpi]'" in only.remedy
+
+
+def test_a_library_in_short() -> None:
+    assert short(MPICH) == "MPICH 5.0.2"
+    assert short(OPEN_MPI) == "Open MPI v5.0.11"
