@@ -24,6 +24,7 @@ STOPS: Mapping[str, str] = {
 FAILURES: Mapping[str, str] = {
     "killed": "its process was killed by a signal from outside",
     "crashed": "its process died by a signal of its own making, such as SIGSEGV",
+    "hanging": "one of its MPI ranks gave no sign of life for 30 s: stopped, or its node is lost",
     "out of memory": "memory was refused, or Linux killed its process for want of it",
     "node lost": "Ray says that its node is dead",
     "worker lost": "its worker vanished, though its node lives",

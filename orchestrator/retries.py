@@ -16,6 +16,7 @@ from orchestrator.causes import SUPERSEDED
 RETRIES: Mapping[str, int] = {
     "killed": 2,
     "crashed": 1,
+    "hanging": 2,
     "out of memory": 1,
     "node lost": 3,
     "worker lost": 3,
@@ -80,7 +81,8 @@ def close(trials: Iterable[TrialFiles], cause: str) -> None:
 
 def _blame(left: Sequence[TrialFiles], cause: str, message: str, **fields: int) -> None:
     """Record a process's end as the failure of those that it was training; of the first, if it was training none: it must end some time."""
-    for victim in open_attempts(left) or left[:1]:
+    unfinished = [files for files in left if not files.result.exists()]  # ranks may fail at their end, when all is done
+    for victim in open_attempts(unfinished) or unfinished[:1]:
         victim.append("failed", cause=cause, message=message, **fields)
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 from cluster.allocation import Allocation
 from model.journal import PackFiles
+from orchestrator.bundles import in_order, reached_job, reservations
 from orchestrator.ledger import Ledger
-from orchestrator.packs import CPUS_PER_PACK, Pack
+from orchestrator.packs import Pack
 from orchestrator.stopping import SIGNALS
 from orchestrator.worker import run_here
 from slurm.ray_start import OBJECT_STORE_BYTES
@@ -80,11 +81,10 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> Non
     """
     from ray import tune
 
-    directories = {pack.id: _write_pack(ledger, pack) for pack in packs}
-    needs: dict[str, dict[str, int | float]] = {
-        pack.id: {"CPU": CPUS_PER_PACK, "memory": pack.memory_bytes, "GPU": pack.gpus} for pack in packs
-    }
-    trainable = tune.with_resources(run_here, lambda config: tune.PlacementGroupFactory([needs[config["pack"]]]))
+    directories = {pack.id: _write_pack(ledger, pack) for pack in in_order(packs)}
+    job = reached_job()
+    reserved = reservations(packs, job)
+    trainable = tune.with_resources(run_here, lambda config: tune.PlacementGroupFactory(*reserved[config["pack"]]))
     shutil.rmtree(ledger.tune, ignore_errors=True)  # Tune's own state is never used again
     tuner = tune.Tuner(
         trainable,
@@ -92,6 +92,9 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> Non
             "pack": tune.grid_search(list(directories)),
             "directories": {key: str(path) for key, path in directories.items()},
             "gpus": {pack.id: pack.gpus for pack in packs},
+            "ranks": {pack.id: pack.ranks for pack in packs},
+            "shards": {pack.id: pack.shards for pack in packs},
+            "job": job,
             "working_directory": os.getcwd(),
             "study": str(ledger.directory.absolute()),
             "run": run,

@@ -19,6 +19,7 @@ from cluster.energy import Energy, open_meter
 from cluster.launch import Outcome, run_pack
 from cluster.place import Place
 from model.journal import PackFiles, TrialFiles, read_json, write_atomically
+from orchestrator.bundles import places, wait_for_bundles
 from orchestrator.causes import LEFT, SUPERSEDED
 from orchestrator.ownership import stop_requested
 from orchestrator.packs import CPUS_PER_PACK
@@ -41,17 +42,18 @@ def run_here(config: dict[str, Any]) -> None:
         return stop_requested(study, run) or (LEFT if place.leaving else None)
 
     with place.busy():
-        why = _run_to_the_end(pack, run, config["gpus"][config["pack"]], must_stop)
+        why = _run_to_the_end(pack, config, must_stop)
     while why == LEFT and stop_requested(study, run) is None:
         time.sleep(LOOK_EVERY_S)
 
 
-def _run_to_the_end(pack: PackFiles, run: int, gpus: int, must_stop: Callable[[], str | None]) -> str | None:
+def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable[[], str | None]) -> str | None:
     """Run a pack until each trial has a result or has failed for good, or it must stop; return why it must."""
     from ray import tune
 
-    files = pack.trials
-    meter = open_meter(gpus)
+    files, run = pack.trials, int(config["run"])
+    ranks, shards, gpus = (int(config[name][config["pack"]]) for name in ("ranks", "shards", "gpus"))
+    meter = open_meter(gpus)  # of this node alone, also where ranks are on others
     reported = -1
 
     def report_progress() -> None:
@@ -63,8 +65,13 @@ def _run_to_the_end(pack: PackFiles, run: int, gpus: int, must_stop: Callable[[]
 
     def launch() -> Outcome:
         open_trials = [one for one in files if not one.result.exists()]
+        where = None
+        if ranks > 1:
+            if (why := wait_for_bundles(must_stop)) is not None:
+                return Outcome("stopped", why)
+            where = places(shards, config["job"])
         meter.begin()
-        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop)
+        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
         energy = meter.end()
         if energy is not None and outcome.cause is None:  # a process that was cut short took joules which no trial can be charged with
             _attribute(energy, [one for one in open_trials if one.result.exists()])

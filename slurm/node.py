@@ -97,7 +97,7 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
     cluster = head or Cluster(
         job, restart, f"{address}:{ports['']}", node.host, ports["dashboard"] if dashboard else None, str(node.job / "token")
     )
-    command = start_command(address, head.address if head else None, ports, detect(), node.local, dashboard)
+    command = start_command(node.host, job, address, head.address if head else None, ports, detect(), node.local, dashboard)
     secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": cluster.token_file}
     with open(node.start_log, "wb") as output:
         process = subprocess.Popen(

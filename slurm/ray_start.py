@@ -5,6 +5,7 @@ Owns ports and options of `ray start`. Does not own its process: that is slurm/n
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,13 @@ PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767
 SERVICES = ("node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
 HEAD_SERVICES = ("", "dashboard", "ray-client-server")
 """Names of `ray start`'s port options; the nameless one is the cluster's own, `--port`."""
+NODE_LABEL = "slurm-node"
+"""Label of Ray's nodes: Slurm's name of it, which may differ from its host name."""
+
+
+def job_resource(job_id: str) -> str:
+    """Return the name of what only nodes of a job have, as many as cores: steps of a job do not reach nodes that other jobs lend."""
+    return f"slurm-job-{job_id}"
 
 
 def port_block(job_id: str) -> range:
@@ -45,11 +53,13 @@ def free_ports(block: range, names: Sequence[str]) -> dict[str, int]:
 
 
 def start_command(
-    address: str, head: str | None, ports: Mapping[str, int], allocation: Allocation, local: Path, dashboard: bool
+    node: str, job_id: str, address: str, head: str | None, ports: Mapping[str, int], allocation: Allocation, local: Path, dashboard: bool
 ) -> list[str]:
     """Return the line that starts Ray here with what Slurm gave, never with the whole node.
 
     Args:
+        node: This node, by Slurm's name.
+        job_id: The job that it belongs to.
         address: This node's.
         head: HOST:PORT of the head to join; None makes this node the head.
         ports: By service, as `free_ports` returns them.
@@ -69,6 +79,8 @@ def start_command(
         f"--num-cpus={allocation.cpus}",
         f"--num-gpus={allocation.gpus}",
         f"--memory={allocation.memory_bytes}",
+        f"--resources={json.dumps({job_resource(job_id): allocation.cpus})}",
+        f"--labels={NODE_LABEL}={node}",
         f"--object-store-memory={OBJECT_STORE_BYTES}",
         f"--temp-dir={local}",
         "--disable-usage-stats",

@@ -33,7 +33,7 @@ def test_ports_that_are_taken_are_left_out_and_too_few_are_refused() -> None:
 def test_a_head_and_a_worker_are_started_with_what_slurm_gave() -> None:
     allocation = Allocation(cpus=3, memory_bytes=2**31, gpus=2, source="Slurm job 7", nodes=2)
     ports = {name: 20_000 + index for index, name in enumerate((*HEAD_SERVICES, *SERVICES))}
-    head = start_command("10.0.0.1", None, ports, allocation, Path("/tmp/x"), dashboard=True)
+    head = start_command("n1", "7", "10.0.0.1", None, ports, allocation, Path("/tmp/x"), dashboard=True)
     for option in (
         "--head",
         "--block",
@@ -46,8 +46,10 @@ def test_a_head_and_a_worker_are_started_with_what_slurm_gave() -> None:
         assert option in head
     assert f"--memory={2**31}" in head
     assert "--temp-dir=/tmp/x" in head
-    assert "--include-dashboard=false" in start_command("10.0.0.1", None, ports, allocation, Path("/tmp/x"), dashboard=False)
-    worker = start_command("10.0.0.2", "10.0.0.1:20000", {name: 20_010 for name in SERVICES}, allocation, Path("/tmp/x"), dashboard=True)
+    assert "--include-dashboard=false" in start_command("n1", "7", "10.0.0.1", None, ports, allocation, Path("/tmp/x"), dashboard=False)
+    worker = start_command(
+        "n2", "7", "10.0.0.2", "10.0.0.1:20000", {name: 20_010 for name in SERVICES}, allocation, Path("/tmp/x"), dashboard=True
+    )
     assert "--address=10.0.0.1:20000" in worker
     assert not {"--head", "--port=20010"} & set(worker)
 

@@ -366,7 +366,7 @@ TELL_WHAT_IS_SEEN = """
 import os, sys
 if "model.train" in sys.orig_argv:
     masks = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
-    open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[-2]} {masks[0]}.{masks[1]}\\n")
+    open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[3]} {masks[0]}.{masks[1]}\\n")
 """
 
 
