@@ -14,6 +14,7 @@ import typer
 from model import ranks
 from model.head_layout import circuits
 from model.simulators.distributed import all_or_none, dismiss, follow
+from model.simulators.exchange import Exchanger
 from model.simulators.sharded import ShardedSimulator
 from orchestrator.bench.exchanges import PAPER_HEAD
 from orchestrator.estimates import LOCAL_LINK, SHARED_KERNELS
@@ -21,7 +22,7 @@ from orchestrator.scale import step_of, step_seconds
 from orchestrator.sharing import Sharing
 
 EMBEDDING = 384
-HEADING = ("ranks", "shards", "qubits", "measured, s", "predicted, s", "of it exchanges, s", "predicted / measured")
+HEADING = ("ranks", "shards", "qubits", "measured, s", "predicted, s", "of it exchanges, s", "predicted / measured", "sent / predicted")
 
 
 def main(qubits: str = "16,18,20,22", sentences: int = 1, shards: int = 0, repeats: int = 8) -> None:
@@ -43,11 +44,14 @@ def main(qubits: str = "16,18,20,22", sentences: int = 1, shards: int = 0, repea
 
 
 def _line(simulator: ShardedSimulator, qubits: int, sentences: int, sharing: Sharing, repeats: int) -> str:
+    before = Exchanger.sent_bytes
     measured = min(_step_s(simulator, qubits, sentences) for _ in range(repeats))  # the least: others may use the same cores
+    sent = (Exchanger.sent_bytes - before) / repeats
     step = step_of(PAPER_HEAD.model_copy(update={"qubits": qubits}), sentences, sharing, 4)
     compute_s, exchange_s = step_seconds(step, SHARED_KERNELS, LOCAL_LINK)
     predicted = compute_s + exchange_s
-    cells = (f"{measured:.3g}", f"{predicted:.3g}", f"{exchange_s:.2g}", f"{predicted / measured:.2f}")
+    of_bytes = f"{sent / step.rank_bytes:.3f}" if step.rank_bytes else "nothing"
+    cells = (f"{measured:.3g}", f"{predicted:.3g}", f"{exchange_s:.2g}", f"{predicted / measured:.2f}", of_bytes)
     return f"| {sharing.ranks} | {sharing.shards} | {qubits} | {' | '.join(cells)} |"
 
 
