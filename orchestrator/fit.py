@@ -5,20 +5,17 @@ Owns the refusals, in words that say what would do. Does not own what packs need
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from cluster.allocation import Allocation
+from cluster.mpi import known_library, mpiexec
+from model.errors import UserError
 from model.settings import Trial
 from orchestrator.packs import Pack, need
 from orchestrator.report.formats import count
 from orchestrator.sharing import ALONE, WITH_RANKS, least_nodes, nodes_for
 from orchestrator.study_file import Location, Problem, StudyError
-
-NO_MPI = "Install it with: pip install 'hadamard[mpi]', or, where the site has an MPI of its own, build mpi4py for that"
 
 
 def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool = True) -> None:
@@ -42,7 +39,7 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
     for arm, (pack, trial) in sorted(arms.items()):
         ranks = f"{arm}: {count(pack.ranks, 'rank')}"
         if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
-            yield Problem(f"{ranks} need MPI, but {missing}. {NO_MPI}", setting(trial, "mpi.ranks"))
+            yield Problem(f"{ranks} need MPI: {missing}", setting(trial, "mpi.ranks"))
         elif pack.ranks > allocation.total_cpus:
             has = f"{allocation.source} has {allocation.total_cpus}"
             yield Problem(f"{ranks} need a core each, {has}", setting(trial, "mpi.ranks"))
@@ -83,8 +80,11 @@ def _remedy(trial: Trial, allocation: Allocation) -> str:
 
 
 def _missing_for_mpi() -> str | None:
-    """Return what is not here of all that ranks need, or None."""
-    if importlib.util.find_spec("mpi4py") is None:
-        return "mpi4py is not installed"
-    launchers = (shutil.which("mpiexec", path=str(Path(sys.executable).parent)), shutil.which("mpiexec"), shutil.which("srun"))
-    return None if any(launchers) else "there is neither mpiexec nor srun"
+    """Return what is not here of all that ranks need, or None; srun is enough where this is Slurm, whose jobs use it."""
+    try:
+        known_library()
+        if shutil.which("srun") is None:
+            mpiexec()
+    except UserError as error:
+        return str(error)
+    return None

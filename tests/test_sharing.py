@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from cluster import mpi
 from cluster.allocation import Allocation
 from model.errors import SettingsError
 from model.head_layout import circuits
@@ -235,12 +237,13 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("what", ["mpi4py", "launcher"])
 def test_missing_mpi_is_refused_before_anything_is_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "mpi4py":
-        monkeypatch.setattr(fit.importlib.util, "find_spec", lambda _: None)
+        monkeypatch.setattr(mpi, "ASK_LIBRARY", "import mpi4py_that_is_not_installed")
+        monkeypatch.setattr(fit, "known_library", mpi.library)
     else:
-        monkeypatch.setattr(fit.shutil, "which", lambda *_, **__: None)
+        monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS)
-    with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI, but .* pip install 'hadamard\[mpi\]'"):
+    with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI: .* pip install 'hadamard\[mpi\]'"):
         show_plan(path, [], 0.02, as_json=False)
     assert "packs" in show_plan(path, ["factors.mpi.ranks=[1, auto]"], 0.02, as_json=False), "where no ranks are needed, none are missed"
     assert [one.name for one in tmp_path.iterdir()] == ["study.yaml"]
