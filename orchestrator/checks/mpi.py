@@ -21,12 +21,14 @@ from cluster.steps import own_job
 from model.errors import UserError
 from orchestrator.checks.finding import Finding, reason
 from orchestrator.checks.job import MPI_FLAVOURS
-from orchestrator.checks.two_ranks import LIMIT_S, RANKS
 from slurm.given import given, step, step_environment
 
-INSTALL = "pip install 'hadamard[mpi]', or mpi4py for the MPI of this site; simulators of one process need none"
+RANKS = 2
+LIMIT_S = 90
+"""After which a rank ends itself."""
 GRACE_S = 15.0
-"""Beyond the time after which ranks end themselves."""
+"""Beyond that, until the launcher is ended."""
+INSTALL = "pip install 'hadamard[mpi]', or mpi4py for the MPI of this site; simulators of one process need none"
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.errors import UserError
+from orchestrator.checks.mpi import LIMIT_S, RANKS
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from model.simulators import Simulator
 
-RANKS = 2
-LIMIT_S = 90
-"""After which a rank ends itself, whatever it waits for, and whether its launcher lives or not."""
 MESSAGE_BYTES = 32 * 2**20
 REPEATS = 8
 QUBITS = 8
@@ -34,7 +32,7 @@ QUBITS = 8
 
 def main() -> None:
     """Say how many ranks there are; if as many as there should be, try the rest."""
-    signal.alarm(LIMIT_S)
+    signal.alarm(LIMIT_S)  # whatever it waits for, and whether its launcher lives or not
     from mpi4py import MPI
 
     world = MPI.COMM_WORLD
