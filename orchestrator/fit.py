@@ -37,15 +37,17 @@ def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool 
 def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool) -> Iterator[Problem]:
     arms = {trial.arm: (one, trial) for one in packs for trial in one.trials}
     for arm, (pack, trial) in sorted(arms.items()):
-        ranks = f"{arm}: {count(pack.ranks, 'rank')}"
+        ranks, named = f"{arm}: {count(pack.ranks, 'rank')}", setting(trial, "mpi.ranks")
         if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
-            yield Problem(f"{ranks} need MPI: {missing}", setting(trial, "mpi.ranks"))
+            yield Problem(f"{ranks} need MPI: {missing}", named)
         elif pack.ranks > allocation.total_cpus:
-            has = f"{allocation.source} has {allocation.total_cpus}"
-            yield Problem(f"{ranks} need a core each, {has}", setting(trial, "mpi.ranks"))
+            yield Problem(
+                f"{ranks} need a core each, there are {allocation.total_cpus}: {allocation.description}", setting(trial, "mpi.ranks")
+            )
         elif pack.gpus and pack.ranks > allocation.total_gpus:
-            has = f"{allocation.source} has {allocation.total_gpus}"
-            yield Problem(f"{ranks} need a GPU each, {has}", setting(trial, "mpi.ranks"))
+            yield Problem(
+                f"{ranks} need a GPU each, there are {allocation.total_gpus}: {allocation.description}", setting(trial, "mpi.ranks")
+            )
         elif memory_known and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > allocation.nodes:
             yield Problem(f"{arm} needs about {_memory(pack, allocation)}. {_remedy(trial, allocation)}", ("factors",))
 

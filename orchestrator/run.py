@@ -22,7 +22,7 @@ from cluster.launch import STOP_GRACE_S, environment
 from model import embeddings
 from model.errors import UserError
 from model.settings import Settings, Trial, TrialSettings
-from model.simulators import choose
+from model.simulators import choose, lightning_mpi
 from orchestrator import tracking
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
@@ -63,7 +63,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     packs = pack_up(owed, allocation)
     with located(path, overrides):
         check_fit(packs, allocation)
-    _check_simulators(owed)
+    _check_simulators(packs)
     embeddings.check_cache()
     why_not_measured()  # refuses a trace that cannot be replayed
     interrupted = False
@@ -174,10 +174,14 @@ def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> 
             raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
 
 
-def _check_simulators(trials: Sequence[Trial]) -> None:
-    """Open every simulator that is asked for by name: better refused now than in each trial."""
-    for name in sorted({trial.settings.simulator for trial in trials} - {"auto", "torch", "sharded"}):
-        choose(name)
+def _check_simulators(packs: Sequence[Pack]) -> None:
+    """Open every simulator that is asked for by name, as far as one process can: better refused now than in each trial."""
+    named = {(trial.settings.simulator, pack.ranks) for pack in packs for trial in pack.trials}
+    for name, ranks in sorted((name, ranks) for name, ranks in named if name not in ("auto", "torch", "sharded")):
+        if ranks > 1:
+            lightning_mpi.check(name, lightning_mpi.Together(ranks, 0), lightning_mpi.look(name))
+        else:
+            choose(name)
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:

@@ -18,7 +18,7 @@ from rich.console import Console
 from cluster.allocation import detect
 from model.errors import UserError
 from model.settings import Trial
-from orchestrator import ownership
+from orchestrator import ownership, shared_view
 from orchestrator.fit import check_fit
 from orchestrator.ledger import Ledger
 from orchestrator.owners import Owner
@@ -107,6 +107,7 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Own
     else:
         seconds = expected_seconds(packs, allocation)
         lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds)}{rounds(seconds, usable, request.chain)}")
+    lines += [f"ranks:     {line}" for line in shared_view.lines(shared_view.shared(packs))]
     if (missing_s := embedding_seconds(owed, allocation.cpus)) > 0:
         lines.append(f"           {duration(missing_s)} for embeddings; `hadamard fetch {shlex.quote(str(request.study))}` does them here")
     return lines

@@ -22,7 +22,7 @@ from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, corpus_of, inputs_of
 from orchestrator.sharing import check_sharing
 from orchestrator.study import Study, with_values
-from orchestrator.study_file import Problem, StudyError
+from orchestrator.study_file import Location, Problem, StudyError
 from orchestrator.study_problems import messages_of
 
 DIGEST_LENGTH = 12
@@ -67,24 +67,27 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
 def _rows(study: Study, design: Design) -> list[Arm]:
     """Return the rows in run order; rows that cannot be run are named together where the reason is the same."""
     arms, seen = [], Counter[str]()
-    refused: dict[str, list[str]] = {}
+    refused: dict[tuple[str, Location], list[str]] = {}
     for index in design.run_order:
         row = design.rows[index]
+        place: Location = ("factors",)
         try:
             settings = with_values(study.settings, row.values)
             check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
+            if not any(path == "simulator" or path.startswith("mpi.") for path in row.values):
+                place = ("mpi",)
             check_sharing(settings)
         except ValidationError as error:
-            refused.setdefault(messages_of(error, TrialSettings), []).append(row.name)
+            refused.setdefault((messages_of(error, TrialSettings), place), []).append(row.name)
             continue
         except SettingsError as error:
-            refused.setdefault(str(error), []).append(row.name)
+            refused.setdefault((str(error), place), []).append(row.name)
             continue
         same = settings.model_dump_json()
         arms.append(Arm(row.name, settings, seen[same], row.values))
         seen[same] += 1
     if refused:
-        raise StudyError([Problem(f"rows {', '.join(sorted(names))}: {reason}", ("factors",)) for reason, names in refused.items()])
+        raise StudyError([Problem(f"rows {', '.join(sorted(names))}: {reason}", place) for (reason, place), names in refused.items()])
     return arms
 
 

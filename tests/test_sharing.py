@@ -184,11 +184,11 @@ def mpi_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = ranked(tmp_path)
     small = machine(2)
-    with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need a core each, this machine has 2"):
+    with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need a core each, there are 2: 2 cores, "):
         check_fit(pack_up(plan.trials, small), small)
     monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
     one_gpu = machine(8, gpus=1)
-    with pytest.raises(StudyError, match=r"4 ranks need a GPU each, this machine has 1"):
+    with pytest.raises(StudyError, match=r"4 ranks need a GPU each, there are 1: 8 cores, 1 GPU"):
         check_fit(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
 
 
@@ -258,3 +258,6 @@ def test_bad_ranks_are_refused_with_file_and_line(tmp_path: Path) -> None:
         content = RANKS.replace("  mpi.ranks: [1, 4]", "  head.connectivity: [1, 2]") if override == "mpi.ranks=3" else RANKS
         with pytest.raises(StudyError, match=words):
             read(tmp_path, content, [override])
+    fixed = TINY + "simulator: torch\nmpi: {shards: 2}\n"
+    with pytest.raises(StudyError, match=r"study.yaml:12: mpi: rows r00, r01, r02, r03: mpi.shards = 2, but torch runs in one process"):
+        read(tmp_path, fixed)
