@@ -130,7 +130,7 @@ class _Expectations(torch.autograd.Function):
         prepared, matrices = ctx.prepared, ctx.saved_tensors
         _, _, _, _, of_states, *of_matrices = ctx.needs_input_grad
         gradients: list[torch.Tensor | None] = [None] * len(matrices)
-        both = _with_cotangents(ctx.final.pop(), prepared.signs, of_values.flatten(0, 1))
+        both = _with_cotangents(ctx.final, prepared.signs, of_values.flatten(0, 1))
         halves = both.chunk(2)
         which = _Which(ctx.shape, 2, both.device)
         for step in reversed(prepared.steps):
@@ -157,11 +157,10 @@ class _Which:
         return self.rows if step.of_rows else self.trials
 
 
-def _with_cotangents(state: torch.Tensor, signs: torch.Tensor, of_values: torch.Tensor) -> torch.Tensor:
-    """Return states, and after them the gradients by these states of a loss whose gradient by the expectations is given."""
-    both = state.new_empty(2 * len(state), state.shape[1])
-    both[: len(state)] = state
-    torch.mul(state, 2 * of_values @ signs, out=both[len(state) :])
+def _with_cotangents(final: list[torch.Tensor], signs: torch.Tensor, of_values: torch.Tensor) -> torch.Tensor:
+    """Return the final states, whose own memory is given back, and after them the gradients by them, for that by their expectations."""
+    both = torch.cat([final[0], final.pop()])
+    both[len(of_values) :] *= 2 * of_values @ signs
     return both
 
 

@@ -15,6 +15,7 @@ class Program:
     ) -> None: ...
 
 vector_bytes: int
+cached_vectors: int
 
 def forward(
     program: Program,

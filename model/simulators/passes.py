@@ -22,26 +22,35 @@ class Pass:
     rotations: tuple[int, ...]
 
 
-def group(rotations: Sequence[Rotation], lane_qubits: frozenset[int], per_pass: int = ROTATIONS_PER_PASS) -> tuple[Pass, ...]:
+def group(
+    rotations: Sequence[Rotation], lane_qubits: frozenset[int], far: frozenset[int] = frozenset(), per_pass: int = ROTATIONS_PER_PASS
+) -> tuple[Pass, ...]:
     """Return passes that hold every rotation once, in an order that gives the same state.
 
     Args:
         rotations: The program's, in order.
         lane_qubits: Those whose bits lie inside a vector: as targets they have passes of their own, as a control only the first
             rotation of a pass may have one.
+        far: Those along which a pass goes through memory and not through the cache. As targets they have passes of their own, and passes
+            of either kind follow each other as long as they may: all those in the cache take one sweep through memory together.
         per_pass: The most rotations of a pass, apart from those on lanes.
     """
     before = _prerequisites(rotations)
     waiting = dict.fromkeys(range(len(rotations)))
     done: set[int] = set()
-    passes = []
+    passes: list[Pass] = []
+    was_far = False
     while waiting:
+        first = _first(rotations, waiting, before, done, far, was_far)
         chosen: list[int] = []
-        while (candidate := _next(rotations, chosen, waiting, before, done, lane_qubits, per_pass)) is not None:
+        candidate: int | None = first
+        while candidate is not None:
             chosen.append(candidate)
             done.add(candidate)
             del waiting[candidate]
-        passes.append(Pass(rotations[chosen[0]].target in lane_qubits, tuple(chosen)))
+            candidate = _next(rotations, chosen, waiting, before, done, lane_qubits, far, per_pass)
+        was_far = rotations[first].target in far
+        passes.append(Pass(rotations[first].target in lane_qubits, tuple(chosen)))
     return tuple(passes)
 
 
@@ -61,6 +70,14 @@ def _prerequisites(rotations: Sequence[Rotation]) -> list[set[int]]:
     return before
 
 
+def _first(
+    rotations: Sequence[Rotation], waiting: dict[int, None], before: list[set[int]], done: set[int], far: frozenset[int], was_far: bool
+) -> int:
+    """Return the rotation that a pass begins with: the first that may come, of the kind of the pass before if there is one."""
+    ready = [position for position in waiting if before[position] <= done]
+    return next((position for position in ready if (rotations[position].target in far) == was_far), ready[0])
+
+
 def _next(
     rotations: Sequence[Rotation],
     chosen: list[int],
@@ -68,10 +85,11 @@ def _next(
     before: list[set[int]],
     done: set[int],
     lane_qubits: frozenset[int],
+    far: frozenset[int],
     per_pass: int,
 ) -> int | None:
     """Return the rotation to add to a pass: one controlled by the target before it if there is one, else the first that fits."""
-    on_lanes = bool(chosen) and rotations[chosen[0]].target in lane_qubits
+    on_lanes, is_far = (rotations[chosen[0]].target in some for some in (lane_qubits, far))
     if len(chosen) == per_pass and not on_lanes:
         return None
     targets = [rotations[position].target for position in chosen]
@@ -79,15 +97,13 @@ def _next(
     fallback = None
     for position in waiting:
         rotation = rotations[position]
-        if not before[position] <= done:
-            continue
-        if not chosen:
-            return position
-        if (rotation.target in lane_qubits) != on_lanes:
+        if not before[position] <= done or (rotation.target in lane_qubits) != on_lanes:
             continue
         if on_lanes:
             return position
-        if rotation.target in targets or rotation.target in controls or rotation.control in lane_qubits:
+        if (rotation.target in far) != is_far or rotation.target in targets or rotation.target in controls:
+            continue
+        if rotation.control in lane_qubits:
             continue
         if rotation.control == targets[-1]:
             return position

@@ -46,11 +46,12 @@ def kernel_program(
         return control, bits[rotation.target], rotation.offset, _terms(rotation.terms, "weights"), _terms(rotation.terms, "inputs")
 
     lane_wires = frozenset(wire for wire, bit in bits.items() if bit < lane_bits)
+    far = frozenset(wire for wire, bit in bits.items() if 2 ** max(0, bit - lane_bits) >= native.cached_vectors)
     return native.Program(
         qubits,
         lane_bits,
         [step(rotation) for rotation in rotations],
-        [(one.on_lanes, list(one.rotations)) for one in group(rotations, lane_wires)],
+        [(one.on_lanes, list(one.rotations)) for one in group(rotations, lane_wires, far)],
         [bits[wire] for wire, _ in measured],
         [sign for _, sign in measured],
         weights,

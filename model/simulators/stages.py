@@ -21,6 +21,8 @@ from model.gates import terms
 from model.simulators.lowering import Rotation, lower
 
 Item = Rotation | Gate
+LOWEST = 4
+"""Places that lie inside the widest vector of float32."""
 LEAST_LOCAL = 2
 """Wires that stay local, whatever the number of ranks: a gate of two qubits may mix along both of its wires."""
 
@@ -194,13 +196,17 @@ def _hold(items: Sequence[Item], wires: Iterable[int], count: int, before: froze
 def _orders(qubits: int, held: Sequence[frozenset[int]]) -> list[tuple[int, ...]]:
     """Return the order of wires in each stage; a wire that becomes global changes places with one that becomes local.
 
-    Local wires that become global soon lie at the most significant places: what moves then lies in few long pieces.
+    Local wires lie in descending order: neighbours in a ring stay neighbours, so that passes stay in the cache; and in the paper's
+    circuits the last wires become global first, which then lie at the most significant places: what moves lies in few long pieces. The
+    least significant places, where it would lie in crumbs, go to wires that become global late or never.
     """
 
     def first_held(wire: int) -> int:
         return next((number for number, wires in enumerate(held) if wire in wires), len(held))
 
-    order = sorted(held[0]) + sorted(set(range(qubits)) - held[0], key=first_held)
+    local = sorted(set(range(qubits)) - held[0], reverse=True)
+    lowest = sorted(local, key=lambda wire: (-first_held(wire), wire))[:LOWEST]
+    order = sorted(held[0]) + [wire for wire in local if wire not in lowest] + sorted(lowest, reverse=True)
     orders = [tuple(order)]
     for before, after in itertools.pairwise(held):
         for outgoing, incoming in zip(sorted(before - after), sorted(after - before), strict=True):

@@ -59,6 +59,7 @@ NB_MODULE(native, m) {
         new (self) Program(make_program(qubits, lane_bits, steps, passes, std::move(measured), std::move(signs), weights, inputs));
     });
     m.attr("vector_bytes") = kernels.vector_bytes;
+    m.attr("cached_vectors") = CACHED / kernels.vector_bytes;
     m.def("forward", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uintptr_t weights,
                         std::uintptr_t inputs, std::uintptr_t states, std::uintptr_t saved, std::uintptr_t values, int threads) {
         Batch batch{trials, rows, at<void>(weights), at<void>(inputs), at<void>(states), at<void>(saved), at<void>(values),

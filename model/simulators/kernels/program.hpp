@@ -4,8 +4,12 @@
 // share a state, the bits from `qubits` on number the ranks: they may be controls and be measured, but are no targets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
+
+// Bytes of state that, with as much of cotangent, a second-level cache holds: passes whose targets lie within are taken together.
+constexpr std::size_t CACHED = 1 << 18;
 
 struct Term {
     std::int32_t column;

@@ -124,9 +124,6 @@ template <class T> class Schedule {
     void take(Turn<T>& turn, Part part, V* state, V* cotangent) const;
 };
 
-// Bytes of state that, with as much of cotangent, a second-level cache holds.
-constexpr std::size_t CACHED = 1 << 18;
-
 // Turns whose targets all lie within a cached part are taken together, part by part; the others sweep over the whole state.
 template <class T> void Schedule<T>::run(std::vector<Turn<T>>& turns, std::uint64_t rank, V* state, V* cotangent) const {
     const std::size_t vectors = std::size_t(1) << (program.qubits - program.lane_bits);
