@@ -1,8 +1,8 @@
 """Times the simulators on one GPU: forward and gradient of the paper's encoder and second module, by qubits and batch.
 
 Owns the comparison for docs/performance.md; values and gradients must agree with the CPU before any time is printed.
-Run it on a machine with a GPU: `python -m tests.bench_gpu`. Seconds are from event to event on the GPU, waits for the host included,
-median of 20 after 3.
+Run it on a machine with a GPU: `python -m tests.bench_gpu`; `custatevec` is among them where cuquantum-python is installed.
+Seconds are from event to event on the GPU, waits for the host included, median of 20 after 3.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import time
 import torch
 
 from model.circuit import Circuit, encoder_circuit, second_module_circuit
+from model.errors import SettingsError
 from model.simulators import Simulator, choose
 from tests.circuits import Batch, assert_agree, random_batch, values_and_gradients
 
 QUBITS = (6, 10, 14)
 ROWS = (32, 256, 1024, 4096)
-NAMES = ("triton", "fused", "torch")
+NAMES = ("triton", "fused", "custatevec", "torch")
 WARM_UP, REPEATS = 3, 20
 GIB = 2**30
 
@@ -64,7 +65,11 @@ def main() -> None:
     print(torch.cuda.get_device_name(), "torch", torch.__version__)
     print(f"{'simulator':<10}{'qubits':>7}{'rows':>7}{'s per step':>12}{'s first':>9}{'peak GiB':>10}")
     for name in NAMES:
-        simulator = choose(name)
+        try:
+            simulator = choose(name)
+        except SettingsError as error:
+            print(f"{name:<10}  {error}", flush=True)
+            continue
         simulator.device = torch.device("cuda")  # torch follows its tensors, fused its own choice
         for qubits in QUBITS:
             check(simulator, qubits)

@@ -22,7 +22,7 @@ from model.simulators.state_vector import StateVectorSimulator
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.custatevec_fake import FakeBindings
 from tests.test_blocks import rotations_and_ring
-from tests.test_fused import circuits_with_unitaries
+from tests.test_fused import PeakBytes, circuits_with_unitaries
 
 HERE = torch.cuda.is_available() and importlib.util.find_spec("cuquantum") is not None
 LIBRARIES = [
@@ -85,13 +85,13 @@ def like(oracle: FusedSimulator | StateVectorSimulator, circuit: Circuit, batch:
     from_states=st.booleans(),
     seed=st.integers(0, 2**31),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_real_circuits_agree_with_the_clear_simulator(circuit: Circuit, rows: int, from_states: bool, seed: int) -> None:
     like(StateVectorSimulator(), circuit, random_batch(circuit, 3, rows, seed, from_states=from_states))
 
 
 @given(circuit=circuits_with_unitaries(), rows=st.integers(1, 4), from_states=st.booleans(), seed=st.integers(0, 2**31))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_all_gates_agree_with_fused(circuit: Circuit, rows: int, from_states: bool, seed: int) -> None:
     like(FusedSimulator(), circuit, random_batch(circuit, 2, rows, seed, from_states=from_states))
 
@@ -114,6 +114,25 @@ def test_state_and_cotangent_are_undone_by_one_call_a_block() -> None:
     bindings = FakeBindings()
     values_and_gradients(CuStateVecSimulator(Library(bindings, torch.device("cpu"))), circuit, random_batch(circuit, 3, 4, seed=0))
     assert bindings.calls == 2 * sum(isinstance(step, Apply) for step in in_place(circuit).steps)
+
+
+@pytest.mark.parametrize("from_states", [True, False])
+def test_a_step_takes_at_most_four_states_per_sample(from_states: bool) -> None:
+    qubits, rows = 12, (4, 12)
+    simulator = CuStateVecSimulator(Library(FakeBindings(), torch.device("cpu")))
+    circuit = rotations_and_ring(qubits, layers=2)
+    peaks = []
+    for each in rows:
+        batch = random_batch(circuit, 1, each, 0, torch.float32, from_states)
+        given = sum(part.nbytes for part in (batch.weights, batch.inputs, batch.states) if part is not None)
+        values_and_gradients(simulator, circuit, batch)  # so that the circuit's constants are there
+        with PeakBytes() as measured:
+            values_and_gradients(simulator, circuit, batch)
+        peaks.append(measured.peak - given)
+    per_sample = (peaks[1] - peaks[0]) / (rows[1] - rows[0]) / (2**qubits * 8)
+    of_rows = [step for step in in_place(circuit).steps if isinstance(step, Apply) and step.of_rows]
+    matrices = sum(4**step.qubits for step in of_rows) / 2**qubits  # the matrices of rows, their gradients and what both are made of
+    assert per_sample <= 4 + 3 * matrices
 
 
 def test_a_circuit_without_gates_measures_its_initial_state() -> None:
