@@ -41,13 +41,9 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
         if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
             yield Problem(f"{ranks} need MPI: {missing}", named)
         elif pack.ranks > allocation.total_cpus:
-            yield Problem(
-                f"{ranks} need a core each, there are {allocation.total_cpus}: {allocation.description}", setting(trial, "mpi.ranks")
-            )
+            yield Problem(f"{ranks} need a core each, there are {allocation.total_cpus}: {allocation.description}", named)
         elif pack.gpus and pack.ranks > allocation.total_gpus:
-            yield Problem(
-                f"{ranks} need a GPU each, there are {allocation.total_gpus}: {allocation.description}", setting(trial, "mpi.ranks")
-            )
+            yield Problem(f"{ranks} need a GPU each, there are {allocation.total_gpus}: {allocation.description}", named)
         elif memory_known and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > allocation.nodes:
             yield Problem(f"{arm} needs about {_memory(pack, allocation)}. {_remedy(trial, allocation)}", ("factors",))
 
