@@ -18,7 +18,7 @@ import torch
 from model.circuit import encoder_circuit
 from model.errors import SettingsError
 from model.simulators import lightning_mpi
-from model.simulators.lightning_mpi import MANAGERS, Here, Together, asked_buffer_mib, check, look, mpi_arguments
+from model.simulators.lightning_mpi import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
 from model.simulators.pennylane_device import PennyLaneSimulator
 from tests.circuits import random_batch
 from tests.conftest import ROOT
@@ -76,7 +76,8 @@ class TestChecks:
 
 class TestWhatIsInstalled:
     def test_the_wheel_of_lightning_kokkos_has_no_mpi_and_is_refused_before_it_fails(self) -> None:
-        assert look("lightning.kokkos").with_mpi is False
+        assert not built_with_mpi("lightning.kokkos")
+        assert not built_with_mpi("lightning.qubit")
         with pytest.raises(NameError, match="MPIManagerKokkos"):  # PennyLane's own way to say it
             qml.device("lightning.kokkos", wires=4, mpi=True)
         with pytest.raises(SettingsError, match="lightning.kokkos was built without MPI"):
@@ -85,7 +86,7 @@ class TestWhatIsInstalled:
     def test_a_build_with_mpi_is_known_by_the_name_it_has(self, monkeypatch: pytest.MonkeyPatch) -> None:
         module, manager = MANAGERS["lightning.kokkos"]
         monkeypatch.setattr(f"{module}.{manager}", object, raising=False)
-        assert look("lightning.kokkos").with_mpi is True
+        assert built_with_mpi("lightning.kokkos")
 
     def test_a_device_that_is_not_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, MANAGERS["lightning.gpu"][0], None)
@@ -102,7 +103,8 @@ def test_a_shared_device_is_opened_by_the_first_call_with_what_was_checked(monke
         return real("lightning.qubit", wires=arguments["wires"])
 
     monkeypatch.setattr(qml, "device", device)
-    monkeypatch.setattr("model.simulators.pennylane_device.look", lambda name: BUILT)
+    monkeypatch.setattr("model.simulators.pennylane_device.built_with_mpi", lambda name: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setenv(lightning_mpi.BUFFER, "1")
     simulator = PennyLaneSimulator("lightning.gpu", Together(4, 4))
     assert opened == [], "each rank waits for the others while it is opened, and they may not be here yet"

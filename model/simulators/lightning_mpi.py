@@ -6,7 +6,6 @@ Owns the checks, made before PennyLane would fail in other words or one rank wou
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,25 +53,22 @@ def meet(world: MPI.Comm) -> Together:
     return together
 
 
-def look(device_name: str) -> Here:
-    """Return what this process finds.
+def built_with_mpi(device_name: str) -> bool:
+    """Return whether a device's compiled part knows MPI; False for a device that never does.
 
     Raises:
         SettingsError: The device is not installed, or its compiled part cannot be loaded.
     """
-    import torch
-
-    module, manager = MANAGERS.get(device_name, ("", ""))
-    if not module:
-        return Here(False, 0)
+    if device_name not in MANAGERS:
+        return False
+    module, manager = MANAGERS[device_name]
     try:
-        found = importlib.import_module(module)
+        return hasattr(importlib.import_module(module), manager)
     except ImportError as error:
         raise SettingsError(
             f"simulator {device_name} cannot be opened here: {error}. Install it (docs/lightning-mpi.md); `simulator: sharded` needs "
             "nothing more"
         ) from error
-    return Here(hasattr(found, manager), torch.cuda.device_count())
 
 
 def check(device_name: str, together: Together, here: Here) -> None:
