@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster import file_systems
-from orchestrator.checks import line
+from orchestrator.checks import line, machine
 from orchestrator.checks.finding import Finding, reason
 from orchestrator.checks.job import Seen, compare, find_cluster
 from orchestrator.checks.places import scratch, scratch_finding
@@ -123,6 +123,15 @@ def test_the_kind_of_a_file_system(path: str, kind: str, shared: bool, tmp_path:
     mounts.write_text(MOUNTS)
     assert file_systems.kind(Path(path), mounts) == kind
     assert file_systems.is_shared(kind) == shared
+
+
+def test_cuquantum_is_looked_for_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of the process that looks
+    assert "custatevec" not in {one.what for one in machine.findings()}
+    monkeypatch.setattr(machine, "gpu_in_sight", lambda: True)
+    found = next(one for one in machine.findings() if one.what == "custatevec")
+    assert found.found.startswith("simulator custatevec needs a GPU by NVIDIA")
+    assert "pip install 'hadamard[gpu]'" in found.remedy
 
 
 def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:

@@ -68,13 +68,17 @@ def test_what_breaks_in_a_simulator_leaves_what_was_found_before() -> None:
     assert ended.found == "ended before all was tried: Segmentation fault"
 
 
-def test_ranks_that_do_not_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [("sleep 60 & wait", "it did not end within 3.2 s"), ("sleep 0.4; kill -ALRM $$", "a rank waited 0.2 s for the other")],
+)
+def test_ranks_that_do_not_end_are_ended(program: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mpi, "LIMIT_S", 0.2)
-    monkeypatch.setattr(mpi, "GRACE_S", 0.3)
-    hanging = Launcher("hanging", ["sh", "-c", "sleep 60 & wait", "sh"], os.environ, "none")
+    monkeypatch.setattr(mpi, "GRACE_S", 3.0)
+    hanging = Launcher("hanging", ["sh", "-c", program, "sh"], os.environ, "none")
     monkeypatch.setattr(mpi, "launchers", lambda known: iter([hanging]))
     _, met = mpi.findings()
-    assert met.found.endswith("it did not end within 0.5 s")
+    assert met.found.endswith(complaint)
 
 
 class TestLaunchers:

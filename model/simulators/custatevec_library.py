@@ -5,6 +5,7 @@ Owns the calls of cuquantum-python's bindings and their arguments. Does not own 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -100,8 +101,9 @@ class Library:
         torch.cuda.caching_allocator_delete(pointer)  # type: ignore[no-untyped-call]
 
 
+@functools.cache
 def open_library() -> Library:
-    """Return cuStateVec on this process' first GPU.
+    """Return cuStateVec on this process' first GPU; its handle lives as long as the process.
 
     Raises:
         SettingsError: There is no GPU that torch can use, cuquantum-python is missing, or it cannot load the library.

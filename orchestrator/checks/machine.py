@@ -23,6 +23,8 @@ def findings() -> Iterator[Finding]:
     """Yield each finding as soon as it is known."""
     for check in (_python, _allocation, _torch, _compiled, _gpu, _ray, _mlflow, _energy):
         yield check()
+    if gpu_in_sight():
+        yield _custatevec()
     yield from _devices()
 
 
@@ -80,6 +82,15 @@ def _gpu() -> Finding:
         "GPU",
         "import torch, triton; print(torch.cuda.get_device_name(), 'with torch', torch.__version__, 'and triton', triton.__version__)",
         "install a build of torch for this GPU, and triton; `simulator: triton` and `fused` then run on it",
+    )
+
+
+def _custatevec() -> Finding:
+    return in_own_process(
+        "custatevec",
+        "from model.simulators.custatevec_library import open_library; open_library()\n"
+        "import cuquantum; print('cuquantum-python', cuquantum.__version__)",
+        "pip install 'hadamard[gpu]', or 'hadamard[gpu-cuda13]' for a torch with CUDA 13; only `simulator: custatevec` needs it",
     )
 
 

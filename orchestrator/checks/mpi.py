@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,10 +139,15 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, s
         )
     except OSError as error:
         return "", str(error)
+    began = time.monotonic()
     try:
         said, complaint = ranks.communicate(timeout=LIMIT_S + GRACE_S)
     except subprocess.TimeoutExpired:
         os.killpg(ranks.pid, signal.SIGKILL)
         said, _ = ranks.communicate()
         return said, f"it did not end within {LIMIT_S + GRACE_S:g} s"
-    return said, "" if ranks.returncode == 0 else complaint.strip() or f"exit code {ranks.returncode}"
+    if ranks.returncode == 0:
+        return said, ""
+    if time.monotonic() - began > LIMIT_S:
+        return said, f"a rank waited {LIMIT_S:g} s for the other"
+    return said, complaint.strip() or f"exit code {ranks.returncode}"
