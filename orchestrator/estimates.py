@@ -26,9 +26,9 @@ class Rate:
 
 RATES = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
 """By simulator; float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
-SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.15e-9, far_s=0.2e-9, near_bytes=4 * 2**20)
-"""Of `sharded`, a rank on a core of its own, float32, 6 to 24 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
-LOCAL_LINK = Link(bytes_s=1.1e9, message_s=100e-6)
+SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
+"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
+LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 SHARED_EVALUATION_ROWS = 16
 """Rows of each trial that a group of ranks evaluates at once (model/simulators/distributed.py)."""

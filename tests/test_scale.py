@@ -110,7 +110,7 @@ def test_real_ranks_send_the_bytes_and_take_about_the_time(count: int, shards: i
     assert [line[:3] for line in lines] == [[str(count), str(shards), "12"], [str(count), str(shards), "16"]]
     assert {line[-1] for line in lines} == ({"1.000"} if shards > 1 else {"nothing"})
     if count == 1:
-        assert 1 / 5 < float(lines[1][-2]) < 5, done.stdout
+        assert 1 / 8 < float(lines[1][-2]) < 4, done.stdout  # others may use the core, which only makes it slower
 
 
 def test_machines_are_compared_by_their_numbers() -> None:
