@@ -103,7 +103,7 @@ def test_a_shared_device_is_opened_by_the_first_call_with_what_was_checked(monke
         return real("lightning.qubit", wires=arguments["wires"])
 
     monkeypatch.setattr(qml, "device", device)
-    monkeypatch.setattr("model.simulators.pennylane_device.built_with_mpi", lambda name: True)
+    monkeypatch.setattr(lightning_mpi, "built_with_mpi", lambda name: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setenv(lightning_mpi.BUFFER, "1")
     simulator = PennyLaneSimulator("lightning.gpu", Together(4, 4))

@@ -71,6 +71,17 @@ def built_with_mpi(device_name: str) -> bool:
         ) from error
 
 
+def look(device_name: str) -> Here:
+    """Return what this process finds.
+
+    Raises:
+        SettingsError: As `built_with_mpi`.
+    """
+    import torch
+
+    return Here(built_with_mpi(device_name), torch.cuda.device_count())
+
+
 def check(device_name: str, together: Together, here: Here) -> None:
     """Refuse what no circuit could be simulated with.
 

@@ -16,7 +16,7 @@ from pennylane.exceptions import DeviceError
 from model.circuit import Circuit, Gate
 from model.errors import SettingsError
 from model.simulators import ADJOINT_DEVICES
-from model.simulators.lightning_mpi import Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
+from model.simulators.lightning_mpi import Together, asked_buffer_mib, check, look, mpi_arguments
 from model.simulators.state_vector import batch_shape, padded
 
 PAULI_NAMES = {"X": "PauliX", "Y": "PauliY", "Z": "PauliZ", "H": "Hadamard"}
@@ -40,7 +40,7 @@ class PennyLaneSimulator:
         """
         self.device_name, self.together = device_name, together
         if together is not None:
-            check(device_name, together, Here(built_with_mpi(device_name), torch.cuda.device_count()))
+            check(device_name, together, look(device_name))
             self.buffer_mib = asked_buffer_mib()
             return
         try:
