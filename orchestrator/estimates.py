@@ -55,6 +55,8 @@ STATES_KEPT = 3
 """Real states per row in a step of a simulator that does not keep one after every gate."""
 GATE_STATES_KEPT = 2
 """States per row and gate where autograd keeps what each gate needs (measured: torch, 8 and 10 qubits)."""
+COMPILED_ROWS = 16
+"""Rows that the compiled kernels take at once, at most: so many fill a vector."""
 STATES_EVALUATED = 4
 """Real states per row in an evaluation, which needs no gradient."""
 PARAMETER_COPIES = 10
@@ -112,7 +114,7 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
         if simulator == "sharded":
             numbers += _shared_numbers(head, settings.training.batch, sharing)
         else:
-            amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head))
+            amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head, simulator))
             numbers += amplitudes // sharing.shards
     return number_bytes * numbers
 
@@ -145,8 +147,10 @@ def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int
     return amplitudes
 
 
-def _evaluation_amplitudes(head: QuantumHead) -> int:
+def _evaluation_amplitudes(head: QuantumHead, simulator: str | None) -> int:
     encoder, second = circuits(head)
+    if simulator == "compiled":  # a vector's rows after the other, of which nothing is kept
+        return 2 * COMPILED_ROWS << max(encoder.qubits, second.qubits)
     trajectories = head.noise.trajectories if head.noise.gate_errors else 1
     return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
 

@@ -142,6 +142,17 @@ def test_nothing_gives_nothing(trials: int, rows: int) -> None:
     assert not gradient.any()
 
 
+@pytest.mark.parametrize("rows", [1, 7, 20])
+def test_amplitudes_that_are_left_out_have_no_gradient_and_cost_none(rows: int) -> None:
+    circuit = encoder_circuit(7, 2, 2)
+    batch = random_batch(circuit, 2, rows, seed=4)
+    assert batch.states is not None
+    some = torch.nn.functional.normalize(batch.states[:, :, :50], dim=-1)
+    expected = values_and_gradients(choose("torch"), circuit, Batch(batch.weights, None, some), of_states=True)
+    assert expected[2].shape == (2, rows, 50)
+    assert_agree(values_and_gradients(choose("compiled"), circuit, Batch(batch.weights, None, some), of_states=True), expected, *DOUBLE)
+
+
 def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(compiled.native, "forward", lambda *given: calls.append(given))
@@ -150,7 +161,7 @@ def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.
     choose("compiled").expectations(circuit, weights)
     with torch.no_grad():
         choose("compiled").expectations(circuit, weights)
-    addresses = [given[7] for given in calls]
+    addresses = [given[8] for given in calls]
     assert addresses[0] != 0
     assert addresses[1] == 0
 

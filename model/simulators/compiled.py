@@ -16,7 +16,7 @@ from model.errors import SettingsError
 from model.simulators import native
 from model.simulators.lowering import lower
 from model.simulators.programs import kernel_program, lane_bits_for
-from model.simulators.state_vector import batch_shape, padded
+from model.simulators.state_vector import batch_shape
 
 SMALL_WORK = 2**18
 """Amplitudes x rotations of a batch below which a second thread costs more than it saves."""
@@ -40,7 +40,6 @@ class CompiledSimulator:
         """
         if weights.device != self.device:
             raise SettingsError(f"simulator compiled needs its tensors on {self.device}, not on {weights.device}")
-        states = padded(states, circuit.qubits)
         return _Expectations.apply(circuit, torch.is_grad_enabled(), weights, inputs, states)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -61,27 +60,29 @@ class _Expectations(torch.autograd.Function):
         saved = weights.new_empty((trials * -(-rows // lanes) * lanes, 2**circuit.qubits) if keep else 0)
         values = weights.new_empty((trials, rows, circuit.measured))
         threads = _threads(trials * rows * 2**circuit.qubits * len(circuit.gates))
+        amplitudes = 0 if states is None else states.shape[2]
         native.forward(
-            program, dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), _address(states),
+            program, dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), _address(states), amplitudes,
             saved.data_ptr() if keep else 0, values.data_ptr(), threads,
         )  # fmt: skip
         ctx.save_for_backward(weights, inputs, saved)
-        ctx.program, ctx.batch, ctx.threads = program, (trials, rows, circuit.qubits), threads
+        ctx.program, ctx.batch, ctx.threads = program, (trials, rows, amplitudes), threads
         return values
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         weights, inputs, saved = ctx.saved_tensors
-        trials, rows, qubits = ctx.batch
+        trials, rows, amplitudes = ctx.batch
         _, _, _, of_inputs, of_states = ctx.needs_input_grad
         cotangent = cotangent.contiguous()
         weight_gradient = torch.zeros_like(weights)
         input_gradient = torch.zeros_like(inputs) if of_inputs else None
-        state_gradient = weights.new_empty((trials, rows, 2**qubits)) if of_states else None
+        state_gradient = weights.new_empty((trials, rows, amplitudes)) if of_states else None
         native.backward(
             ctx.program, weights.dtype == torch.float32, trials, rows, weights.data_ptr(), _address(inputs), saved.data_ptr(),
-            cotangent.data_ptr(), weight_gradient.data_ptr(), _address(input_gradient), _address(state_gradient), ctx.threads,
+            cotangent.data_ptr(), weight_gradient.data_ptr(), _address(input_gradient), _address(state_gradient),
+            amplitudes, ctx.threads,
         )  # fmt: skip
         return None, None, weight_gradient, input_gradient, state_gradient
 

@@ -25,6 +25,7 @@ def forward(
     weights: int,
     inputs: int,
     states: int,
+    amplitudes: int,
     saved: int,
     values: int,
     threads: int,
@@ -42,6 +43,7 @@ def backward(
     weight_gradient: int,
     input_gradient: int,
     state_gradient: int,
+    amplitudes: int,
     threads: int,
     /,
 ) -> None: ...

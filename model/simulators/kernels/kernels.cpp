@@ -103,16 +103,16 @@ template <class T> void Block<T>::load_states() {
         for (int row = 0; row < rows; ++row) state[0][row] = 1;
         return;
     }
-    const std::size_t length = std::size_t(1) << program.qubits;
+    const std::size_t length = batch.amplitudes;
     const T* from = static_cast<const T*>(batch.states) + first * length;
     T* to = reinterpret_cast<T*>(state);
-    if (present < rows) clear();
+    if (present < rows || length < std::size_t(1) << program.qubits) clear();
     for (int row = 0; row < present; ++row)
         for (std::size_t i = 0; i < length; ++i) to[i * rows + row] = from[row * length + i];
 }
 
 template <class T> void Block<T>::store_states(const V* from, T* to) const {
-    const std::size_t length = std::size_t(1) << program.qubits;
+    const std::size_t length = batch.amplitudes;
     const T* lanes = reinterpret_cast<const T*>(from);
     for (int row = 0; row < present; ++row)
         for (std::size_t i = 0; i < length; ++i) to[(first + row) * length + i] = lanes[i * rows + row];

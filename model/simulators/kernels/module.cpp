@@ -61,16 +61,17 @@ NB_MODULE(native, m) {
     m.attr("vector_bytes") = kernels.vector_bytes;
     m.attr("cached_vectors") = CACHED / kernels.vector_bytes;
     m.def("forward", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uintptr_t weights,
-                        std::uintptr_t inputs, std::uintptr_t states, std::uintptr_t saved, std::uintptr_t values, int threads) {
+                        std::uintptr_t inputs, std::uintptr_t states, std::size_t amplitudes, std::uintptr_t saved, std::uintptr_t values,
+                        int threads) {
         Batch batch{trials, rows, at<void>(weights), at<void>(inputs), at<void>(states), at<void>(saved), at<void>(values),
-                    nullptr, nullptr, nullptr, nullptr, threads};
+                    nullptr, nullptr, nullptr, nullptr, threads, nullptr, 0, amplitudes};
         functions(single).forward(program, batch);
     }, nb::call_guard<nb::gil_scoped_release>());
     m.def("backward", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uintptr_t weights,
                          std::uintptr_t inputs, std::uintptr_t saved, std::uintptr_t cotangent, std::uintptr_t weight_gradient,
-                         std::uintptr_t input_gradient, std::uintptr_t state_gradient, int threads) {
+                         std::uintptr_t input_gradient, std::uintptr_t state_gradient, std::size_t amplitudes, int threads) {
         Batch batch{trials, rows, at<void>(weights), at<void>(inputs), nullptr, at<void>(saved), nullptr, at<void>(cotangent),
-                    at<void>(weight_gradient), at<void>(input_gradient), at<void>(state_gradient), threads};
+                    at<void>(weight_gradient), at<void>(input_gradient), at<void>(state_gradient), threads, nullptr, 0, amplitudes};
         functions(single).backward(program, batch);
     }, nb::call_guard<nb::gil_scoped_release>());
     m.def("advance", [](const Program& program, bool single, std::int64_t trials, std::int64_t rows, std::uint64_t rank,

@@ -43,7 +43,7 @@ struct Program {
 // One batch: `trials` x `rows` of everything, in the layouts of the Simulator protocol, and what is to be computed of it.
 struct Batch {
     std::int64_t trials, rows;
-    const void *weights, *inputs, *states;  // states null: |0...0>
+    const void *weights, *inputs, *states;  // states null: |0...0>; else [trials, rows, amplitudes], those that are left out 0
     void* saved;                            // final states as the kernels keep them; null in a forward pass: not kept
     void* values;                           // forward: [trials, rows, measured]
     const void* cotangent;                  // backward: of the values
@@ -51,6 +51,7 @@ struct Batch {
     int threads;
     void* cotangents = nullptr;  // of the saved states, likewise; null in a backward pass that keeps its own
     std::uint64_t rank = 0;      // the bits from `qubits` on
+    std::size_t amplitudes = 0;  // of the states and of their gradient
 };
 
 // A whole circuit forward and backward; or, where ranks share states, one stage of it between exchanges: `advance` takes the saved states
