@@ -25,11 +25,15 @@ class Ranks:
         world: All ranks.
         group: Those that share states with this one, itself included.
         shards: Ranks of a group.
+        place: This one's number among the ranks of its node.
+        on_a_node: How many there are on the node that has most.
     """
 
     world: MPI.Comm
     group: MPI.Comm
     shards: int
+    place: int
+    on_a_node: int
 
     @property
     def groups(self) -> int:
@@ -84,7 +88,9 @@ def join(ranks: int, shards: int) -> Ranks:
             f"{ranks} ranks were to be started, and this one of process {os.getpid()} sees {world.size}: the launcher does not speak the "
             f"language of this MPI library ({library}). `hadamard doctor --mpi` tries what there is"
         )
-    _joined.append(Ranks(world, world.Split(world.rank // shards, world.rank), shards))
+    node = world.Split_type(MPI.COMM_TYPE_SHARED)
+    on_a_node = world.allreduce(node.size, MPI.MAX)
+    _joined.append(Ranks(world, world.Split(world.rank // shards, world.rank), shards, node.rank, on_a_node))
     return _joined[-1]
 
 

@@ -169,21 +169,22 @@ def play(player: Player, call: Forward | Backward) -> list[np.ndarray]:
 
 
 def open_parts(simulator: str, ranks: Ranks) -> Parts:
-    """Return what opens a simulator's parts on this rank.
+    """Return what opens a simulator's parts on this rank; without a message, since ranks come here one by one.
 
     Raises:
         SettingsError: It cannot be opened here.
     """
     if simulator != "sharded":
+        from model.simulators.lightning_mpi import Together
         from model.simulators.pennylane_device import PennyLaneSimulator
         from model.simulators.pennylane_parts import PennyLaneParts
 
-        return PennyLaneParts(PennyLaneSimulator(simulator), ranks)
+        return PennyLaneParts(PennyLaneSimulator(simulator, Together(ranks.world.size, ranks.on_a_node)), ranks)
     exchanger = Exchanger(ranks.group)
     if gpu_in_sight() or not compiled_here():
         from model.simulators.torch_shards import torch_parts
 
-        return torch_parts(exchanger)
+        return torch_parts(exchanger, ranks.place)
     from model.simulators.compiled_shards import CompiledParts
 
     return CompiledParts(exchanger)

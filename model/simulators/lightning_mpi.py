@@ -9,12 +9,9 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from model.errors import SettingsError
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
 
 MANAGERS = {
     "lightning.kokkos": ("pennylane_lightning.lightning_kokkos_ops", "MPIManagerKokkos"),
@@ -41,16 +38,6 @@ class Here:
 
     with_mpi: bool
     gpus: int
-
-
-def meet(world: MPI.Comm) -> Together:
-    """Count the ranks of each node; all ranks have to call this."""
-    from mpi4py import MPI
-
-    node = world.Split_type(MPI.COMM_TYPE_SHARED)
-    together = Together(world.size, world.allreduce(node.size, MPI.MAX))
-    node.Free()
-    return together
 
 
 def built_with_mpi(device_name: str) -> bool:

@@ -53,14 +53,11 @@ class GpuExchanger(Exchanger):
         Exchanger.sent_bytes += outgoing.nbytes
 
 
-def torch_parts(exchanger: Exchanger) -> TorchParts:
-    """Return what opens shards on this rank's GPU, or on the CPU where there is none."""
+def torch_parts(exchanger: Exchanger, place: int) -> TorchParts:
+    """Return what opens shards on this rank's GPU, by its place among the ranks of its node, or on the CPU where there is none."""
     if not torch.cuda.is_available():
         return TorchParts(exchanger, torch.device("cpu"))
-    from mpi4py import MPI
-
-    on_this_node = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
-    device = torch.device("cuda", on_this_node.rank % torch.cuda.device_count())
+    device = torch.device("cuda", place % torch.cuda.device_count())
     torch.cuda.set_device(device)
     return TorchParts(GpuExchanger(exchanger.group), device)
 

@@ -116,22 +116,21 @@ def _simulator(world: MPI.Comm, name: str) -> str:
 
 def _on_both(world: MPI.Comm, name: str, run: Callable[[Simulator], list[Any]]) -> list[Any] | None:
     """Return what a run gave on ranks together; None on a rank that only follows."""
-    if name == "sharded":
-        from model import ranks
-        from model.simulators.distributed import dismiss, follow
-        from model.simulators.sharded import ShardedSimulator
-
-        joined = ranks.join(RANKS, RANKS)
-        if not joined.leads:
-            follow(joined)
-            return None
-        found = run(ShardedSimulator(joined))
-        dismiss(joined)
-        return found
-    from model.simulators.lightning_mpi import meet
+    from model import ranks
+    from model.simulators.distributed import dismiss, follow
+    from model.simulators.lightning_mpi import Together
     from model.simulators.pennylane_device import PennyLaneSimulator
+    from model.simulators.sharded import ShardedSimulator
 
-    return run(PennyLaneSimulator(name, meet(world)))
+    joined = ranks.join(RANKS, RANKS)
+    if name != "sharded":
+        return run(PennyLaneSimulator(name, Together(RANKS, joined.on_a_node)))
+    if not joined.leads:
+        follow(joined)
+        return None
+    found = run(ShardedSimulator(joined))
+    dismiss(joined)
+    return found
 
 
 if __name__ == "__main__":
