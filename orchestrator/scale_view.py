@@ -33,7 +33,7 @@ MEMORY_GIB, NETWORK_GB_S, WATTS = 4.0, 0.195, 6.0
 """A core of a CPU node of Perlmutter, as NERSC describes it: two AMD EPYC 7763 with 128 cores and 560 W in all, 512 GiB, one network
 interface of 25 GB/s; a third more watts for memory, network and cooling (our guess)."""
 MESSAGE_S = 2e-6
-"""A small message between nodes: what Slingshot's and InfiniBand's makers state."""
+"""A small message between nodes: our guess."""
 PICTURE = "scale.png"
 
 
