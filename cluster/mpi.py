@@ -6,6 +6,7 @@ Owns the command's words, its environment, and what launchers say of a rank that
 from __future__ import annotations
 
 import functools
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.steps import step, step_environment
+from model.crew import OWN_GPUS
 from model.errors import UserError
 
 ASK_LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
@@ -41,11 +43,13 @@ class Places:
         hosts: The node of each rank, by Slurm's names for a job; only their number counts otherwise.
         job: The Slurm job of which they are a step; None: mpiexec starts them on this machine.
         shards: How many of them share each state.
+        gpus: What each rank's environment is to say of its GPUs, in the variables of `GPU_MASKS`; none where they have none.
     """
 
     hosts: tuple[str, ...]
     job: str | None
     shards: int
+    gpus: tuple[Mapping[str, str], ...] = ()
 
 
 def library() -> str:
@@ -118,7 +122,7 @@ def launch_environment(places: Places, own: Mapping[str, str], host_file: Path) 
         own: The environment to begin with.
         host_file: Names the node of each rank, a line each.
     """
-    kept = step_environment(own)
+    kept = {**step_environment(own), **({OWN_GPUS: json.dumps(places.gpus)} if places.gpus else {})}
     if places.job is None:
         return {name: value for name, value in kept.items() if not name.startswith("SLURM_")}
     return {**kept, "SLURM_HOSTFILE": str(host_file)}

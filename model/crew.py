@@ -1,11 +1,13 @@
 """One rank's part in training a pack: it meets the others, then leads or follows, and leaves word of how it ends.
 
-Owns the order of these, and that a rank which fails ends all others. Does not own what is trained (model/train.py), what followers compute
-(model/simulators/distributed.py), nor signs of life (model/pulse.py).
+Owns the order of these, that each sees its own GPU, and that one which fails ends all others. Does not own what is trained
+(model/train.py), what followers compute (model/simulators/distributed.py), nor signs of life (model/pulse.py).
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,6 +15,9 @@ from collections.abc import Callable
 from model.errors import EXIT_USER_ERROR, UserError
 from model.pulse import Pulse, last_word
 from model.ranks import Ranks, join
+
+OWN_GPUS = "HADAMARD_RANK_GPUS"
+"""Variable that says, in JSON, what each rank's environment is to say of GPUs: srun shows all of a node's to each of its ranks there."""
 
 
 def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]) -> int:
@@ -27,6 +32,8 @@ def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]
     """
     pulse = Pulse.here()
     pulse.start()
+    if OWN_GPUS in os.environ:
+        os.environ.update(json.loads(os.environ[OWN_GPUS])[pulse.number])
     try:
         joined = join(ranks, shards)
     except UserError as error:

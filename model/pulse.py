@@ -94,7 +94,7 @@ class Pulse:
     """This rank's sign of life; its thread beats until the process ends, unless the launcher is gone: then it ends the process."""
 
     def __init__(self, launch: Path, number: int) -> None:
-        self.file, self.launcher = launch / str(number), Silence(launch / "launcher")
+        self.number, self.file, self.launcher = number, launch / str(number), Silence(launch / "launcher")
         job, step = (os.environ.get(name) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
         self.word = Word(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
         self._told = threading.Event()
@@ -138,5 +138,5 @@ class Pulse:
 
     def _end(self, why: str) -> None:
         """End at once, whatever the other threads do: nobody would tell these ranks to stop, and another launch may have their work."""
-        print(f"rank {self.file.name} ends itself: {why}", file=sys.stderr, flush=True)
+        print(f"rank {self.number} ends itself: {why}", file=sys.stderr, flush=True)
         os._exit(1)

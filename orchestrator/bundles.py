@@ -1,7 +1,7 @@
-"""What packs reserve of Ray's nodes: a bundle for each rank; and on which nodes the ranks of a pack are then to be started.
+"""What packs reserve of Ray's nodes: a bundle for each rank; and on which nodes, with which GPUs, the ranks of a pack are to be started.
 
-Owns the bundles, their strategy, and the way from a bundle to a node as Slurm names it. Does not own who runs what, nor how ranks are
-started.
+Owns the bundles, their strategy, and the way from a bundle to its GPUs and its node as Slurm names it. Does not own who runs what, nor how
+ranks are started.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from cluster.allocation import GPU_MASKS
 from cluster.mpi import Places
 from cluster.steps import own_job
 from orchestrator.packs import CPUS_PER_PACK, Pack
@@ -78,7 +80,7 @@ def wait_for_bundles(must_stop: Callable[[], str | None]) -> str | None:
     return None
 
 
-def places(shards: int, job: str | None) -> Places:
+def places(shards: int, gpus: int, job: str | None) -> Places:
     """Return where the ranks of this worker's pack are to run: on the nodes of its bundles, those of one node next to each other."""
     import ray
     from ray.util import get_current_placement_group, placement_group_table
@@ -86,4 +88,28 @@ def places(shards: int, job: str | None) -> Places:
     names = {node["NodeID"]: node["Labels"].get(NODE_LABEL, node["NodeManagerHostname"]) for node in ray.nodes()}  # type: ignore[no-untyped-call]
     of_bundles = placement_group_table(get_current_placement_group())["bundles_to_node_id"]
     hosts = [names[of_bundles[bundle]] for bundle in sorted(of_bundles)]
-    return Places(tuple(sorted(hosts, key=hosts.index)), job, shards)
+    order = sorted(range(len(hosts)), key=lambda bundle: hosts.index(hosts[bundle]))
+    seen = _gpus_of_bundles(len(hosts), gpus) if gpus else []
+    return Places(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+
+
+def _gpus_of_bundles(bundles: int, gpus: int) -> list[dict[str, str]]:
+    """Return what Ray gave each bundle of this worker's pack, as it tells a process there: this one, and a short task in each other."""
+    import ray
+    from ray.util import get_current_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = get_current_placement_group()
+    assert group is not None
+
+    def in_bundle(bundle: int) -> Any:
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+        task = ray.remote(num_cpus=CPUS_PER_PACK, num_gpus=gpus, scheduling_strategy=strategy)(_seen_gpus)
+        return task.remote()
+
+    others: list[dict[str, str]] = ray.get([in_bundle(bundle) for bundle in range(1, bundles)])
+    return [_seen_gpus(), *others]
+
+
+def _seen_gpus() -> dict[str, str]:
+    return {mask: os.environ[mask] for mask in GPU_MASKS if mask in os.environ}

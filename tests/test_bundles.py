@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from cluster.allocation import Allocation
 from orchestrator.bundles import in_order, reservations
@@ -44,3 +49,50 @@ def test_nodes_of_a_job_say_whose_they_are_and_what_slurm_calls_them() -> None:
     assert "--labels=slurm-node=n2" in command
     (resources,) = (word for word in command if word.startswith("--resources="))
     assert json.loads(resources.partition("=")[2]) == {"slurm-job-7": 3}
+
+
+TWO_RANKS_WITH_GPUS = """
+import dataclasses, sys
+from pathlib import Path
+from cluster.allocation import Allocation
+from orchestrator.packs import pack_up
+from orchestrator.run import embed
+from orchestrator.sharing import Sharing
+from orchestrator.sweep import ray_cluster, run_packs
+from rich.console import Console
+from tests.studies import entered, read
+
+plan = read(Path(sys.argv[1]))
+allocation = Allocation(3, 8 * 2**30, 3, "the test")
+embed(plan.trials, allocation, Console())
+quantum = next(pack for pack in pack_up(plan.trials, allocation) if pack.trials[0].arm != "logistic")
+one, two = [dataclasses.replace(quantum, id=name, trials=quantum.trials[place : place + 1]) for place, name in enumerate(("one", "two"))]
+with ray_cluster(allocation, dashboard=False):
+    run_packs(entered(Path(sys.argv[1]) / "run", plan), [one, dataclasses.replace(two, gpus=1, sharing=Sharing(2, 1))], "gpus", 1)
+"""
+TELL_WHAT_IS_SEEN = """
+import atexit, os, sys
+if "model.train" in sys.orig_argv:
+    atexit.register(lambda: open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[3]} {os.environ['CUDA_VISIBLE_DEVICES']}\\n"))
+"""
+
+
+@pytest.mark.slow
+def test_each_rank_sees_the_gpu_that_ray_gave_its_bundle_and_beside_it_runs_a_pack_of_one_process(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TELL_WHAT_IS_SEEN)
+    seen = tmp_path / "seen"
+    variables = {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}", "SEEN": str(seen), "CUDA_VISIBLE_DEVICES": "4,5,7"}
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_RANKS_WITH_GPUS, str(tmp_path)],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    masks = [(Path(directory).name, mask) for directory, _, mask in (line.partition(" ") for line in seen.read_text().splitlines())]
+    of_ranks = [mask for name, mask in masks if name == "two"]
+    assert len(set(of_ranks)) == len(of_ranks) == 2, masks
+    assert set(of_ranks) <= {"4", "5", "7"}
+    assert ("one", "") in masks
+    assert len(list((tmp_path / "run").glob("trials/*/result.json"))) == 2
