@@ -148,7 +148,7 @@ def test_what_trials_of_a_pack_may_differ_in(tmp_path: Path, path: str, levels: 
 
 
 def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, "factors.head.qubits=[14, 16]", "design.splits=40", "head.reduction=none", "baselines=[]", LONG)
+    plan = plan_of(tmp_path, "factors.head.qubits=[17, 19]", "design.splits=40", "head.reduction=none", "baselines=[]", LONG)
     roomy, tight = pack_up(plan.trials, machine(1, 1000)), pack_up(plan.trials, machine(1, 2))
     assert max(len(pack.trials) for pack in roomy) == len(plan.trials) // 4
     for pack in tight:
