@@ -134,7 +134,7 @@ def compiled_here() -> bool:
 
 def runs_on_gpu(name: str) -> bool:
     """Return whether a simulator, by its own name, would compute on a GPU in this process."""
-    return name in ("lightning.gpu", "custatevec") or (name in ("triton", "fused") and gpu_in_sight())
+    return name in ("lightning.gpu", "custatevec") or (name in ("triton", "fused", "sharded") and gpu_in_sight())
 
 
 def gpu_in_sight() -> bool:
