@@ -41,7 +41,8 @@ def test_what_is_sent_is_what_the_plan_says(kind: str, count: int, shards: int) 
     assert step["sent_bytes"] == step["planned_bytes"] > 0
 
 
-@pytest.mark.parametrize("kind", ["encoder", "second"])
+@pytest.mark.parametrize("kind", ["encoder", "second", "head"])
 def test_a_rank_holds_no_more_than_three_shards_and_a_quarter(kind: str) -> None:
     step = on_ranks(4, "tests.ranks.step", 4, 4, kind, 22, 16, 2)
+    assert step["sent_bytes"] == step["planned_bytes"]
     assert 2 < step["shards_held"] < 3.25

@@ -1,6 +1,6 @@
-"""On so many ranks: steps of the paper's circuits, with what they sent, kept and took. Prints one JSON line.
+"""On so many ranks: steps of the paper's circuits or head, with what they sent, kept and took. Prints one JSON line.
 
-mpiexec -n RANKS python -m tests.ranks.step RANKS SHARDS encoder|second QUBITS ROWS STEPS
+mpiexec -n RANKS python -m tests.ranks.step RANKS SHARDS encoder|second|head QUBITS ROWS STEPS
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from model import ranks
-from model.circuit import encoder_circuit, second_module_circuit
+from model.adam import Adam
+from model.circuit import Circuit
+from model.head_layout import circuits
+from model.heads import QuantumClassifier
+from model.settings import QuantumHead, Training
 from model.simulators.distributed import all_or_none, dismiss, follow
 from model.simulators.exchange import Exchanger
 from model.simulators.sharded import ShardedSimulator
@@ -33,42 +39,72 @@ def highest() -> int:
     return int(line.split()[1]) * 1024
 
 
-def main() -> None:
-    count, shards, kind, qubits, rows, steps = sys.argv[1], sys.argv[2], sys.argv[3], *map(int, sys.argv[4:])
-    joined = ranks.join(int(count), int(shards))
-    torch.set_num_threads(1)
-    before = reset_peak()
+def circuit_step(simulator: ShardedSimulator, circuit: Circuit, rows: int) -> Callable[[], None]:
+    """Return a step of one circuit: values and all gradients."""
+    generator = torch.Generator().manual_seed(1)
+    weights = (0.3 * torch.randn(1, circuit.weights, generator=generator)).requires_grad_()
+    inputs = torch.randn(1, rows, circuit.inputs, generator=generator).requires_grad_() if circuit.inputs else None
+    states = None if circuit.inputs else embeddings(rows)
+    return lambda: simulator.expectations(circuit, weights, inputs, states).sum().backward()
+
+
+def head_step(simulator: ShardedSimulator, head: QuantumHead, rows: int) -> Callable[[], None]:
+    """Return a training step of a whole head, optimiser included."""
+    given, labels = embeddings(rows), torch.arange(rows)[None] % 2
+    classifier = QuantumClassifier([head], [given[0]], simulator)
+    start = classifier.start([torch.Generator().manual_seed(1)])
+    adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training()], 0)
+
+    def step() -> None:
+        logits = classifier.logits(adam.parameters, given, [np.random.default_rng(1)])
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        adam.step(*torch.autograd.grad(loss, adam.parameters))
+        assert adam.parameters.isfinite().all()
+
+    return step
+
+
+def embeddings(rows: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(1, rows, 384, generator=torch.Generator().manual_seed(2)), dim=-1)
+
+
+def steps_of(joined: ranks.Ranks, kind: str, head: QuantumHead, rows: int, steps: int) -> list[float]:
+    """Take steps on all ranks; return the seconds of each, on rank 0."""
+    seconds: list[float] = []
     if not joined.leads:
         follow(joined)
-    else:
-        circuit = encoder_circuit(qubits, 3, 2) if kind == "encoder" else second_module_circuit(qubits, [0, 0], 2, 2, measured=1)
-        simulator = ShardedSimulator(joined)
-        generator = torch.Generator().manual_seed(1)
-        weights = (0.3 * torch.randn(1, circuit.weights, generator=generator)).requires_grad_()
-        states = torch.nn.functional.normalize(torch.randn(1, rows, 384, generator=generator), dim=-1) if kind == "encoder" else None
-        inputs = None if states is not None else torch.randn(1, rows, circuit.inputs, generator=generator).requires_grad_()
-        seconds = []
-        with all_or_none(joined):
-            for _ in range(steps):
-                begin = time.perf_counter()
-                simulator.expectations(circuit, weights, inputs, states).sum().backward()
-                seconds.append(time.perf_counter() - begin)
-        dismiss(joined)
-    mine = {"shards": (highest() - before), "sent": Exchanger.sent_bytes}
-    told = joined.world.gather(mine)
-    if told is not None:
-        plan = plan_stages(circuit, int(shards))
-        shard = 4 * rows // joined.groups * 2**qubits // int(shards)
-        print(
-            json.dumps(
-                {
-                    "seconds": seconds,
-                    "sent_bytes": sum(one["sent"] for one in told),
-                    "planned_bytes": 3 * steps * plan.moved * shard * int(count),
-                    "shards_held": max(one["shards"] for one in told) / shard,
-                }
-            )
-        )
+        return seconds
+    simulator, ran = ShardedSimulator(joined), dict(zip(("encoder", "second"), circuits(head), strict=True))
+    step = head_step(simulator, head, rows) if kind == "head" else circuit_step(simulator, ran[kind], rows)
+    with all_or_none(joined):
+        for _ in range(steps):
+            begin = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - begin)
+    dismiss(joined)
+    return seconds
+
+
+def main() -> None:
+    count, shards, kind, qubits, rows, steps = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:])
+    joined = ranks.join(count, shards)
+    torch.set_num_threads(1)
+    head = QuantumHead(qubits=qubits, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
+    steps_of(joined, kind, head.model_copy(update={"qubits": 9}), rows, 1)  # what libraries keep for themselves is no part of a shard
+    before, sent = reset_peak(), Exchanger.sent_bytes
+    seconds = steps_of(joined, kind, head, rows, steps)
+    told = joined.world.gather((highest() - before, Exchanger.sent_bytes - sent))
+    if told is None:
+        return
+    shard = 4 * rows // joined.groups * 2**qubits // shards
+    ran = [circuit for name, circuit in zip(("encoder", "second"), circuits(head), strict=True) if kind in (name, "head")]
+    found = {
+        "seconds": seconds,
+        "sent_bytes": sum(sent for _, sent in told),
+        "planned_bytes": 3 * steps * sum(plan_stages(circuit, shards).moved for circuit in ran) * shard * count,
+        "shards_held": max(held for held, _ in told) / shard,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
