@@ -99,3 +99,17 @@ def test_a_killed_rank_and_a_stopped_one_are_noticed_within_a_minute_and_the_tri
     assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
     assert set(progress.causes()) == {"killed", "hanging"}
     assert_each_trial_once(progress, 2, "long")
+
+
+@pytest.mark.nodes(3)
+def test_ranks_whose_node_is_lost_go_on_on_those_that_are_left(desk: Desk, nodes: list[str]) -> None:
+    study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
+    job = desk.sbatch(study, nodes)
+    desk.wait_for(lambda: len(words(progress)) == 4 and bool(progress.in_training), 240, "training")
+    before = words(progress)
+    lost = next(word.host for word in before if word.host != nodes[0])
+    desk.lab.crash(lost)
+    desk.wait_for(lambda: bool(progress.causes()), 90, "notice of the lost node")
+    assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
+    assert set(progress.causes()) <= {"hanging", "killed", "node lost"}
+    assert_each_trial_once(progress, 2, "long")
