@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.mpi import Places, first_death
-from model.pulse import DIRECTORY, STOP, Silence, Word, read_word
+from model.pulse import DIRECTORY, LAUNCHER, STOP, Silence, Word, read_word
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""
@@ -42,7 +42,7 @@ class Watch:
 
     def __init__(self, directory: Path, places: Places) -> None:
         self.directory, self.places = directory, places
-        self.launcher, self.host_file = directory / "launcher", directory / "hosts"
+        self.launcher, self.host_file = directory / LAUNCHER, directory / "hosts"
         self._ranks = [Silence(directory / str(rank)) for rank in range(len(places.hosts))]
         self._words: list[Word | None] = [None] * len(places.hosts)
         self._began, self._met, self._ended_by_us = time.monotonic(), False, False
@@ -61,7 +61,7 @@ class Watch:
         directory.mkdir(parents=True)
         for rank in range(len(places.hosts)):
             (directory / str(rank)).touch()
-        (directory / "launcher").touch()
+        (directory / LAUNCHER).touch()
         (directory / "hosts").write_text("".join(f"{host}\n" for host in places.hosts))
         try:
             yield cls(directory, places)

@@ -40,7 +40,7 @@ def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]
         print(f"error: {error}", file=sys.stderr)
         last_word(EXIT_USER_ERROR)
         return EXIT_USER_ERROR
-    pulse.say(met=True)
+    pulse.meet()
     try:
         code = _play(joined, lambda: lead(pulse.told_to_stop))
     except BaseException as error:

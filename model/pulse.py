@@ -1,7 +1,7 @@
 """Signs of life between the ranks of a program and the process that launched it, by files in a directory that each launch has of its own.
 
-Owns what these files are and say, how silence is measured, and that a rank whose launcher is gone ends itself. Does not own MPI, nor what
-a launcher does about a silent rank.
+Owns what these files are and say, how silence is measured, and that a rank whose launcher is gone is ended. Does not own MPI, nor what a
+launcher does about a silent rank.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+import select
+import signal
 import socket
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +28,8 @@ NUMBERS = ("SLURM_PROCID", "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
 """Where launchers tell a process its number, before any MPI: srun in the first, whatever the MPI."""
 BEAT_S = 2.0
 LAUNCHER_GONE_S = 45.0
+ASK_S = 1.0
+LAUNCHER = "launcher"
 STOP = "stop"
 """What the launcher's file says when the ranks are to save their work and end."""
 LONGEST_LOOK_S = 5.0
@@ -87,17 +92,18 @@ _started: list[Pulse] = []
 def last_word(code: int) -> None:
     """Say with which exit code this rank is about to end; launchers mix those of all ranks, and of ranks that are ended for it."""
     for pulse in _started:
-        pulse.say(ended=code)
+        pulse.end(code)
 
 
 class Pulse:
-    """This rank's sign of life; its thread beats until the process ends, unless the launcher is gone: then it ends the process."""
+    """This rank's sign of life, given by a process of its own: much that computes lets no other thread run for minutes."""
 
     def __init__(self, launch: Path, number: int) -> None:
-        self.number, self.file, self.launcher = number, launch / str(number), Silence(launch / "launcher")
+        self.launch, self.number = launch, number
         job, step = (os.environ.get(name) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
         self.word = Word(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
-        self._told = threading.Event()
+        self._told, self._looked = False, 0.0
+        self._beating: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def here(cls, environment: Mapping[str, str] = os.environ) -> Pulse:
@@ -105,38 +111,68 @@ class Pulse:
         return cls(Path(environment[DIRECTORY]), next(int(environment[name]) for name in NUMBERS if name in environment))
 
     def start(self) -> None:
-        """Say who this is, and beat from now on."""
-        self.say()
+        """Say who this is, and beat from now on; before MPI, some of which bears no new processes."""
+        self.say(self.word)
+        command = [sys.executable, "-m", "model.pulse", str(self.launch), str(self.number), str(os.getpid())]
+        self._beating = subprocess.Popen(command, stdin=subprocess.PIPE)  # which closes when this process ends, however it does
         _started.append(self)
-        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
 
-    def say(self, *, met: bool | None = None, ended: int | None = None) -> None:
-        """Say that all ranks have met, or that this one is about to end, and with which exit code."""
-        self.word = replace(self.word, met=self.word.met if met is None else met, ended=ended)
-        with contextlib.suppress(OSError), open(self.file, "r+") as file:
-            file.write(json.dumps(asdict(self.word)))
+    def say(self, word: Word) -> None:
+        """Say something else from now on."""
+        self.word = word
+        with contextlib.suppress(OSError), open(self.launch / str(self.number), "r+") as file:
+            file.write(json.dumps(asdict(word)))
             file.truncate()
 
+    def meet(self) -> None:
+        """Say that all ranks have met."""
+        self.say(replace(self.word, met=True))
+
+    def end(self, code: int) -> None:
+        """Say that this rank is about to end, and beat no more."""
+        self.say(replace(self.word, ended=code))
+        if self._beating is not None:
+            self._beating.kill()
+            self._beating.wait()
+
     def told_to_stop(self) -> bool:
-        """Whether the launcher has said that the ranks are to stop."""
-        return self._told.is_set()
+        """Whether the launcher has said that the ranks are to stop; may be asked as often as one likes."""
+        if not self._told and time.monotonic() - self._looked > ASK_S:
+            self._looked = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._told = (self.launch / LAUNCHER).read_text() == STOP
+        return self._told
 
-    def _beat(self) -> None:
-        while True:
-            time.sleep(BEAT_S)
-            try:
-                silence = self.launcher.look()
-                os.utime(self.file)
-            except OSError as error:
-                if error.errno in GONE:
-                    self._end("this launch is over, its directory is gone")
+
+def beat(launch: Path, number: int, rank: int) -> None:
+    """Beat for a process as long as it lives, unless it is stopped; if its launcher is gone, end it.
+
+    That is done at once, whatever it is at: nobody would tell it to stop, and another launch may have its work.
+    """
+    launcher = Silence(launch / LAUNCHER)
+    while not select.select([sys.stdin], [], [], BEAT_S)[0]:
+        if is_stopped(rank):
+            continue
+        try:
+            silence, why = launcher.look(), f"the process that launched it gave no sign of life for {LAUNCHER_GONE_S:g} s"
+            os.utime(launch / str(number))
+        except OSError as error:
+            if error.errno not in GONE:
                 continue
-            if silence > LAUNCHER_GONE_S:
-                self._end(f"the process that launched it gave no sign of life for {LAUNCHER_GONE_S:g} s")
-            if self.launcher.text == STOP:
-                self._told.set()
+            silence, why = math.inf, "this launch is over, its directory is gone"
+        if silence > LAUNCHER_GONE_S:
+            print(f"rank {number} is ended: {why}", file=sys.stderr, flush=True)
+            os.kill(rank, signal.SIGKILL)
+            return
 
-    def _end(self, why: str) -> None:
-        """End at once, whatever the other threads do: nobody would tell these ranks to stop, and another launch may have their work."""
-        print(f"rank {self.number} ends itself: {why}", file=sys.stderr, flush=True)
-        os._exit(1)
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process has been stopped, as by SIGSTOP."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    beat(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from cluster import launch, watch
 from cluster.launch import Outcome
 from cluster.mpi import Places
+from model import pulse
 from model.journal import PackFiles
 from model.pulse import Word, read_word
 from tests.test_launch import pack, until
@@ -188,21 +188,49 @@ def test_no_rank_outlives_what_launched_it_even_if_that_is_killed(tmp_path: Path
         worker.wait()
 
 
-def test_ranks_end_themselves_when_nobody_listens_any_more(tmp_path: Path) -> None:
-    """As after a launcher that was killed together with srun: the tasks of a step live on."""
-    (tmp_path / "launcher").touch()
-    (tmp_path / "0").touch()
-    code = "import model.pulse as p, time; p.BEAT_S = p.LAUNCHER_GONE_S = 0.5; p.Pulse.here().start(); time.sleep(60)"
-    environment = {**os.environ, "HADAMARD_LAUNCH": str(tmp_path), "SLURM_PROCID": "0", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "3"}
-    for end in (lambda: None, (tmp_path / "0").unlink):
-        rank = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True)
-        until(lambda: (tmp_path / "0").read_text() != "", 30)
-        said = json.loads((tmp_path / "0").read_text())
-        assert (said["pid"], said["step"], said["met"]) == (rank.pid, "7.3", False)
-        end()
-        assert "rank 0 ends itself" in rank.communicate(timeout=30)[1]
-        assert rank.returncode == 1
-        (tmp_path / "0").write_text("")
+def test_a_rank_that_lets_no_other_thread_run_still_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "import ctypes; ctypes.PyDLL(None).sleep(12); return 0")
+    monkeypatch.setattr(watch, "SILENT_S", 6.0)
+    assert run(directory) == Outcome(None, "")
+
+
+def test_a_rank_says_who_it_is_and_hears_that_it_is_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("launcher", "2"):
+        (tmp_path / name).touch()
+    for name, value in {"HADAMARD_LAUNCH": str(tmp_path), "SLURM_PROCID": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(pulse, "ASK_S", 0.0)
+    mine = pulse.Pulse.here()
+    mine.meet()
+    said = read_word((tmp_path / "2").read_text())
+    assert said is not None
+    assert (said.pid, said.step, said.met, said.ended) == (os.getpid(), "7.3", True, None)
+    assert not mine.told_to_stop()
+    (tmp_path / "launcher").write_text("stop")
+    assert mine.told_to_stop()
+    mine.end(76)
+    assert '"met": true, "ended": 76' in (tmp_path / "2").read_text()
+
+
+@pytest.mark.parametrize("end", ["silence", "another launch"])
+def test_ranks_are_ended_when_nobody_listens_any_more(tmp_path: Path, end: str) -> None:
+    """As after a launcher that was killed together with srun: the tasks of a step may live on."""
+    for name in ("launcher", "0"):
+        (tmp_path / name).touch()
+    rank = subprocess.Popen(["sleep", "60"])
+    quick = "from pathlib import Path; import model.pulse as p; p.BEAT_S = p.LAUNCHER_GONE_S = 1.0; "
+    code = f"{quick} p.beat(Path({str(tmp_path)!r}), 0, {rank.pid})"
+    beating = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if end == "silence":
+        for _ in range(15):
+            os.utime(tmp_path / "launcher")
+            time.sleep(0.2)
+            assert rank.poll() is None
+    else:
+        (tmp_path / "0").unlink()
+    assert rank.wait(30) == -signal.SIGKILL
+    assert "rank 0 is ended: " in beating.communicate(timeout=30)[1]
 
 
 def test_the_log_of_a_pack_keeps_what_all_ranks_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
