@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.steps import step, step_environment
@@ -50,6 +50,17 @@ class Places:
     job: str | None
     shards: int
     gpus: tuple[Mapping[str, str], ...] = ()
+
+    def with_all_gpus(self) -> Places:
+        """Return the same, with each rank seeing the GPUs of all ranks on its node, in the same order for all of them."""
+        if not self.gpus:
+            return self
+        on: dict[str, dict[str, str]] = {}
+        for host, masks in zip(self.hosts, self.gpus, strict=True):
+            here = on.setdefault(host, {})
+            for name, mask in masks.items():
+                here[name] = f"{here[name]},{mask}" if name in here else mask
+        return replace(self, gpus=tuple(on[host] for host in self.hosts))
 
 
 def library() -> str:

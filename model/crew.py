@@ -1,6 +1,6 @@
 """One rank's part in training a pack: it meets the others, then leads or follows, and leaves word of how it ends.
 
-Owns the order of these, that each sees its own GPU, and that one which fails ends all others. Does not own what is trained
+Owns the order of these, that each sees the GPUs it was given, and that one which fails ends all others. Does not own what is trained
 (model/train.py), what followers compute (model/simulators/distributed.py), nor signs of life (model/pulse.py).
 """
 

@@ -80,8 +80,15 @@ def wait_for_bundles(must_stop: Callable[[], str | None]) -> str | None:
     return None
 
 
-def places(shards: int, gpus: int, job: str | None) -> Places:
-    """Return where the ranks of this worker's pack are to run: on the nodes of its bundles, those of one node next to each other."""
+def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> Places:
+    """Return where the ranks of this worker's pack are to run: on the nodes of its bundles, those of one node next to each other.
+
+    Args:
+        shards: How many ranks share each state.
+        gpus: Of each rank.
+        job: As of `reservations`.
+        all_gpus: Whether each rank is to see those of all ranks on its node.
+    """
     import ray
     from ray.util import get_current_placement_group, placement_group_table
 
@@ -90,7 +97,8 @@ def places(shards: int, gpus: int, job: str | None) -> Places:
     hosts = [names[of_bundles[bundle]] for bundle in sorted(of_bundles)]
     order = sorted(range(len(hosts)), key=lambda bundle: hosts.index(hosts[bundle]))
     seen = _gpus_of_bundles(len(hosts), gpus) if gpus else []
-    return Places(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+    found = Places(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+    return found.with_all_gpus() if all_gpus else found
 
 
 def _gpus_of_bundles(bundles: int, gpus: int) -> list[dict[str, str]]:

@@ -51,6 +51,11 @@ class Pack:
         """How many of the ranks share each state."""
         return self.sharing.shards
 
+    @property
+    def all_gpus(self) -> bool:
+        """Whether each rank is to see the GPUs of all ranks on its node, of which lightning.gpu picks one by itself."""
+        return any(trial.settings.simulator == "lightning.gpu" for trial in self.trials)
+
 
 @dataclass(frozen=True)
 class _Team:

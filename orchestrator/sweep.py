@@ -94,6 +94,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> Non
             "gpus": {pack.id: pack.gpus for pack in packs},
             "ranks": {pack.id: pack.ranks for pack in packs},
             "shards": {pack.id: pack.shards for pack in packs},
+            "all_gpus": {pack.id: pack.all_gpus for pack in packs},
             "job": job,
             "working_directory": os.getcwd(),
             "study": str(ledger.directory.absolute()),

@@ -69,7 +69,7 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
         if ranks > 1:
             if (why := wait_for_bundles(must_stop)) is not None:
                 return Outcome("stopped", why)
-            where = places(shards, gpus, config["job"])
+            where = places(shards, gpus, config["job"], config["all_gpus"][config["pack"]])
         meter.begin()
         outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
         energy = meter.end()

@@ -15,6 +15,7 @@ import pennylane as qml
 import pytest
 import torch
 
+from cluster.mpi import Places
 from model.circuit import encoder_circuit
 from model.errors import SettingsError
 from model.simulators import lightning_mpi
@@ -50,6 +51,17 @@ class TestChecks:
     def test_what_can_be_is_not(self) -> None:
         check("lightning.gpu", Together(8, 4), BUILT)
         check("lightning.kokkos", Together(8, 8), Here(with_mpi=True, gpus=0))
+
+    def test_ranks_that_were_given_a_gpu_each_see_those_of_their_node_and_may_go(self) -> None:
+        mask = "CUDA_VISIBLE_DEVICES"
+        own = Places(("n1", "n1", "n2", "n2"), "7", 4, tuple({mask: gpu} for gpu in ("3", "1", "0", "1")))
+        together = own.with_all_gpus()
+        assert [masks[mask] for masks in together.gpus] == ["3,1", "3,1", "0,1", "0,1"]
+        with pytest.raises(SettingsError, match="2 ranks on a node and 1 GPUs"):
+            check("lightning.gpu", Together(4, 2), Here(True, len(own.gpus[0][mask].split(","))))
+        for masks in together.gpus:
+            check("lightning.gpu", Together(4, 2), Here(True, len(masks[mask].split(","))))
+        assert Places(("n1", "n1"), None, 2).with_all_gpus().gpus == (), "there are none"
 
     def test_wires_are_given_and_the_buffer_left_to_the_device(self) -> None:
         assert mpi_arguments("lightning.gpu", 20, Together(4, 2)) == {"wires": 20, "mpi": True}

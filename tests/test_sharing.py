@@ -192,6 +192,12 @@ def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: 
         check_fit(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
 
 
+@pytest.mark.parametrize(("simulator", "all_gpus"), [("lightning.gpu", True), ("lightning.kokkos", False), ("sharded", False)])
+def test_ranks_of_a_device_that_picks_its_gpu_are_to_see_all_of_their_node(tmp_path: Path, simulator: str, all_gpus: bool) -> None:
+    packs = pack_up(ranked(tmp_path, f"simulator={simulator}", "baselines=[]").trials, machine(8, gpus=4))
+    assert {pack.all_gpus for pack in packs} == {all_gpus}
+
+
 LARGE = RANKS.replace("qubits: 5", "qubits: 24").replace("  mpi.ranks: [1, 4]", "  head.connectivity: [1, 2]")
 
 
