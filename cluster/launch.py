@@ -31,7 +31,7 @@ Cause = Literal["stopped", "killed", "crashed", "hanging", "out of memory", "bad
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
-LOG_TAIL_BYTES = 4000
+LOG_TAIL = 4000
 OOM_IN_STEP = "oom_kill event"
 """In what Slurm says when Linux has killed a rank for want of memory, on whatever node."""
 LATE_WORD_S = 5.0
@@ -110,13 +110,15 @@ def run_pack(
             preexec_fn=functools.partial(_die_with, os.getpid(), signal.SIGTERM if watch else signal.SIGKILL),
         )
         stop, trouble = _attend(process, watch, while_running, must_stop)
-        said = _tail(log, begin)
+        said = _since(log, begin)
         returncode = watch.returncode(process.returncode, said) if watch else process.returncode
-    if stop is None and returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and trouble is None:
+    tail = said[-LOG_TAIL:]
+    by_others = trouble is None or trouble.cause == "killed"
+    if stop is None and returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and by_others:
         stop = _late_word(must_stop)
-    if trouble is not None and returncode == -signal.SIGKILL:
-        return Outcome(trouble.cause, f"{trouble.message}. {said}")
-    return outcome(returncode, said, stop, (oom_kills() or 0) > (kills_before or 0) or OOM_IN_STEP in said)
+    if trouble is not None and stop is None and returncode == -signal.SIGKILL:
+        return Outcome(trouble.cause, f"{trouble.message}. {tail}")
+    return outcome(returncode, tail, stop, (oom_kills() or 0) > (kills_before or 0) or OOM_IN_STEP in said)
 
 
 def _ranks_command(pack_directory: Path, threads: int, places: Places, gpus: int) -> list[str]:
@@ -206,6 +208,8 @@ def _die_with(parent: int, by: signal.Signals) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _tail(log: Path, begin: int) -> str:
-    """Return the last of what was written to a log from some place on."""
-    return log.read_bytes()[begin:][-LOG_TAIL_BYTES:].decode(errors="replace").strip()
+def _since(log: Path, begin: int) -> str:
+    """Return all that was written to a log from some place on: launchers name the first death first, and may say much after it."""
+    with open(log, "rb") as file:
+        file.seek(begin)
+        return file.read().decode(errors="replace").strip()

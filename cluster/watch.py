@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.mpi import Places, first_death
-from model.pulse import DIRECTORY, LAUNCHER, STOP, Silence, Word, read_word
+from model.pulse import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""
+BEAT_S = 1.0
 SILENT_S = 30.0
 END_S = 10.0
 CANCEL_S = 20.0
@@ -33,7 +35,7 @@ CANCEL_S = 20.0
 class Trouble:
     """Why ranks have to be ended."""
 
-    cause: Literal["hanging", "error"]
+    cause: Literal["hanging", "error", "killed"]
     message: str
 
 
@@ -45,13 +47,13 @@ class Watch:
         self.launcher, self.host_file = directory / LAUNCHER, directory / "hosts"
         self._ranks = [Silence(directory / str(rank)) for rank in range(len(places.hosts))]
         self._words: list[Word | None] = [None] * len(places.hosts)
-        self._began, self._met, self._ended_by_us = time.monotonic(), False, False
+        self._start, self._met, self._ended_by_us = Patience(), False, False
         self.command: Sequence[str] = ()
 
     @classmethod
     @contextmanager
     def over(cls, pack_directory: Path, places: Places) -> Iterator[Watch]:
-        """Make the directory of a launch of a pack, and remove it at its end.
+        """Make the directory of a launch of a pack, and remove it at its end; until then, show the ranks that this process lives.
 
         Those of earlier launches are removed now: ranks that were left alive when their launcher was killed see that and end themselves.
         """
@@ -63,9 +65,14 @@ class Watch:
             (directory / str(rank)).touch()
         (directory / LAUNCHER).touch()
         (directory / "hosts").write_text("".join(f"{host}\n" for host in places.hosts))
+        watch, over = cls(directory, places), threading.Event()
+        beating = threading.Thread(target=watch._beat, args=(over,), daemon=True)
+        beating.start()
         try:
-            yield cls(directory, places)
+            yield watch
         finally:
+            over.set()
+            beating.join()
             shutil.rmtree(directory, ignore_errors=True)
 
     @property
@@ -75,22 +82,32 @@ class Watch:
 
     def tell_to_stop(self) -> None:
         """Have rank 0 save its work and dismiss the others: a signal to the launcher would end them at once."""
-        self.launcher.write_text(STOP)
+        with contextlib.suppress(OSError):  # if they are not told, they are ended when their time for it is over
+            self.launcher.write_text(STOP)
+
+    def _beat(self, over: threading.Event) -> None:
+        """Touch the launcher's file; in a thread, since who looks may wait for long for others, such as a driver that is stopped."""
+        while not over.wait(BEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(self.launcher)
 
     def look(self) -> Trouble | None:
-        """Show the ranks that this process lives, and return what is wrong with them; to be called about once a second."""
-        with contextlib.suppress(OSError):
-            os.utime(self.launcher)
-        silent = []
-        for rank, listening in enumerate(self._ranks):
-            seconds = listening.look()
+        """Return what is wrong with the ranks; to be called about once a second."""
+        waited, silent = self._start.look(), []
+        try:
+            silences = [listening.look() for listening in self._ranks]
+        except FileNotFoundError:
+            return Trouble(
+                "killed", "the launch's directory is gone: the pack has been launched again by another, or it was removed by hand"
+            )
+        for rank, (listening, seconds) in enumerate(zip(self._ranks, silences, strict=True)):
             word = self._words[rank] = read_word(listening.text) or self._words[rank]
             if word is not None and seconds > SILENT_S:
                 silent.append(f"rank {rank} on {word.host} (process {word.pid})")
         if silent:
             return Trouble("hanging", f"no sign of life for {SILENT_S:g} s from {', '.join(silent)}: stopped, or its node is lost")
         self._met = self._met or all(word is not None and word.met for word in self._words)
-        if not self._met and time.monotonic() - self._began > START_S:
+        if not self._met and waited > START_S:
             met = sum(word is not None and word.met for word in self._words)
             ranks, started = len(self._words), sum(word is not None for word in self._words)
             return Trouble(

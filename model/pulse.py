@@ -55,15 +55,29 @@ def read_word(text: str) -> Word | None:
         return None
 
 
-class Silence:
-    """Listens to another process by a file that it touches, judging by this process's own clock and looks.
+class Patience:
+    """Counts the seconds for which this process has waited, by its looks.
 
-    A look that comes late counts little: a process that was itself stopped for a while, as all of a suspended job are, has not listened.
+    A look that comes late counts little: a process that was itself stopped for a while, as all of a suspended job are, has not waited.
     """
 
+    def __init__(self) -> None:
+        self.seconds, self._looked = 0.0, time.monotonic()
+
+    def look(self) -> float:
+        """Return the seconds until now."""
+        now = time.monotonic()
+        self.seconds += min(now - self._looked, LONGEST_LOOK_S)
+        self._looked = now
+        return self.seconds
+
+
+class Silence:
+    """Listens to another process by a file that it touches, judging by this process's own clock and looks."""
+
     def __init__(self, file: Path) -> None:
-        self.file, self.seconds, self.text = file, 0.0, ""
-        self._stamp, self._looked = 0, time.monotonic()
+        self.file, self.text = file, ""
+        self._stamp, self._patience = 0, Patience()
 
     def look(self) -> float:
         """Return for how many seconds the file has not changed.
@@ -71,19 +85,17 @@ class Silence:
         Raises:
             FileNotFoundError: It is gone.
         """
-        now = time.monotonic()
-        self.seconds += min(now - self._looked, LONGEST_LOOK_S)
-        self._looked = now
+        seconds = self._patience.look()
         try:
             with open(self.file) as file:
                 stamp, self.text = os.fstat(file.fileno()).st_mtime_ns, file.read()
         except OSError as error:
             if error.errno in GONE:
                 raise FileNotFoundError(error.errno, "gone", str(self.file)) from error
-            return self.seconds  # a file server that hangs for a moment
+            return seconds  # a file server that hangs for a moment
         if stamp != self._stamp:
-            self._stamp, self.seconds = stamp, 0.0
-        return self.seconds
+            self._stamp, self._patience.seconds = stamp, 0.0
+        return self._patience.seconds
 
 
 _started: list[Pulse] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import signal
 import sys
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cluster import watch
 from cluster.mpi import Places, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
 from cluster.steps import own_job
 from cluster.watch import Watch
 from model.errors import UserError
 from model.pulse import Silence, Word, read_word
+from tests.test_launch import until
 
 MPICH, OPEN_MPI, CRAY = (
     "MPICH Version:      5.0.2\nMPICH Release date: ...",
@@ -145,6 +148,47 @@ def test_a_new_launch_removes_the_directories_of_earlier_ones(tmp_path: Path) ->
         assert not left_behind.exists()
         assert (watch.directory / "hosts").read_text() == "n1\nn1\nn1\nn2\n"
     assert not watch.directory.exists()
+
+
+def _is_younger(file: Path, than_ns: int) -> bool:
+    return file.stat().st_mtime_ns > than_ns
+
+
+def test_ranks_are_shown_that_their_launcher_lives_while_it_waits_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "BEAT_S", 0.05)
+    with Watch.over(tmp_path, HERE) as watched:
+        for _ in range(3):
+            before = watched.launcher.stat().st_mtime_ns
+            until(functools.partial(_is_younger, watched.launcher, before), 10)
+        watched.tell_to_stop()
+        assert watched.launcher.read_text() == "stop"
+
+
+def test_a_launch_whose_directory_is_gone_is_over_and_that_is_no_error(tmp_path: Path) -> None:
+    with Watch.over(tmp_path, HERE) as old, Watch.over(tmp_path, HERE) as new:
+        found = old.look()
+        assert found is not None
+        assert found.cause == "killed"
+        old.tell_to_stop()
+        assert new.look() is None
+        assert new.launcher.read_text() == ""
+
+
+def test_ranks_are_given_time_to_meet_in_which_the_launcher_itself_was_awake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("model.pulse.time.monotonic", lambda: now[0])
+    with Watch.over(tmp_path, HERE) as watched:
+        now[0] += 60  # before the launch, asking MPI
+        assert watched.look() is None
+        now[0] += 1000  # suspended
+        assert watched.look() is None
+        troubles = []
+        for _ in range(120):
+            now[0] += 1
+            troubles.append(watched.look())
+    assert troubles[100] is None
+    assert troubles[-1] is not None
+    assert "2 ranks did not meet within 120 s: 0 have started" in troubles[-1].message
 
 
 def test_silence_is_counted_by_looks_so_that_who_was_suspended_blames_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,46 @@ def test_a_rank_that_is_stopped_is_noticed_within_a_minute_and_all_are_ended(
     assert f"rank {victim} on {once.seen[victim].host}" in outcome.message
     assert time.monotonic() - once.at < 60
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
+
+
+@pytest.mark.parametrize(("why", "cause"), [("superseded", "stopped"), (None, "killed")])
+def test_ranks_whose_pack_was_launched_by_another_are_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str | None, cause: str
+) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, TRAINS)
+    once = Once(directory, lambda seen: shutil.rmtree(directory / "ranks"))
+    monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
+    begin: list[float] = []
+
+    def must_stop() -> str | None:
+        """Say so only after the launcher has found its directory gone."""
+        if once.seen:
+            begin.append(time.monotonic())
+        return why if len(begin) > 1 else None
+
+    assert run(directory, must_stop, once).cause == cause
+    until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
+
+
+def test_a_stop_that_was_asked_for_wins_over_trouble_that_follows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    ranks(monkeypatch, "time.sleep(120)")
+    monkeypatch.setattr(watch, "SILENT_S", 4.0)
+    once = Once(directory, lambda seen: os.kill(seen[1].pid, signal.SIGSTOP))
+    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome("stopped", "timeout")
+    assert time.monotonic() - once.at < 30, "as soon as it was silent"
+
+
+def test_the_first_death_tells_the_cause_however_much_is_said_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, _ = pack(tmp_path, 1)
+    said = "srun: error: n1: task 1: Segmentation fault (core dumped)\n" + "srun: error: n2: task 3: Terminated\n" * 500
+    monkeypatch.setattr(
+        launch, "_ranks_command", lambda *_: [sys.executable, "-c", f"import sys; sys.stderr.write({said!r}); sys.exit(143)"]
+    )
+    outcome = run(directory)
+    assert outcome.cause == "crashed"
+    assert len(outcome.message) < 5000
 
 
 @pytest.mark.parametrize(("error", "cause"), [("MemoryError()", "out of memory"), ("ValueError('too odd')", "error")])
