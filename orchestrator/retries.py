@@ -56,6 +56,8 @@ def run_with_retries(
         pack.write(left, alone=[files.directory for files in left if files.directory in tries])
         counts = {files.directory: len(files.events()) for files in left}
         outcome = launch()
+        if must_stop() == SUPERSEDED:  # how it ended is no longer ours to tell
+            return SUPERSEDED
         if outcome.cause == "disk full":
             return None  # nothing can be written, and the driver finds out by itself
         if outcome.cause == "stopped":

@@ -84,11 +84,12 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
         lost = _take_over(pack, run)
         why = run_with_retries(pack.directory, launch, must_stop, lost, run)
     except Exception as error:  # Tune would only try the same again; the journal is where a user looks
-        for one in (one for one in files if not one.result.exists()):
+        why = SUPERSEDED if must_stop() == SUPERSEDED else None
+        for one in (one for one in files if why is None and not one.result.exists()):
             with contextlib.suppress(OSError):
                 one.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
     report_progress()
-    if why != SUPERSEDED:  # then it may be the new driver's by now
+    if why != SUPERSEDED:  # then all of it may be the new driver's by now
         _attempt(pack).unlink(missing_ok=True)
     return why
 
