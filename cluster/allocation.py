@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.steps import own_job
+
 CGROUP = Path("/sys/fs/cgroup")
 GPU_MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 """Each names the GPUs that a process may use, with commas; empty: none. Unset: all there are."""
+OUR_RAY = "HADAMARD_CLUSTER"
+"""Variable that `slurm/sweep.sbatch` sets: its Ray says which nodes are the job's and what Slurm calls them."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Allocation:
         gpus: GPUs of a node.
         source: Who said so, in words.
         nodes: How many nodes Ray runs over, all taken to be like this one.
+        apart: Whether the ranks of one MPI program have to be on one of them, since no step of Slurm can be started over several.
     """
 
     cpus: int
@@ -32,6 +37,12 @@ class Allocation:
     gpus: int
     source: str
     nodes: int = 1
+    apart: bool = False
+
+    @property
+    def rank_nodes(self) -> int:
+        """Over how many nodes the ranks of one MPI program can be."""
+        return 1 if self.apart else self.nodes
 
     @property
     def total_cpus(self) -> int:
@@ -61,7 +72,8 @@ def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
     cpus = int(environment.get("SLURM_CPUS_ON_NODE") or environment.get("SLURM_CPUS_PER_TASK") or 1)
     nodes = int(environment.get("SLURM_JOB_NUM_NODES") or 1) if "RAY_ADDRESS" in environment else 1
     memory = _slurm_memory_bytes(environment, cpus, gpus) or installed
-    return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes)
+    apart = nodes > 1 and (own_job(environment) is None or OUR_RAY not in environment)
+    return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes, apart)
 
 
 def _slurm_memory_bytes(environment: Mapping[str, str], cpus: int, gpus: int) -> int | None:

@@ -40,6 +40,13 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
         ranks, named = f"{arm}: {count(pack.ranks, 'rank')}", setting(trial, "mpi.ranks")
         if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
             yield Problem(f"{ranks} need MPI: {missing}", named)
+        elif allocation.apart and pack.ranks > 1 and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > 1:
+            yield Problem(
+                f"{ranks} have to be on one node here: steps of Slurm over several take `srun`, and a Ray that slurm/sweep.sbatch has "
+                f"started. Each needs a core{', a GPU' if pack.gpus else ''} and {pack.memory_bytes / 2**30:.1f} GiB; there are "
+                f"{allocation.description}",
+                named,
+            )
         elif pack.ranks > allocation.total_cpus:
             yield Problem(f"{ranks} need a core each, there are {allocation.total_cpus}: {allocation.description}", named)
         elif pack.gpus and pack.ranks > allocation.total_gpus:

@@ -88,7 +88,7 @@ def sharing_of(settings: TrialSettings, allocation: Allocation, need: Callable[[
         The first way that fits; where none does, that with the fewest processes and of these the most shards, for others to refuse.
     """
     ways = tuple(_ways(settings))
-    fitting = (way for way in ways if nodes_for(way, allocation, need(way), gpus(way)) <= allocation.nodes)
+    fitting = (way for way in ways if nodes_for(way, allocation, need(way), gpus(way)) <= allocation.rank_nodes)
     return next(fitting, min(ways, key=lambda way: (way.ranks, -way.shards)))
 
 

@@ -83,6 +83,15 @@ def test_a_job_has_many_nodes_only_where_ray_runs_over_them() -> None:
     assert over_all.description == "3 nodes, each with 8 cores, 2 GPUs, 2.0 GiB (Slurm job 7)"
 
 
+def test_ranks_reach_the_nodes_of_a_job_by_srun_and_where_its_ray_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "srun").touch(mode=0o755)
+    over_all = {**JOB, "SLURM_JOB_NUM_NODES": "3", "RAY_ADDRESS": "10.0.0.1:6379", "SLURMD_NODENAME": "n1"}
+    ours = {**over_all, "HADAMARD_CLUSTER": "/study/cluster.json", "PATH": str(tmp_path)}
+    assert detect(ours).rank_nodes == 3
+    for other in (over_all, {**ours, "PATH": "/nowhere"}, {**over_all, "PATH": str(tmp_path)}):
+        assert (detect(other).nodes, detect(other).rank_nodes) == (3, 1)
+
+
 def test_outside_it_is_what_this_process_may_use() -> None:
     found = detect({})
     assert 1 <= found.cpus <= len(os.sched_getaffinity(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -196,6 +197,25 @@ def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: 
 def test_ranks_of_a_device_that_picks_its_gpu_are_to_see_all_of_their_node(tmp_path: Path, simulator: str, all_gpus: bool) -> None:
     packs = pack_up(ranked(tmp_path, f"simulator={simulator}", "baselines=[]").trials, machine(8, gpus=4))
     assert {pack.all_gpus for pack in packs} == {all_gpus}
+
+
+@pytest.mark.usefixtures("mpi_here")
+def test_ranks_that_would_wait_for_ever_for_one_node_are_refused(tmp_path: Path) -> None:
+    two_nodes = machine(2, nodes=2)
+    check_fit(pack_up(ranked(tmp_path).trials, two_nodes), two_nodes)
+    apart = dataclasses.replace(two_nodes, apart=True)
+    with pytest.raises(
+        StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks have to be on one node here: .*; there are 2 nodes, each with 2 c"
+    ):
+        check_fit(pack_up(ranked(tmp_path).trials, apart), apart)
+    fitting = dataclasses.replace(machine(4, nodes=2), apart=True)
+    check_fit(pack_up(ranked(tmp_path).trials, fitting), fitting)
+
+
+def test_auto_takes_no_ranks_on_nodes_that_they_do_not_reach() -> None:
+    nodes = machine(4, 8, nodes=4)
+    assert sharing_of(settings(), nodes, halves(24), no_gpus).ranks > 1
+    assert sharing_of(settings(), dataclasses.replace(nodes, apart=True), halves(24), no_gpus) == ALONE
 
 
 LARGE = RANKS.replace("qubits: 5", "qubits: 24").replace("  mpi.ranks: [1, 4]", "  head.connectivity: [1, 2]")
