@@ -35,7 +35,8 @@ def run_with_retries(
     """Launch the pack's process until none of its trials is left to try, or it must stop; return why it stopped, None if it did not.
 
     A process that dies fails the trials it was training. What is tried again is trained alone, from its checkpoint: a trial that takes
-    its process along then takes no other with it, and what was too much memory together is enough for each.
+    its process along then takes no other with it, and what was too much memory together is enough for each. One that cannot even begin,
+    and would not the next time either, fails all trials: it may be the launch of ranks, which takes minutes to be given up.
 
     Args:
         pack_directory: Holds `pack.json`.
@@ -47,7 +48,7 @@ def run_with_retries(
     pack = PackFiles(pack_directory)
     left = [files for files in pack.trials if not files.result.exists()]
     if lost is not None:
-        _blame(left, lost, "the attempt ended without a word", run=run)
+        _blame(_victims(left), lost, "the attempt ended without a word", run=run)
         left = [files for files in left if not _lost_too_often(files, run)]
     tries: Counter[Path] = Counter()
     while left:
@@ -64,7 +65,8 @@ def run_with_retries(
             close(left, outcome.message)
             return outcome.message
         if outcome.cause is not None:
-            _blame(left, outcome.cause, outcome.message)
+            begun = any(len(files.events()) > counts[files.directory] for files in left)
+            _blame(_victims(left) if begun or RETRIES[outcome.cause] else left, outcome.cause, outcome.message)
         left = [files for files in left if _try_again(files, counts[files.directory], tries)]
     return None
 
@@ -81,10 +83,15 @@ def close(trials: Iterable[TrialFiles], cause: str) -> None:
             files.append("stopped", cause=cause)
 
 
-def _blame(left: Sequence[TrialFiles], cause: str, message: str, **fields: int) -> None:
-    """Record a process's end as the failure of those that it was training; of the first, if it was training none: it must end some time."""
+def _victims(left: Sequence[TrialFiles]) -> Sequence[TrialFiles]:
+    """Return those that a process was training when it died; the first, if it was training none: it must end some time."""
     unfinished = [files for files in left if not files.result.exists()]  # ranks may fail at their end, when all is done
-    for victim in open_attempts(unfinished) or unfinished[:1]:
+    return open_attempts(unfinished) or unfinished[:1]
+
+
+def _blame(victims: Iterable[TrialFiles], cause: str, message: str, **fields: int) -> None:
+    """Record a process's end as the failure of trials."""
+    for victim in victims:
         victim.append("failed", cause=cause, message=message, **fields)
 
 

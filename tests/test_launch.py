@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster import launch
-from cluster.launch import Outcome, outcome
+from cluster.launch import Cause, Outcome, outcome
 from model.journal import PackFiles, TrialFiles
 from orchestrator import worker
 from orchestrator.retries import LOST, RETRIES, run_with_retries
@@ -387,9 +387,27 @@ def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_before_its_first_trial_is_not_launched_for_ever(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
-    script = Script(directory, *[lambda left: Outcome("error", "cannot import torch")] * 2)
+    script = Script(directory, *[lambda left: Outcome("killed", "killed by SIGKILL")] * 6)
     again(directory, script)
-    assert [one.events()[-1]["message"] for one in files] == ["cannot import torch"] * 2
+    assert [[event["cause"] for event in one.events()] for one in files] == [["killed"] * (1 + RETRIES["killed"])] * 2
+
+
+@pytest.mark.parametrize("cause", ["error", "bad input"])
+def test_a_launch_that_cannot_begin_and_would_not_again_fails_all_trials_at_once(tmp_path: Path, cause: Cause) -> None:
+    directory, files = pack(tmp_path, 50)
+    again(directory, Script(directory, lambda left: Outcome(cause, "50 ranks did not meet")))
+    assert [[event["cause"] for event in one.events()] for one in files] == [[cause]] * 50
+
+
+def test_an_error_between_trials_fails_the_next_one_and_the_others_go_on(tmp_path: Path) -> None:
+    directory, files = pack(tmp_path, 3)
+
+    def ends_after_first(left: list[TrialFiles]) -> Outcome:
+        finish(left[0])
+        return Outcome("error", "exit code 1")
+
+    again(directory, Script(directory, ends_after_first, all_done))
+    assert [one.events()[-1]["event"] for one in files] == ["done", "failed", "done"]
 
 
 def _alive(pid: int) -> bool:
