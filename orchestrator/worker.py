@@ -17,6 +17,7 @@ from typing import Any
 
 from cluster.energy import Energy, open_meter
 from cluster.launch import Outcome, run_pack
+from cluster.mpi import Places
 from cluster.place import Place
 from model.journal import PackFiles, TrialFiles, read_json, write_atomically
 from orchestrator.bundles import places, wait_for_bundles
@@ -53,7 +54,7 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
 
     files, run = pack.trials, int(config["run"])
     ranks, shards, gpus = (int(config[name][config["pack"]]) for name in ("ranks", "shards", "gpus"))
-    meter = open_meter(gpus)  # of this node alone, also where ranks are on others
+    meter = open_meter(gpus)
     reported = -1
 
     def report_progress() -> None:
@@ -73,7 +74,9 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
         meter.begin()
         outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
         energy = meter.end()
-        if energy is not None and outcome.cause is None:  # a process that was cut short took joules which no trial can be charged with
+        if (
+            energy is not None and _covers(gpus, where) and outcome.cause is None
+        ):  # what was cut short took joules that no trial answers for
             _attribute(energy, [one for one in open_trials if one.result.exists()])
         return outcome
 
@@ -114,6 +117,11 @@ def what_became(node: str, alive: set[str]) -> str:
 def _attempt(pack: PackFiles) -> Path:
     """Return the file that stands as long as a worker has the pack."""
     return pack.directory / "attempt.json"
+
+
+def _covers(gpus: int, where: Places | None) -> bool:
+    """Whether a worker's meter sees all that its pack uses: it sees its own node, and of that node's GPUs its own."""
+    return where is None or (len(set(where.hosts)) == 1 and not gpus)
 
 
 def _attribute(energy: Energy, finished: Sequence[TrialFiles]) -> None:

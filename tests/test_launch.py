@@ -14,7 +14,6 @@ import pytest
 from cluster import launch
 from cluster.launch import Cause, Outcome, outcome
 from model.journal import PackFiles, TrialFiles
-from orchestrator import worker
 from orchestrator.retries import LOST, RETRIES, run_with_retries
 
 
@@ -353,23 +352,6 @@ def test_how_a_process_ended_is_not_told_once_another_driver_has_the_study(tmp_p
     script = Script(directory, crashes)
     assert again(directory, script, must_stop=lambda: "superseded" if script.left else None) == "superseded"
     assert [event["event"] for one in files for event in one.events()] == ["started"]
-
-
-@pytest.mark.parametrize(("why", "recorded"), [("superseded", []), ("timeout", ["failed"]), (None, ["failed"])])
-def test_an_error_of_the_worker_is_recorded_unless_another_driver_has_the_study(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str | None, recorded: list[str]
-) -> None:
-    directory, (files,) = pack(tmp_path, 1)
-    words = iter([None, why])
-
-    def fails(*_: object) -> str:
-        raise FileNotFoundError("gone")
-
-    monkeypatch.setattr(worker, "_take_over", fails)
-    monkeypatch.setattr("ray.tune.report", lambda _: None)
-    config = {"run": 1, "pack": "p", **{name: {"p": 1} for name in ("ranks", "shards", "gpus")}}
-    worker._run_to_the_end(PackFiles(directory), config, lambda: next(words))
-    assert [event["event"] for event in files.events()] == recorded
 
 
 def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
