@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from model.errors import EXIT_OUT_OF_MEMORY, UserError
 from model.pulse import last_word
@@ -66,6 +66,18 @@ class Ranks:
         os._exit(code)  # the end may take a moment, and nothing more must happen until then
 
 
+class _Alone:
+    """A communicator of one rank, as far as one is used, which takes no MPI."""
+
+    size, rank = 1, 0
+
+    def bcast(self, told: Any) -> Any:
+        return told
+
+    def Reduce(self, given: Any, total: Any, root: int) -> None:
+        total[...] = given
+
+
 _joined: list[Ranks] = []
 
 
@@ -100,9 +112,6 @@ def count() -> int:
 
 
 def joined() -> Ranks:
-    """Return the ranks that this program has joined; by itself it is the only one.
-
-    Raises:
-        UserError: mpi4py cannot be loaded.
-    """
-    return _joined[-1] if _joined else join(1, 1)
+    """Return the ranks that this program has joined; by itself it is the only one, and takes no MPI."""
+    alone = cast("MPI.Comm", _Alone())
+    return _joined[-1] if _joined else Ranks(alone, alone, 1, 0, 1)

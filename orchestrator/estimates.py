@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from model.head_layout import circuits, parameters, rows_per_sentence
 from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
+from model.simulators.distributed import rows_at_once
 from orchestrator.scale import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 from orchestrator.sharing import Sharing
 
@@ -30,8 +31,6 @@ SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=
 """Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
 LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
-SHARED_EVALUATION_ROWS = 16
-"""Rows of each trial that a group of ranks evaluates at once (model/simulators/distributed.py)."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
 STEP_S = 220e-6
@@ -112,7 +111,7 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
         if head.reduction == "pca":  # its components, in the pack and in the group that trains, and what it is fitted on
             numbers += dimension * (2 * (1 << head.qubits) + settings.data.sides[0])
         if simulator == "sharded":
-            numbers += _shared_numbers(head, settings.training.batch, sharing)
+            numbers += _shared_numbers(head, settings.training.batch, sharing, number_bytes)
         else:
             amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head, simulator))
             numbers += amplitudes // sharing.shards
@@ -127,13 +126,14 @@ def simulator_of(settings: TrialSettings, sharing: Sharing) -> str | None:
     return resolve(settings.simulator, circuits(head), settings.precision, sharing.ranks).name
 
 
-def _shared_numbers(head: QuantumHead, batch: int, sharing: Sharing) -> int:
+def _shared_numbers(head: QuantumHead, batch: int, sharing: Sharing, number_bytes: int) -> int:
     """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
-    encoder, second = circuits(head)
-    rows = min(SHARED_EVALUATION_ROWS, sharing.rows(EVALUATION_ROWS))
-    evaluated = (1 + EXCHANGE_BUFFER) * rows * max(head.encoders << encoder.qubits, 1 << second.qubits) / sharing.shards
-    numbers = max(shared_amplitudes(head, batch, sharing), round(evaluated))
-    return numbers if encoder.real and second.real else 2 * numbers
+    evaluated = 0
+    for circuit, copies in zip(circuits(head), (head.encoders, 1), strict=True):
+        shard = copies * (1 << circuit.qubits) // sharing.shards
+        rows = min(rows_at_once(copies, number_bytes * shard // copies), sharing.rows(EVALUATION_ROWS))
+        evaluated = max(evaluated, round((1 + EXCHANGE_BUFFER) * rows * shard))
+    return max(shared_amplitudes(head, batch, sharing), evaluated)
 
 
 def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int:

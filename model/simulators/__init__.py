@@ -120,7 +120,9 @@ def choose(name: str) -> Simulator:
             return PennyLaneSimulator(device)
 
 
+@functools.cache
 def _on_all_ranks(name: str) -> Simulator:
+    """Return the one simulator of this name: the other ranks know its calls by their numbers."""
     from model.simulators.sharded import ShardedSimulator
 
     return ShardedSimulator(ranks.joined(), name)

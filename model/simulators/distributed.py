@@ -20,8 +20,9 @@ from model.ranks import Ranks
 from model.simulators import compiled_here, gpu_in_sight
 from model.simulators.exchange import Exchanger
 
-ROWS_AT_ONCE = 16
-"""Rows of a trial that a group takes at once where no gradient is asked for: memory does not grow with their number."""
+MOST_ROWS_AT_ONCE = 16
+AT_ONCE_BYTES = 2**28
+"""Of shards, where no gradient is asked for: memory grows neither with the number of rows nor beyond what a step takes."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Player:
                 kept.part.release()
         values = np.zeros((len(call.weights), call.rows, call.circuit.measured), call.weights.dtype)
         mine = self._rows(call.rows)
-        at_once = max(1, mine.stop - mine.start) if call.keep else ROWS_AT_ONCE
+        shard = call.weights.itemsize * (1 if call.circuit.real else 2) * 2**call.circuit.qubits // self.ranks.shards
+        at_once = max(1, mine.stop - mine.start) if call.keep else rows_at_once(len(call.weights), shard)
         for first in range(mine.start, mine.stop, at_once):
             rows = slice(first, min(first + at_once, mine.stop))
             inputs, states = (None if array is None else array[:, rows] for array in (call.inputs, call.states))
@@ -136,12 +138,19 @@ class Player:
         return [part.reshape(array.shape) for part, array in zip(np.split(total, ends[:-1]), arrays, strict=True)]
 
 
+def rows_at_once(trials: int, shard_bytes: int) -> int:
+    """Return how many rows of each trial a group takes at once where no gradient is asked for; a row's shard has so many bytes."""
+    return max(1, min(MOST_ROWS_AT_ONCE, AT_ONCE_BYTES // (trials * shard_bytes)))
+
+
 @contextmanager
 def all_or_none(ranks: Ranks) -> Iterator[None]:
-    """End all ranks if this one fails: the others would wait for its messages for ever."""
+    """End all ranks if this one of several fails: the others would wait for its messages for ever."""
     try:
         yield
     except Exception as error:
+        if ranks.world.size == 1:
+            raise
         traceback.print_exc()
         sys.stderr.flush()
         ranks.end_all(error)

@@ -5,7 +5,6 @@ Owns matrices, their slopes, and how they mix the amplitudes of a shard. Does no
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Sequence
 
@@ -61,9 +60,12 @@ class LocalGate:
         """Apply matrices [trials or 1, rows or 1, d, d], or one [d, d], to states [trials, rows, amplitudes], in place."""
         parts = self._parts(state)
         entries = self._entries(matrices, parts[0])
-        mixed = [functools.reduce(torch.add, map(torch.mul, row, parts)) for row in entries]
-        for part, new in zip(parts, mixed, strict=True):
-            part.copy_(new)
+        before = [part.clone() for part in parts] if len(parts) > 1 else parts
+        for i, (part, row) in enumerate(zip(parts, entries, strict=True)):
+            part.mul_(row[i])
+            for k in range(len(parts)):
+                if k != i:
+                    part.addcmul_(row[k], before[k])
 
     def product(self, left: torch.Tensor, matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         """Return the real part of left^T matrix right, [trials, rows]."""

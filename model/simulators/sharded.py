@@ -66,7 +66,8 @@ class ShardedSimulator:
 
     def forgotten(self) -> tuple[int, ...]:
         """Return the calls whose gradient cannot be asked for any more, each once."""
-        taken, self._forgotten = tuple(self._forgotten), []
+        taken = tuple(self._forgotten)
+        del self._forgotten[: len(taken)]  # in place: calls that are still alive hold this list
         return taken
 
     def forget_with(self, owner: object, number: int) -> None:
@@ -97,6 +98,7 @@ class _Expectations(torch.autograd.Function):
         (values,) = simulator.call(call)
         ctx.simulator, ctx.number, ctx.circuit = simulator, number, circuit
         ctx.amplitudes = states.shape[2] if states is not None and ctx.needs_input_grad[5] else 0
+        ctx.is_used = not keep
         if keep:
             ctx.call = _Call()
             simulator.forget_with(ctx.call, number)
@@ -106,6 +108,9 @@ class _Expectations(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, cotangent: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         circuit = ctx.circuit
+        if ctx.is_used:
+            raise RuntimeError("the final states are used up: the gradient of these expectations can be asked for once")
+        ctx.is_used = True
         call = Backward(ctx.number, cotangent.contiguous().numpy(), circuit.weights, circuit.inputs, ctx.amplitudes)
         gradients = [torch.from_numpy(gradient) for gradient in ctx.simulator.call(call)]
         wanted = ctx.needs_input_grad[3:]

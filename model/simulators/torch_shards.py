@@ -23,6 +23,7 @@ from model.simulators.stages import Item, Stage, places_of, plan_stages
 CUDA_AWARE = "HADAMARD_CUDA_AWARE_MPI"
 """Set to 1 where MPI may be given addresses of GPU memory: no MPI library can be asked without a crash if it may not."""
 GPU_PIECE_BYTES = 64 * 2**20
+SHORT_RUN = 1024
 
 
 class TorchParts:
@@ -90,16 +91,17 @@ class TorchShards:
                 gate.mix(state, gate.matrices(self._angle(item)))
             self._swap([state], stage)
         self.state = state
-        weight = state.abs().square()
-        values = [weight @ signs for signs in self._signs()]
-        return torch.stack(values, dim=2).cpu().numpy()
+        weights = state.real.square().add_(state.imag.square()) if state.is_complex() else state.square()
+        of_place = self._z(weights)
+        values = torch.stack([of_place[self._place(wire)] * sign for wire, sign in self.plan.measured], dim=2)
+        return values.to(self.weights.dtype).cpu().numpy()
 
     def backward(self, cotangent: np.ndarray, amplitudes: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return this rank's part of the gradients; see `CompiledShards.backward`."""
         assert self.state is not None, "the states are used up"
         state = self.state
         given = torch.from_numpy(np.ascontiguousarray(cotangent)).to(self.device)
-        conjugate = sum(2 * given[:, :, m, None] * signs for m, signs in enumerate(self._signs())) * state.conj()
+        conjugate = self._factors(given).mul(state.conj()) if state.is_complex() else self._factors(given).mul_(state)
         of = {"weights": torch.zeros_like(self.weights)}
         if self.inputs is not None:
             of["inputs"] = torch.zeros_like(self.inputs)
@@ -124,12 +126,36 @@ class TorchShards:
     def _local(self, item: Item, stage: Stage) -> LocalGate:
         return LocalGate(item, stage, self.plan.shards, self.exchanger.group.rank, torch.empty(0, dtype=self.dtype, device=self.device))
 
-    def _signs(self) -> list[torch.Tensor]:
-        """Return for each measured wire its Z on the amplitudes of this shard, after the last stage."""
-        order, local = self.plan.stages[-1].order, self.shape[2]
-        index = torch.arange(local, device=self.device) + self.exchanger.group.rank * local
-        shifts = [(len(order) - 1 - order.index(wire), sign) for wire, sign in self.plan.measured]
-        return [(sign * (1 - 2 * (index >> shift & 1))).to(self.weights.dtype) for shift, sign in shifts]
+    def _place(self, wire: int) -> int:
+        """Return where a wire lies after the last stage: below 0 if it is global."""
+        return self.plan.stages[-1].order.index(wire) - self.exchanger.wires
+
+    def _z(self, weights: torch.Tensor) -> dict[int, torch.Tensor]:
+        """Return this shard's part of <Z> by place, [trials, rows] each, from the squares of its amplitudes."""
+        found: dict[int, torch.Tensor] = {}
+        for place in range(self.shape[2].bit_length() - 1):
+            zero, one = weights.view(*self.shape[:2], 2, -1).unbind(2)
+            found[place] = _sum(zero) - _sum(one)
+            weights = zero + one
+        for place in range(-self.exchanger.wires, 0):
+            found[place] = self._sign_of_rank(place) * weights[:, :, 0].double()
+        return found
+
+    def _sign_of_rank(self, place: int) -> int:
+        return 1 - 2 * (self.exchanger.group.rank >> (-1 - place) & 1)
+
+    def _factors(self, cotangent: torch.Tensor) -> torch.Tensor:
+        """Return by what a final state has to be multiplied to make its cotangent, [trials, rows, amplitudes]."""
+        factors = torch.zeros(self.shape, dtype=self.weights.dtype, device=self.device)
+        for number, (wire, sign) in enumerate(self.plan.measured):
+            given = 2 * sign * cotangent[:, :, number, None]
+            if (place := self._place(wire)) < 0:
+                factors += self._sign_of_rank(place) * given
+            else:
+                zero, one = factors.view(*self.shape[:2], 2**place, 2, -1).unbind(3)
+                zero += given[..., None]
+                one -= given[..., None]
+        return factors
 
     def _swap(self, shards: list[torch.Tensor], stage: Stage) -> None:
         if stage.exchange:
@@ -160,6 +186,11 @@ class TorchShards:
         index, place = places_of(self.plan.stages[0], amplitudes, self.plan.shards, self.exchanger.group.rank)
         of_states[:, :, index] = cotangent.real[:, :, torch.from_numpy(place).to(self.device)].cpu().numpy()
         return of_states
+
+
+def _sum(weights: torch.Tensor) -> torch.Tensor:
+    """Return sums over the last axis, added up in double precision, but for short runs."""
+    return weights.reshape(*weights.shape[:-1], -1, min(SHORT_RUN, weights.shape[-1])).sum(dim=-1).double().sum(dim=-1)
 
 
 def _angle_terms(item: Item) -> tuple[Term, ...]:

@@ -35,12 +35,12 @@ def compare(sharded: ShardedSimulator, oracle: str, circuit: Circuit, batch: Bat
             worst[key] = max(worst[key], error if math.isfinite(error) else math.inf)
 
 
-def random_ones(sharded: ShardedSimulator, worst: Errors) -> None:
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def random_ones(sharded: ShardedSimulator, qubits: tuple[int, int], examples: int, worst: Errors) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def check(data: st.DataObject) -> None:
-        for names, oracle in ((PAPER_GATES, "torch"), (ALL_REAL, "torch"), (ALL_GATES, "fused")):
-            circuit = data.draw(random_circuits(names, qubits=(5, 8)))
+        for names, oracle in ((PAPER_GATES, "compiled"), (ALL_REAL, "compiled"), (ALL_GATES, "fused")):
+            circuit = data.draw(random_circuits(names, qubits=qubits, gates=40))
             compare(sharded, oracle, circuit, random_batch(circuit, 2, ROWS, seed=1), worst, of_states=True)
 
     check()
@@ -63,7 +63,9 @@ def main() -> None:
     worst = dict.fromkeys(("values float64", "gradients float64", "values float32", "gradients float32"), 0.0)
     sharded = ShardedSimulator(joined)
     with all_or_none(joined):
-        random_ones(sharded, worst)
+        random_ones(sharded, (5, 8), 12, worst)
+        random_ones(sharded, (9, 13), 4, worst)
+        random_ones(sharded, (largest - 3, largest), 2, worst)
         papers(sharded, largest, worst)
     dismiss(joined)
     print(json.dumps(worst))

@@ -1,10 +1,11 @@
 """On so many ranks: steps of the paper's circuits or head, with what they sent, kept and took. Prints one JSON line.
 
-mpiexec -n RANKS python -m tests.ranks.step RANKS SHARDS encoder|second|head QUBITS ROWS STEPS
+mpiexec -n RANKS python -m tests.ranks.step RANKS SHARDS [torch-]encoder|second|head QUBITS ROWS STEPS
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
 import sys
@@ -21,10 +22,13 @@ from model.circuit import Circuit
 from model.head_layout import circuits
 from model.heads import QuantumClassifier
 from model.settings import QuantumHead, Training
+from model.simulators import distributed
 from model.simulators.distributed import all_or_none, dismiss, follow
 from model.simulators.exchange import Exchanger
 from model.simulators.sharded import ShardedSimulator
 from model.simulators.stages import plan_stages
+
+M_MMAP_THRESHOLD = -3
 
 
 def reset_peak() -> int:
@@ -86,10 +90,15 @@ def steps_of(joined: ranks.Ranks, kind: str, head: QuantumHead, rows: int, steps
 
 
 def main() -> None:
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 2**18)  # what is freed goes back at once: counted is what is held, not what malloc keeps
     count, shards, kind, qubits, rows, steps = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], *map(int, sys.argv[4:])
     joined = ranks.join(count, shards)
     torch.set_num_threads(1)
-    head = QuantumHead(qubits=qubits, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
+    if kind.startswith("torch-"):  # as on a GPU, or where there was no compiler
+        kind, distributed.compiled_here = kind.removeprefix("torch-"), lambda: False
+        head = QuantumHead(qubits=qubits, encoder_layers=1, connectivity=1, reuploads=1, layers=0)
+    else:
+        head = QuantumHead(qubits=qubits, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
     steps_of(joined, kind, head.model_copy(update={"qubits": 9}), rows, 1)  # what libraries keep for themselves is no part of a shard
     before, sent = reset_peak(), Exchanger.sent_bytes
     seconds = steps_of(joined, kind, head, rows, steps)
