@@ -38,7 +38,7 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
     arms = {trial.arm: (one, trial) for one in packs for trial in one.trials}
     for arm, (pack, trial) in sorted(arms.items()):
         ranks, named = f"{arm}: {count(pack.ranks, 'rank')}", setting(trial, "mpi.ranks")
-        if (pack.ranks > 1 or trial.settings.simulator == "sharded") and (missing := _missing_for_mpi()):
+        if pack.ranks > 1 and (missing := _missing_for_mpi()):
             yield Problem(f"{ranks} need MPI: {missing}", named)
         elif allocation.apart and pack.ranks > 1 and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > 1:
             yield Problem(

@@ -19,6 +19,7 @@ from rich.console import Console
 from cluster.allocation import Allocation, detect
 from cluster.energy import why_not_measured
 from cluster.launch import STOP_GRACE_S, environment
+from cluster.meeting import check_meeting
 from model import embeddings
 from model.errors import UserError
 from model.settings import Settings, Trial, TrialSettings
@@ -64,6 +65,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     with located(path, overrides):
         check_fit(packs, allocation)
     _check_simulators(packs)
+    if any(pack.ranks > 1 for pack in packs):
+        check_meeting()
     embeddings.check_cache()
     why_not_measured()  # refuses a trace that cannot be replayed
     interrupted = False
@@ -189,7 +192,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
 
     return page.write(
         ledger.report,
-        study=_at_a_glance(plan),
+        study=_at_a_glance(plan, records),
         design=plan.design,
         results=results_table(plan, records),
         costs=costs_table(records),
@@ -198,15 +201,16 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
     )
 
 
-def _at_a_glance(plan: Plan) -> dict[str, str]:
+def _at_a_glance(plan: Plan, records: Sequence[TrialRecord]) -> dict[str, str]:
     study = plan.study
+    ran = sorted({record.result["simulator"] for record in records if record.result and record.result["simulator"]})
     return {
         "name": study.study,
         "data": f"{study.data.name}; {drawn(study.data)}",
         "sentence encoder": study.sentence_encoder.name,
         "head": _fixed(study, "head"),
         "training": _fixed(study, "training"),
-        "simulator": simulators_in_words(plan.trials),
+        "simulator": ", ".join(ran) or simulators_in_words(plan.trials),
         "energy": why_not_measured(),
     }
 

@@ -1,0 +1,62 @@
+"""Two ranks that are started as a pack's will be and only have to meet: a launcher of another MPI is found out before anything begins.
+
+Owns that trial and the words for its failure. Does not own the launch command, nor packs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from cluster.mpi import SRUN_MPI, Places, known_library, launch_command, launch_environment
+from cluster.steps import own_job
+from model.errors import UserError
+
+SAY_SIZE = "from mpi4py import MPI; MPI.COMM_WORLD.Barrier(); print('met', MPI.COMM_WORLD.size)"
+MEET_S = 60.0
+
+
+def check_meeting() -> None:
+    """Start two ranks on this node, by a step of the Slurm job if this is one.
+
+    Raises:
+        UserError: They do not meet; what was seen, and what to do.
+    """
+    library, job = known_library(), own_job()
+    here = os.environ.get("SLURMD_NODENAME", "localhost")
+    with tempfile.TemporaryDirectory() as directory:
+        host_file = Path(directory, "hosts")
+        host_file.write_text(f"{here}\n{here}\n")
+        places = Places((here, here), job, 2)
+        command = launch_command(places, [sys.executable, "-c", SAY_SIZE], library, 1)
+        seen = _run(command, launch_environment(places, os.environ, host_file))
+    if seen.split("\n").count("met 2") == 2:
+        return
+    alone = "each was a program of its own" if "met 1" in seen else f"they said: {seen[-500:].strip() or 'nothing'}"
+    choices = f"In a job, {SRUN_MPI} names what srun should speak (pmi2, pmix, cray_shasta). " if job else ""
+    raise UserError(
+        f"two MPI ranks did not meet, {alone}. They were started by `{' '.join(command)}`, and mpi4py loads {library.splitlines()[0]}. "
+        f"{choices}`hadamard doctor --mpi` tries what there is"
+    )
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    """Return all that a command says, until it ends or has had its time."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        return process.communicate(timeout=MEET_S)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return f"{process.communicate()[0]}\nnot ended within {MEET_S:g} s"

@@ -1,0 +1,44 @@
+"""Ranks meet before a study begins, or the study is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster import meeting, mpi
+from model.errors import UserError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+
+
+def test_two_real_ranks_meet() -> None:
+    meeting.check_meeting()
+
+
+def launcher(directory: Path, text: str) -> str:
+    script = directory / "mpiexec"
+    script.write_text(f"#!/bin/sh\n{text}\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+def test_a_launcher_of_another_mpi_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts as many programs as it is asked for, and none of them knows the others."""
+    script = launcher(tmp_path, 'while [ "$1" != -n ]; do shift; done; shift 2; "$@" & "$@"; wait')
+    monkeypatch.setattr(mpi, "mpiexec", lambda: script)
+    with pytest.raises(UserError, match=r"two MPI ranks did not meet, each was a program of its own\. They were started by `.*mpiexec"):
+        meeting.check_meeting()
+
+
+def test_a_launcher_that_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = launcher(tmp_path, "echo waiting; sleep 600")
+    monkeypatch.setattr(mpi, "mpiexec", lambda: script)
+    monkeypatch.setattr(meeting, "MEET_S", 1.0)
+    with pytest.raises(UserError, match=r"they said: waiting\s+not ended within 1 s"):
+        meeting.check_meeting()
