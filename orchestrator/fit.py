@@ -5,6 +5,7 @@ Owns the refusals, in words that say what would do. Does not own what packs need
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Iterator, Sequence
 
@@ -36,9 +37,10 @@ def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool 
 
 def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool) -> Iterator[Problem]:
     arms = {trial.arm: (one, trial) for one in packs for trial in one.trials}
+    missing_for_mpi = functools.cache(_missing_for_mpi)  # looking takes a Python of its own
     for arm, (pack, trial) in sorted(arms.items()):
         ranks, named = f"{arm}: {count(pack.ranks, 'rank')}", setting(trial, "mpi.ranks")
-        if pack.ranks > 1 and (missing := _missing_for_mpi()):
+        if pack.ranks > 1 and (missing := missing_for_mpi()):
             yield Problem(f"{ranks} need MPI: {missing}", named)
         elif allocation.apart and pack.ranks > 1 and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > 1:
             yield Problem(

@@ -113,9 +113,9 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
         f"{'trials':<10}{len(plan.trials)}: {len(plan.design.rows)} rows{baselines}, each on {study.design.splits} splits", soft_wrap=True
     )
     on_gpus = sum(pack.gpus for pack in packs)
-    gpus = f"; {on_gpus} of them on {allocation.total_gpus} GPUs, one GPU each" if on_gpus else ""
-    each = "one core for each process" if any(pack.ranks > 1 for pack in packs) else "one core each"
-    console.print(f"{'packs':<10}{len(packs)} on {allocation.total_cpus} cores, {each}{gpus}")
+    each = "for each process" if any(pack.ranks > 1 for pack in packs) else "each"
+    gpus = f"; {on_gpus} of them on {allocation.total_gpus} GPUs, one GPU {each}" if on_gpus else ""
+    console.print(f"{'packs':<10}{len(packs)} on {allocation.total_cpus} cores, one core {each}{gpus}")
     for line in shared_view.lines(shared_view.shared(packs)):
         console.print(f"{'ranks':<10}{line}", soft_wrap=True)
     process = "process" if any(pack.ranks > 1 for pack in packs) else "pack"

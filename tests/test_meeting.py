@@ -8,6 +8,8 @@ import pytest
 
 from cluster import meeting, mpi
 from model.errors import UserError
+from orchestrator.run import run_study
+from tests.studies import TINY, write_study
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +19,10 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
-def test_two_real_ranks_meet() -> None:
-    meeting.check_meeting()
+def test_two_real_ranks_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # each piece of what is printed is then a write of its own, which mpiexec mixes
+    for _ in range(3):
+        meeting.check_meeting()
 
 
 def launcher(directory: Path, text: str) -> str:
@@ -34,6 +38,10 @@ def test_a_launcher_of_another_mpi_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(mpi, "mpiexec", lambda: script)
     with pytest.raises(UserError, match=r"two MPI ranks did not meet, each was a program of its own\. They were started by `.*mpiexec"):
         meeting.check_meeting()
+    study = write_study(tmp_path, TINY.replace("[2, 3]", "[5, 6]"))
+    with pytest.raises(UserError, match="two MPI ranks did not meet"):
+        run_study(study, ["mpi.ranks=2"], tmp_path / "run", dashboard=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mpiexec", "study.yaml"], "nothing is written"
 
 
 def test_a_launcher_that_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,19 +258,30 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "sharded, chosen by auto" in plan["simulator"]
     text = show_plan(path, overrides, 0.02, as_json=False)
     assert f"ranks     r00 and r02: 4 ranks, 4 to a state, with 700 MiB each; {four['stages']} stages, " in text
+    assert "on 8 cores, one core for each process\n" in text
+    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8, gpus=8))
+    assert "on 8 GPUs, one GPU for each process\n" in show_plan(path, overrides, 0.02, as_json=False)
 
 
 @pytest.mark.parametrize("what", ["mpi4py", "launcher"])
 def test_missing_mpi_is_refused_before_anything_is_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    looks = []
+
+    def library() -> str:
+        looks.append(what)
+        return mpi.library()
+
+    monkeypatch.setattr(fit, "known_library", library)
     if what == "mpi4py":
         monkeypatch.setattr(mpi, "ASK_LIBRARY", "import mpi4py_that_is_not_installed")
-        monkeypatch.setattr(fit, "known_library", mpi.library)
     else:
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS)
     with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI: .* pip install 'hadamard\[mpi\]'"):
         show_plan(path, [], 0.02, as_json=False)
+    assert len(looks) == 1, "two arms miss it, and each look starts a Python"
     assert "packs" in show_plan(path, ["factors.mpi.ranks=[1, auto]"], 0.02, as_json=False), "where no ranks are needed, none are missed"
     assert [one.name for one in tmp_path.iterdir()] == ["study.yaml"]
 
