@@ -369,7 +369,7 @@ def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
 
 
 def test_memory_that_a_process_may_not_have_is_named_as_the_cause(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    (files,) = enter(tmp_path / "large", [variant(alike(trials)[0], "large", qubits=18, reduction="none", epochs=1)])
+    (files,) = enter(tmp_path / "large", [variant(alike(trials)[0], "large", qubits=24, reduction="none", epochs=1)])
     code = """
 import resource, model.train
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
