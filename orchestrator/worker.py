@@ -27,6 +27,9 @@ from orchestrator.packs import CPUS_PER_PACK
 from orchestrator.retries import run_with_retries
 
 LOOK_EVERY_S = 1.0
+NODE_DEATH_S = (
+    20.0  # Ray asks a silent node five times, 3 s apart, before it calls it dead; by then it may have started the node's packs elsewhere
+)
 
 
 def run_here(config: dict[str, Any]) -> None:
@@ -103,15 +106,26 @@ def _take_over(pack: PackFiles, run: int) -> str | None:
 
     file, lost = _attempt(pack), None
     if file.exists() and (before := read_json(file, "Delete it")).get("run") == run:
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
-        lost = what_became(before["node"], alive)
+        lost = what_became(before["node"], _nodes_alive)
     write_atomically(file, json.dumps({"run": run, "node": ray.get_runtime_context().get_node_id()}))
     return lost
 
 
-def what_became(node: str, alive: set[str]) -> str:
-    """Return the cause of a worker's silent end, by the node that it was on and the nodes that Ray says are alive."""
-    return "worker lost" if node in alive else "node lost"
+def what_became(node: str, nodes_alive: Callable[[], set[str]], patience_s: float = NODE_DEATH_S) -> str:
+    """Return the cause of a worker's silent end: its node's, if Ray says within `patience_s` that the node is dead."""
+    deadline = time.monotonic() + patience_s
+    while node in nodes_alive():
+        if time.monotonic() >= deadline:
+            return "worker lost"
+        time.sleep(LOOK_EVERY_S)
+    return "node lost"
+
+
+def _nodes_alive() -> set[str]:
+    """Return the ids of the nodes that Ray takes for alive."""
+    import ray
+
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
 
 
 def _attempt(pack: PackFiles) -> Path:

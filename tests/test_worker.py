@@ -73,3 +73,15 @@ def test_joules_are_recorded_where_the_meter_sees_all_that_the_pack_uses(
     monkeypatch.setattr(worker, "places", lambda *_: Places(hosts, "7", len(hosts)))
     run(directory, ranks=len(hosts), gpus=gpus)
     assert [event["energy_j"] for event in files.events() if event["event"] == "energy"] == [90.0] * measured
+
+
+@pytest.mark.parametrize(
+    ("looks", "cause"), [([{"a"}], "node lost"), ([{"a", "b"}, {"a", "b"}, {"a"}], "node lost"), ([{"a", "b"}], "worker lost")]
+)
+def test_a_silent_end_is_the_nodes_if_its_death_is_known_in_time(
+    monkeypatch: pytest.MonkeyPatch, looks: list[set[str]], cause: str
+) -> None:
+    monkeypatch.setattr(worker, "LOOK_EVERY_S", 0.01)
+    left = iter(looks)
+    last = [looks[-1]]
+    assert worker.what_became("b", lambda: next(left, last[0]), patience_s=0.1) == cause
