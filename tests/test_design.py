@@ -18,7 +18,7 @@ from orchestrator.design.aliases import aliases
 from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import build
 from orchestrator.design.factors import Factor, Value, levels_text
-from orchestrator.design.kinds import DesignError, DesignSettings, Explicit, FractionalFactorial
+from orchestrator.design.kinds import DesignError, DesignSettings, Explicit, FractionalFactorial, FullFactorial
 from orchestrator.design.points import coded_value
 from tests.designs import BATCH, EVERY_KIND, LAYERS, LR, MERGE, MIXED, QUBITS, SHARED, asked, ranges, two_level, wide
 
@@ -90,6 +90,54 @@ def test_extensions_append_rows(kind: Any, factors: int, centre: int, splits: in
         both = build(extended.model_copy(update={"fold_over": True}), over, 3).rows
         assert both[: len(with_centre)] == with_centre
         assert len(both) == 2 * len(start) + centre
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    kind=st.sampled_from([asked("fractional_factorial", resolution=3), asked("plackett_burman"), asked("full_factorial")]),
+    sorts=st.lists(st.sampled_from(["linear", "log", "whole", "three"]), min_size=0, max_size=4),
+    centre=st.integers(0, 3),
+)
+def test_axial_points_come_last_and_tell_which_factor_bends(kind: Any, sorts: list[str], centre: int) -> None:
+    """The mean, all main effects and all pure squares have unique estimates, which without axial points they have not."""
+    sorts = [sort for sort in sorts if sort != "three" or isinstance(kind, FullFactorial)] + ["linear", "log"]
+    over = tuple(_with_a_middle(f"f{at}", sort) for at, sort in enumerate(sorts))
+    without = build(kind.model_copy(update={"centre_points": centre}), over, 3)
+    axial = build(kind.model_copy(update={"centre_points": centre, "axial_points": True}), over, 3)
+    assert axial.rows[: len(without.rows)] == without.rows
+    added = axial.coded[len(without.rows) :]
+    assert len(added) == 2 * len(over)
+    assert all(np.sum(np.abs(row) == 1) == 1 and np.sum(np.abs(row) < 0.5) == len(over) - 1 for row in added)
+    assert np.linalg.matrix_rank(_with_squares(axial.coded)) == 1 + 2 * len(over)
+    assert np.linalg.matrix_rank(_with_squares(without.coded)) < 1 + 2 * len(over)
+
+
+def _with_a_middle(path: str, sort: str) -> Factor:
+    if sort == "three":
+        return Factor(path, levels=(8, 16, 32))
+    return Factor(path, low=2, high=7, integer=sort == "whole", scale="log" if sort == "log" else "linear")
+
+
+def _with_squares(coded: Any) -> Any:
+    return np.column_stack([np.ones(len(coded)), coded, coded**2])
+
+
+def test_axial_points_that_the_design_has_are_not_repeated() -> None:
+    """The faces of B's three levels lie on A's middle, which a factorial does not visit; those of A are rows of it already."""
+    over = (Factor("A", low=0, high=1), Factor("B", low=0, high=1, steps=3))
+    rows = build(asked("full_factorial", axial_points=True), over, 0).rows
+    assert [row.coded for row in rows[6:]] == [(0, -1), (0, 1)]
+    three = tuple(Factor(name, low=0, high=1, steps=3) for name in "AB")
+    with pytest.raises(DesignError, match="all 4 of them already"):
+        build(asked("full_factorial", axial_points=True), three, 0)
+
+
+def test_axial_points_follow_the_fold_over() -> None:
+    over = ranges(3)
+    folded = build(asked("plackett_burman", fold_over=True), over, 1).rows
+    both = build(asked("plackett_burman", fold_over=True, axial_points=True), over, 1).rows
+    assert both[: len(folded)] == folded
+    assert [row.coded for row in both[len(folded) :]] == [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
 
 
 def test_a_longer_sobol_design_starts_with_the_shorter() -> None:
@@ -197,6 +245,15 @@ REFUSALS: list[tuple[DesignSettings, tuple[Factor, ...], list[str]]] = [
     (asked("plackett_burman", centre_points=2), (LR, QUBITS), ["middle", "head.qubits"]),
     (asked("full_factorial", centre_points=1), (LR, ODD), ["middle", "head.layers"]),
     (asked("definitive_screening", centre_points=1), (*ranges(3), SHARED), ["middle", "head.share_blocks"]),
+    (
+        asked("plackett_burman", axial_points=True),
+        (LR, SHARED),
+        ["axial_points need", "head.share_blocks", "{low, high}", "axial_points: false"],
+    ),
+    (asked("full_factorial", axial_points=True), (LR, QUBITS), ["axial_points need", "head.qubits lacks"]),
+    (asked("full_factorial", axial_points=True), (LR, ODD), ["axial_points need", "head.layers lacks"]),
+    (asked("full_factorial", axial_points=True), (LR, MERGE), ["axial_points need", "head.merge lacks"]),
+    (asked("full_factorial", axial_points=True), (LR,), ["axial_points would add nothing", "all 2 of them"]),
     (asked("fractional_factorial", fold_over=True), two_level(4), ["fold_over", "same 8 rows"]),
     (asked("definitive_screening"), (LR, LAYERS), ["at least three", "here are 2: training.lr, head.layers"]),
     (asked("definitive_screening"), (*ranges(3), MERGE), ["head.merge", "mean, concatenate, blocks", "d_optimal"]),
@@ -246,6 +303,7 @@ def test_settings_are_told_apart_by_kind() -> None:
         {"kind": "box"},
         {"kind": "sobol"},
         {"kind": "one_at_a_time", "centre_points": 1},
+        {"kind": "sobol", "rows": 8, "axial_points": True},
         {"kind": "full_factorial", "splits": 0},
     ],
 )

@@ -50,7 +50,7 @@ class Design:
 def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> Design:
     """Return the design of this kind over these factors; the same for the same seed.
 
-    Standard order is the base design, then centre points, then the fold-over, so each is added without renumbering the rows before.
+    Standard order is the base design, centre points, the fold-over, then axial points, so each is added without renumbering those before.
     Coded values follow the real ones, also where those had to be rounded to whole numbers.
 
     Raises:

@@ -26,10 +26,15 @@ class Blocked(Settings):
 
 
 class Centred(Blocked):
-    """A design over the ends of numeric factors, to which rows in the very middle may be added."""
+    """A design over the ends of numeric factors, to which rows in the very middle and in the middles of the faces may be added."""
 
     centre_points: Annotated[int, Field(ge=0)] = 0
     """Extra rows with every factor at its middle, which show curvature. Every factor must have a middle."""
+    axial_points: bool = False
+    """Extra rows with one factor at its low or high end and all others at their middles, which show which factor bends the response.
+
+    Ends are those of the design itself (face-centred: Montgomery, Design and Analysis of Experiments, 8th ed., 11.4.2). Every factor must
+    have a middle."""
 
 
 class Foldable(Centred):

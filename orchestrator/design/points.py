@@ -73,6 +73,8 @@ def points(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> 
         points += _centre_points(settings, factors)
     if isinstance(settings, Foldable) and settings.fold_over:
         points += _mirrored(settings, factors, points[:base])
+    if isinstance(settings, Centred) and settings.axial_points:
+        points += _axial_points(factors, points)
     if len(points) > MOST_ROWS:
         raise DesignError(_too_many(settings.kind, len(points)))
     return points
@@ -237,13 +239,32 @@ def _checked(index: int, factor: Factor, value: Value) -> Value:
 
 
 def _centre_points(settings: Centred, factors: Sequence[Factor]) -> list[Point]:
-    without = [factor.path for factor in factors if not _has_middle(factor)]
-    if settings.centre_points and without:
-        raise DesignError(
-            f"centre_points need every factor to have a middle, which {', '.join(without)} lacks. "
-            "Make it a range {low, high} with room between, list an odd number of numeric levels, or set centre_points: 0."
-        )
+    if settings.centre_points:
+        _check_middles(factors, "centre_points", "0")
     return [tuple(factor.at(0) for factor in factors)] * settings.centre_points
+
+
+def _axial_points(factors: Sequence[Factor], points: Sequence[Point]) -> list[Point]:
+    """Return each factor's low and high end with all others in the middle, but for rows that the design has already."""
+    _check_middles(factors, "axial_points", "false")
+    middle = tuple(factor.at(0) for factor in factors)
+    axial = [(*middle[:i], factor.at(end), *middle[i + 1 :]) for i, factor in enumerate(factors) for end in (-1, 1)]
+    new = [point for point in axial if point not in points]
+    if not new:
+        raise DesignError(
+            f"axial_points would add nothing: this design has all {len(axial)} of them already. "
+            "Set axial_points: false; for more precision add splits."
+        )
+    return new
+
+
+def _check_middles(factors: Sequence[Factor], setting: str, off: str) -> None:
+    without = [factor.path for factor in factors if not _has_middle(factor)]
+    if without:
+        raise DesignError(
+            f"{setting} need every factor to have a middle, which {', '.join(without)} lacks. "
+            f"Make it a range {{low, high}} with room between, list an odd number of numeric levels, or set {setting}: {off}."
+        )
 
 
 def _mirrored(settings: Foldable, factors: Sequence[Factor], points: Sequence[Point]) -> list[Point]:
