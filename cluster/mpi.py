@@ -102,8 +102,15 @@ def mpiexec(beside: Path = Path(sys.executable), path: str | None = None) -> str
     return found
 
 
-def launch_command(places: Places, words: Sequence[str], library: str, threads: int) -> list[str]:
+def launch_command(places: Places, words: Sequence[str], library: str, threads: int, flavour: str = "") -> list[str]:
     """Return the command that starts each of the ranks by the same words.
+
+    Args:
+        places: Where the ranks run.
+        words: What each of them runs.
+        library: The MPI library that they load, as `library` returns it.
+        threads: Of each rank.
+        flavour: srun's `--mpi`; that of the library unless another is to be tried.
 
     Raises:
         UserError: There is no launcher here.
@@ -114,7 +121,7 @@ def launch_command(places: Places, words: Sequence[str], library: str, threads: 
         options = ["--oversubscribe", "--bind-to", "none"] if library.startswith(OPEN_MPI) else ["-launcher", "fork"]
         return [mpiexec(), *options, "-n", str(ranks), *words]
     options = [
-        f"--mpi={srun_mpi(library)}",
+        f"--mpi={flavour or srun_mpi(library)}",
         "--kill-on-bad-exit=1",
         "--distribution=arbitrary",  # each rank on the node that $SLURM_HOSTFILE says
         f"--nodes={len(set(places.hosts))}",

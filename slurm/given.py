@@ -10,10 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.steps import step, step_environment
+from cluster.steps import step_environment
 from slurm.jobs import ANSWER_S, scontrol
-
-__all__ = ["Given", "given", "parse", "step", "step_environment", "try_step"]
 
 NODES = re.compile(r"^\s*Nodes=(?P<nodes>\S+) CPU_IDs=(?P<cpus>\S+) Mem=(?P<memory>\d+)(?: GRES=(?P<gres>\S*))?", re.MULTILINE)
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")

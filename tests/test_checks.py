@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from cluster import file_systems
+from cluster.steps import step, step_environment
 from orchestrator.checks import line, machine
 from orchestrator.checks.finding import Finding, reason
 from orchestrator.checks.job import Seen, compare, find_cluster
 from orchestrator.checks.places import scratch, scratch_finding
-from slurm.given import Given, parse, step, step_environment, try_step
+from slurm.given import Given, parse, try_step
 
 GIB = 2**30
 DETAILS = """\

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import sys
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from cluster.mpi import known_library
+from cluster.mpi import Places, known_library, launch_command
 from model.errors import UserError
-from orchestrator.checks import mpi
+from orchestrator.checks import mpi, two_ranks
 from orchestrator.checks.finding import Finding
 from orchestrator.checks.mpi import Launcher, launchers, read, short
 from slurm.given import Given
@@ -54,6 +56,25 @@ def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch:
     assert met.remedy == "speak its language"
 
 
+@pytest.mark.parametrize(("mine", "other", "told"), [("", "", "mine"), ("rank 0's", "", "rank 0's"), ("", "rank 1's", "rank 1's")])
+def test_what_one_rank_finds_wrong_is_an_answer(mine: str, other: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    class Rank0:
+        rank = 0
+
+        def gather(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
+            return [answer, {**answer, "ok": not other, "found": other, "remedy": "its own"}]
+
+    def attempt() -> str:
+        if mine:
+            raise UserError(f"{mine}. Do this")
+        return "mine"
+
+    two_ranks._answer(cast(Any, Rank0()), "sharded", attempt)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["ok"], answer["found"]) == (not (mine or other), told)
+    assert answer["remedy"] == ("Do this" if mine else "its own" if other else "")
+
+
 def test_a_launcher_that_fails_or_starts_nothing_says_why() -> None:
     (met,) = read(PLAIN, "MPICH 5.0.2", "", "srun: error: unsupported PMI version PMIx\n")
     assert met == Finding("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
@@ -93,15 +114,31 @@ class TestLaunchers:
     ) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
         monkeypatch.setattr(mpi, "given", lambda job: {name: Given(2, 0, None) for name in ("n1", "n2", "n3")})
-        fits, other, plain = launchers(library)
+        ways = launchers(library)
+        fits = next(ways)
         assert isinstance(fits, Launcher)
+        assert Path(fits.environment["SLURM_HOSTFILE"]).read_text() == "n1\nn2\n", "there while ranks are started"
+        other, plain = ways
         assert isinstance(other, Launcher)
         assert isinstance(plain, Launcher)
         assert (fits.name, other.name, plain.name) == (f"srun --mpi={first}", f"srun --mpi={second}", "mpiexec")
-        assert fits.command[:4] == ["srun", "--jobid=7", "--overlap", "--mem=0"]
+        places = Places(("n1", "n2"), "7", 2)
+        assert fits.command == launch_command(places, [], library, 1), "as trials are started"
+        assert other.command == [word.replace(first, second) for word in fits.command]
         assert {"--nodes=2", "--ntasks=2"} < set(fits.command)
         assert fits.remedy == mpi.MPI_FLAVOURS[first]
         assert other.remedy == f"no need: trials take --mpi={first}"
+
+    @pytest.mark.parametrize(("nodes", "hosts"), [(["n4"], "n4\nn4\n"), ([], "own\nown\n")])
+    def test_a_job_of_one_node_has_both_ranks_there(self, nodes: list[str], hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(mpi, "own_job", lambda: "7")
+        monkeypatch.setattr(mpi, "given", lambda job: {name: Given(2, 0, None) for name in nodes})
+        monkeypatch.setenv("SLURMD_NODENAME", "own")
+        ways = launchers(MPICH)
+        first = next(ways)
+        assert isinstance(first, Launcher)
+        assert {"--nodes=1", "--ntasks=2"} < set(first.command)
+        assert Path(first.environment["SLURM_HOSTFILE"]).read_text() == hosts
 
     def test_without_mpiexec_one_is_told_where_to_get_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def none() -> str:

@@ -139,6 +139,7 @@ def test_two_ranks_that_run_the_same_circuits_have_the_same_values_and_gradients
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["together"] == [2, 2]
+    assert found["doctor"].startswith("8 qubits on 2 ranks as on one")
     assert found["values"] < 1e-12
     assert found["gradients"] < 1e-12
     assert found["forward_of_rank_1"] == 0.0, "what both ranks have must not be counted twice"

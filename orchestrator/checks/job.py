@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.steps import step
 from orchestrator.checks.finding import Finding, reason
 from orchestrator.report.formats import count, duration
 from slurm.cluster_file import Cluster
-from slurm.given import Given, given, step, try_step
+from slurm.given import Given, given, try_step
 from slurm.jobs import details
 from slurm.node_directory import local_name, scratch
 

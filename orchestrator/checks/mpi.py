@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from cluster.steps import own_job
 from model.errors import UserError
 from orchestrator.checks.finding import Finding, reason
 from orchestrator.checks.job import MPI_FLAVOURS
-from slurm.given import given, step, step_environment
+from slurm.given import given
 
 RANKS = 2
 LIMIT_S = 90
@@ -75,12 +76,7 @@ def launchers(known: str) -> Iterator[Launcher | Finding]:
     """Yield the ways there are to start ranks here, the one that trials take first; a finding for one that is not there."""
     job = own_job()
     if job is not None:
-        nodes = min(len(given(job)), RANKS) or 1
-        fits = srun_mpi(known)
-        for flavour in [fits, *(flavour for flavour in MPI_FLAVOURS if flavour != fits)]:
-            options = [f"--mpi={flavour}", f"--nodes={nodes}", f"--ntasks={RANKS}", "--cpu-bind=none", "--kill-on-bad-exit=1"]
-            remedy = MPI_FLAVOURS.get(flavour, "unset HADAMARD_SRUN_MPI") if flavour == fits else f"no need: trials take --mpi={fits}"
-            yield Launcher(f"srun --mpi={flavour}", step(job, [], options), step_environment(), remedy)
+        yield from _steps(job, known)
     try:
         path = mpiexec()
     except UserError as error:
@@ -92,6 +88,20 @@ def launchers(known: str) -> Iterator[Launcher | Finding]:
     yield Launcher(
         "mpiexec", launch_command(here, [], known, threads=1), environment, f"{path} is to be of the MPI library that mpi4py loads"
     )
+
+
+def _steps(job: str, known: str) -> Iterator[Launcher]:
+    """Yield the flavours of srun, that of the library first; ranks on two nodes of the job where it has them."""
+    hosts = ([*given(job)] or [os.environ["SLURMD_NODENAME"]]) * RANKS
+    places = Places(tuple(hosts[:RANKS]), job, RANKS)
+    fits = srun_mpi(known)
+    with tempfile.TemporaryDirectory() as directory:
+        host_file = Path(directory, "hosts")
+        host_file.write_text("".join(f"{host}\n" for host in places.hosts))
+        environment = launch_environment(places, os.environ, host_file)
+        for flavour in [fits, *(flavour for flavour in MPI_FLAVOURS if flavour != fits)]:
+            remedy = MPI_FLAVOURS.get(flavour, "unset HADAMARD_SRUN_MPI") if flavour == fits else f"no need: trials take --mpi={fits}"
+            yield Launcher(f"srun --mpi={flavour}", launch_command(places, [], known, 1, flavour), environment, remedy)
 
 
 def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Finding]:

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster import file_systems
+from cluster.steps import step
 from model.embeddings import cache_directory
 from model.errors import UserError
 from model.journal import existing_parent, why_not_writable
 from model.sentence_encoders import PACKAGED_NAME, locate
 from orchestrator.checks.finding import Finding, in_own_process
-from slurm.given import step, try_step
+from slurm.given import try_step
 from slurm.node_directory import local_directory, scratch
 
 SCRATCH_BYTES = 2 * 2**30

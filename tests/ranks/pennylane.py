@@ -1,4 +1,4 @@
-"""Two ranks, each with a PennyLane device of its own in the place of a shared one; prints one JSON line of how they compare with torch.
+"""Two ranks, each with a PennyLane device of its own in the place of a shared one: how do they compare with torch? Prints a JSON line.
 
 mpiexec -n 2 python -m tests.ranks.pennylane
 """
@@ -6,17 +6,31 @@ mpiexec -n 2 python -m tests.ranks.pennylane
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
+import pennylane as qml
 import torch
 
 from model import ranks
 from model.circuit import second_module_circuit
-from model.simulators import choose
+from model.simulators import choose, lightning_mpi
 from model.simulators.distributed import Backward, Forward, Player
 from model.simulators.pennylane_device import PennyLaneSimulator
 from model.simulators.pennylane_parts import PennyLaneParts
+from orchestrator.checks import two_ranks
 from tests.circuits import random_batch, values_and_gradients
+
+
+def doctor(joined: ranks.Ranks) -> str:
+    """Return what the doctor's ranks say of a device that was built with MPI, if it were lightning.qubit."""
+    real = qml.device
+
+    def device(name: str, **arguments: Any) -> qml.devices.Device:
+        return real("lightning.qubit", wires=arguments["wires"])
+
+    qml.device, lightning_mpi.built_with_mpi = device, lambda name: True
+    return two_ranks._simulator(joined, "lightning.kokkos")
 
 
 def main() -> None:
@@ -35,11 +49,12 @@ def main() -> None:
     own = PennyLaneParts(simulator, joined)(circuit, weights, inputs, 3).forward(None)
     alone = simulator.expectations(circuit, batch.weights, batch.inputs)
     of_rank_1 = joined.world.gather((float(np.abs(own).max()), alone.tolist()))
+    of_doctor = doctor(joined)
     if not joined.leads:
         return
     expected = [tensor.numpy() for tensor in values_and_gradients(choose("torch"), circuit, batch)]
     errors = [float(np.abs(ours - theirs).max()) for ours, theirs in zip([*values, *gradients[:2]], expected, strict=True)]
-    found = {"together": [joined.world.size, joined.on_a_node], "values": errors[0], "gradients": max(errors[1:])}
+    found = {"together": [joined.world.size, joined.on_a_node], "values": errors[0], "gradients": max(errors[1:]), "doctor": of_doctor}
     print(json.dumps({**found, "forward_of_rank_1": of_rank_1[1][0], "rank_1_alone": of_rank_1[1][1]}))
 
 
