@@ -13,7 +13,7 @@ from model.head_layout import circuits, parameters, rows_per_sentence
 from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
 from model.simulators.distributed import rows_at_once
-from orchestrator.scale import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
+from orchestrator.shared_step import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 from orchestrator.sharing import Sharing
 
 

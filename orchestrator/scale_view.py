@@ -23,7 +23,8 @@ from model.settings import QuantumHead
 from orchestrator.estimates import PROCESS_BYTES, SHARED_KERNELS
 from orchestrator.report.drawing import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
 from orchestrator.report.formats import bytes_in_words, duration, joules
-from orchestrator.scale import Kernels, Link, Machine, Price, prices
+from orchestrator.scale import Machine, Price, prices
+from orchestrator.shared_step import Kernels, Link
 from orchestrator.study import study_of
 from orchestrator.study_file import StudyFile
 

@@ -14,7 +14,7 @@ from model.settings import QuantumHead, Trial
 from orchestrator.estimates import LOCAL_LINK, SHARED_KERNELS, simulator_of
 from orchestrator.packs import Pack, need
 from orchestrator.report.formats import bytes_in_words, duration, listed
-from orchestrator.scale import Step, step_of, step_seconds
+from orchestrator.shared_step import Step, step_of, step_seconds
 from orchestrator.sharing import Sharing
 
 

@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.on_ranks import on_ranks
 
 pytestmark = [pytest.mark.slow]
-MPIEXEC = Path(sys.executable).with_name("mpiexec")
 VALUE, GRADIENT, DOUBLE = 1e-6, 1e-5, 1e-12
-
-
-def on_ranks(count: int, *words: object) -> Any:
-    """Run a program of tests/ranks on so many ranks; return the JSON of its last line."""
-    command = [str(MPIEXEC), "-n", str(count), sys.executable, "-W", "ignore", "-m", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("count", "shards", "largest"), [(1, 1, 20), (2, 2, 20), (4, 4, 20), (8, 8, 20), (4, 2, 14), (4, 1, 14)])
 def test_ranks_give_the_numbers_of_one_process(count: int, shards: int, largest: int) -> None:
     """Random circuits of real and complex gates with 5 to 8 qubits, and the paper's up to `largest`."""
-    worst = on_ranks(count, "tests.ranks.agree", count, shards, largest)
+    worst = json.loads(on_ranks(count, "tests.ranks.agree", count, shards, largest)[-1])
     assert worst["values float32"] < VALUE
     assert worst["gradients float32"] < GRADIENT
     assert max(worst["values float64"], worst["gradients float64"]) < DOUBLE
 
 
 def test_calls_are_forgotten_with_their_values_and_differentiated_once() -> None:
-    found = on_ranks(4, "tests.ranks.calls")
+    found = json.loads(on_ranks(4, "tests.ranks.calls")[-1])
     assert found["kept"] == 0
     assert found["error"] < DOUBLE
     assert "the gradient of these expectations can be asked for once" in found["twice"]
@@ -44,7 +31,7 @@ def test_calls_are_forgotten_with_their_values_and_differentiated_once() -> None
 @pytest.mark.parametrize("kind", ["encoder", "second"])
 @pytest.mark.parametrize(("count", "shards"), [(2, 2), (4, 4), (4, 2)])
 def test_what_is_sent_is_what_the_plan_says(kind: str, count: int, shards: int) -> None:
-    step = on_ranks(count, "tests.ranks.step", count, shards, kind, 14, 16, 2)
+    step = json.loads(on_ranks(count, "tests.ranks.step", count, shards, kind, 14, 16, 2)[-1])
     assert step["sent_bytes"] == step["planned_bytes"] > 0
 
 
@@ -53,6 +40,6 @@ def test_what_is_sent_is_what_the_plan_says(kind: str, count: int, shards: int) 
 )
 def test_a_rank_holds_no_more_than_three_shards_and_a_quarter(kind: str, qubits: int, most: float) -> None:
     """State, cotangent and what is on its way; a head keeps what its encoder left besides."""
-    step = on_ranks(4, "tests.ranks.step", 4, 4, kind, qubits, 16, 1)
+    step = json.loads(on_ranks(4, "tests.ranks.step", 4, 4, kind, qubits, 16, 1)[-1])
     assert step["sent_bytes"] == step["planned_bytes"]
     assert 2 < step["shards_held"] < most

@@ -1,4 +1,4 @@
-"""Times training steps that ranks share, beside what scale.py says: `mpiexec -n 2 python -m orchestrator.bench.shared_step`.
+"""Times training steps that ranks share, beside what the model of a step says: `mpiexec -n 2 python -m orchestrator.bench.shared_step`.
 
 Owns what is timed and the table. Does not own the model, nor the simulator. With one rank there is nothing to exchange, which gives the
 rate of the kernels; with more, the rest gives that of the messages.
@@ -18,7 +18,7 @@ from model.simulators.exchange import Exchanger
 from model.simulators.sharded import ShardedSimulator
 from orchestrator.bench.exchanges import PAPER_HEAD
 from orchestrator.estimates import LOCAL_LINK, SHARED_KERNELS
-from orchestrator.scale import step_of, step_seconds
+from orchestrator.shared_step import step_of, step_seconds
 from orchestrator.sharing import Sharing
 
 EMBEDDING = 384
