@@ -6,9 +6,8 @@ No Lightning with MPI can be installed from PyPI: its own exchange of amplitudes
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pennylane as qml
@@ -18,11 +17,14 @@ import torch
 from cluster.mpi import Places
 from model.circuit import encoder_circuit
 from model.errors import SettingsError
+from model.ranks import joined
 from model.simulators import lightning_mpi
+from model.simulators.distributed import Forward, Player
 from model.simulators.lightning_mpi import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
 from model.simulators.pennylane_device import PennyLaneSimulator
+from model.simulators.pennylane_parts import PennyLaneParts
 from tests.circuits import random_batch
-from tests.conftest import ROOT
+from tests.on_ranks import on_ranks
 
 BUILT = Here(with_mpi=True, gpus=4)
 
@@ -127,17 +129,32 @@ def test_a_shared_device_is_opened_by_the_first_call_with_what_was_checked(monke
     assert opened == [("lightning.gpu", {"wires": 18, "mpi": True, "mpi_buf_size": 1})]
 
 
+def test_an_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PennyLane has the device compute the Jacobian with the values, by those angles whose gradient may be asked for."""
+    asked_for: list[int] = []
+    device = type(qml.device("lightning.qubit", wires=1))
+    real = device.execute_and_compute_derivatives
+
+    def execute(self: qml.devices.Device, circuits: Sequence[qml.tape.QuantumScript], execution_config: Any) -> Any:
+        asked_for.extend(angle for circuit in circuits for angle in circuit.trainable_params)
+        return real(self, circuits, execution_config)
+
+    monkeypatch.setattr(device, "execute_and_compute_derivatives", execute)
+    circuit = encoder_circuit(3, 1, 1)
+    batch = random_batch(circuit, 1, 2, seed=0, from_states=False)
+    simulator, alone = PennyLaneSimulator("lightning.qubit"), joined()
+    with torch.no_grad():
+        simulator.expectations(circuit, batch.weights.clone().requires_grad_())
+    assert not asked_for
+    player, values = Player(alone, PennyLaneParts(simulator, alone)), {}
+    for keep in (False, True):
+        (values[keep],) = player.forward(Forward(int(keep), circuit, keep, batch.weights.numpy(), None, None, 2, ()))
+        assert bool(asked_for) == keep
+    assert (values[False] == values[True]).all()
+
+
 def test_two_ranks_that_run_the_same_circuits_have_the_same_values_and_gradients() -> None:
-    mpiexec = Path(sys.executable).parent / "mpiexec"
-    done = subprocess.run(
-        [mpiexec, "-launcher", "fork", "-n", "2", sys.executable, "-W", "ignore", "-m", "tests.ranks.pennylane"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(on_ranks(2, "tests.ranks.pennylane")[-1])
     assert found["together"] == [2, 2]
     assert found["doctor"].startswith("8 qubits on 2 ranks as on one")
     assert found["values"] < 1e-12

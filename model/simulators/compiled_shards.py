@@ -99,11 +99,12 @@ class CompiledShards:
         self.shape = (self.items, 2**circuit.qubits // exchanger.group.size, self.layout.side)
         self.state: np.ndarray | None = None
 
-    def forward(self, states: np.ndarray | None) -> np.ndarray:
+    def forward(self, states: np.ndarray | None, keep: bool) -> np.ndarray:
         """Return this rank's part of the values [trials, rows, measured], whose sum over the group is <Z>.
 
         Args:
             states: [trials, rows, up to 2**qubits] real amplitudes, those that are left out 0; None: |0...0>.
+            keep: Whether the gradient will be asked for.
         """
         self.state = self.memory.take(self.shape, self.dtype, 0)
         self._load(states)
@@ -117,6 +118,8 @@ class CompiledShards:
         values = np.empty((self.trials, self.rows, self.circuit.measured), self.dtype)
         program = self.layout.programs[-1]
         native.measure(program, self._single, self.trials, self.rows, self._rank, self.state.ctypes.data, values.ctypes.data, 1)
+        if not keep:
+            self.release()
         return values
 
     def backward(self, cotangent: np.ndarray, amplitudes: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:

@@ -59,8 +59,8 @@ class Backward:
 class Part(Protocol):
     """What one rank does of the states of some rows of all trials, from forward to backward."""
 
-    def forward(self, states: np.ndarray | None) -> np.ndarray:
-        """Return what this rank adds to the values of these rows."""
+    def forward(self, states: np.ndarray | None, keep: bool) -> np.ndarray:
+        """Return what this rank adds to the values of these rows; keep what their gradient needs only if it will be asked for."""
 
     def backward(self, cotangent: np.ndarray, amplitudes: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return what this rank adds to the gradients by weights, inputs and the leading initial amplitudes; once."""
@@ -102,11 +102,9 @@ class Player:
             rows = slice(first, min(first + at_once, mine.stop))
             inputs, states = (None if array is None else array[:, rows] for array in (call.inputs, call.states))
             part = self.parts(call.circuit, call.weights, inputs, rows.stop - rows.start)
-            values[:, rows] = part.forward(states)
+            values[:, rows] = part.forward(states, call.keep)
             if call.keep:
                 self._kept[call.number] = _Kept(rows, part)
-            else:
-                part.release()
         return self._sum([values])
 
     def backward(self, call: Backward) -> list[np.ndarray]:

@@ -71,7 +71,10 @@ class PennyLaneSimulator:
         wide_inputs = None if inputs is None else inputs.double().reshape(trials * rows, -1)
         # PennyLane checks norms to 1e-8 and simulates in double precision: normalise anew after the widening.
         wide_states = None if states is None else torch.nn.functional.normalize(states.double().reshape(trials * rows, -1), dim=1)
-        values = torch.stack(list(node(wide_weights, wide_inputs, wide_states)), dim=-1)
+        wide = [wide_weights, wide_inputs, wide_states]
+        if not torch.is_grad_enabled():  # views of leaves ask for a gradient even so, which the device would compute with the values
+            wide = [None if tensor is None else tensor.detach() for tensor in wide]
+        values = torch.stack(list(node(*wide)), dim=-1)
         return values.reshape(trials, rows, circuit.measured).to(weights.dtype)
 
 

@@ -45,14 +45,20 @@ class PennyLanePart:
         self.angles = [None if array is None else torch.from_numpy(np.array(array)).requires_grad_() for array in (weights, inputs)]
         self.values: torch.Tensor | None = None
 
-    def forward(self, states: np.ndarray | None) -> np.ndarray:
-        """Return the values [trials, rows, measured] on rank 0, zeros on others."""
+    def forward(self, states: np.ndarray | None, keep: bool) -> np.ndarray:
+        """Return the values [trials, rows, measured] on rank 0, zeros on others.
+
+        Args:
+            states: As `model.simulators.Simulator` takes them; None: |0...0>.
+            keep: Whether the gradient will be asked for, which the device then computes with the values.
+        """
         weights, inputs = self.angles
         assert weights is not None
         given = None if states is None else torch.from_numpy(np.ascontiguousarray(states))
-        with torch.enable_grad():
-            self.values = self.simulator.expectations(self.circuit, weights, inputs, given)
-        return self.values.detach().numpy() * self.share
+        with torch.set_grad_enabled(keep):
+            values = self.simulator.expectations(self.circuit, weights, inputs, given)
+        self.values = values if keep else None
+        return values.detach().numpy() * self.share
 
     def backward(self, cotangent: np.ndarray, amplitudes: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Return the gradients on rank 0, zeros on others.

@@ -78,7 +78,7 @@ class TorchShards:
         self.shape = (len(weights), rows, 2**circuit.qubits // exchanger.group.size)
         self.state: torch.Tensor | None = None
 
-    def forward(self, states: np.ndarray | None) -> np.ndarray:
+    def forward(self, states: np.ndarray | None, keep: bool) -> np.ndarray:
         """Return this rank's part of the values [trials, rows, measured]; see `CompiledShards.forward`."""
         trials, rows, _ = self.shape
         leading = np.ones((trials, rows, 1)) if states is None else states
@@ -90,7 +90,7 @@ class TorchShards:
                 gate = self._local(item, stage)
                 gate.mix(state, gate.matrices(self._angle(item)))
             self._swap([state], stage)
-        self.state = state
+        self.state = state if keep else None
         weights = state.real.square().add_(state.imag.square()) if state.is_complex() else state.square()
         of_place = self._z(weights)
         values = torch.stack([of_place[self._place(wire)] * sign for wire, sign in self.plan.measured], dim=2)

@@ -46,7 +46,7 @@ def main() -> None:
     values = player.forward(Forward(0, circuit, True, weights, inputs, None, 3, ()))
     cotangent = np.cos(np.arange(12.0)).reshape(2, 3, 2)
     gradients = player.backward(Backward(0, cotangent, circuit.weights, circuit.inputs, 0))
-    own = PennyLaneParts(simulator, joined)(circuit, weights, inputs, 3).forward(None)
+    own = PennyLaneParts(simulator, joined)(circuit, weights, inputs, 3).forward(None, keep=False)
     alone = simulator.expectations(circuit, batch.weights, batch.inputs)
     of_rank_1 = joined.world.gather((float(np.abs(own).max()), alone.tolist()))
     of_doctor = doctor(joined)
