@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | submit | fetch | status | report | ship | doctor | bench`.
+"""The command line: `hadamard run | plan | submit | fetch | status | report | augment | compare | ship | doctor | bench`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
@@ -164,6 +164,33 @@ def report(directory: StudyDirectory) -> None:
 
 
 @app.command()
+def augment(
+    directory: StudyDirectory,
+    effect: Annotated[
+        float | None, typer.Option(min=1e-3, metavar="POINTS", help="Main effect to be found. Default: half of what the study finds.")
+    ] = None,
+    power: Annotated[float, typer.Option(min=0.1, max=0.999, help="Probability with which it should be found.")] = 0.8,
+    as_json: AsJson = False,
+) -> None:
+    """Propose follow-up designs that keep what is done, each with its reason, its cost and its command. Runs nothing."""
+    from orchestrator.augment.view import show_follow_ups
+
+    typer.echo(show_follow_ups(directory, effect, power, as_json), nl=False)
+
+
+@app.command()
+def compare(
+    first: StudyDirectory,
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="The other study's directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Set two studies side by side: settings, accuracy of each arm, effects, costs, and how they differ."""
+    from orchestrator.compare.view import show_comparison
+
+    typer.echo(show_comparison(first, second, as_json), nl=False)
+
+
+@app.command()
 def ship(
     directory: StudyDirectory,
     everything: Annotated[bool, typer.Option("--all", help="Look at every trial again, also those shipped before.")] = False,
@@ -215,9 +242,9 @@ def bench(
 
         typer.echo(bench_study(study, overrides or [], budget_s, as_json), nl=False)
         return
-    from orchestrator.bench.verb import bench as compare
+    from orchestrator.bench.verb import bench as time_simulators
 
-    outcome = compare(qubits, batch, simulators, threads, limit_s, out, as_json)
+    outcome = time_simulators(qubits, batch, simulators, threads, limit_s, out, as_json)
     typer.echo(outcome.text, nl=False)
     raise typer.Exit(0 if outcome.right else EXIT_WRONG)
 

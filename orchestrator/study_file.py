@@ -69,6 +69,8 @@ class StudyFile:
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
         """Read the file and apply overrides of the form `a.b=value`, the value in YAML.
 
+        A study's directory keeps the study as it was last run: its `study.json` is a study file, too.
+
         Raises:
             StudyError: The file is missing or not YAML, or an override is malformed.
         """
@@ -79,6 +81,8 @@ class StudyFile:
         content = _parse(text, str(path))
         if not isinstance(content, CommentedMap):
             raise StudyError([Problem("a study is a mapping of settings, such as `study: my-study`", where=f"{path}:1")])
+        if isinstance(content.get("study"), CommentedMap):  # JSON is YAML, and in a directory's study.json the study is one of the keys
+            content = content["study"]
         file = cls(path, content)
         for override in overrides:
             file._apply(override)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,18 @@ def test_a_good_study_loads(tmp_path: Path) -> None:
     assert study.factor_list()[1].at(0) == pytest.approx(0.0316227766)
     assert list(study.baseline_heads()) == ["logistic", "mlp"]
     assert Study.model_validate_json(study.model_dump_json()) == study
+
+
+def test_the_study_json_of_a_directory_is_a_study_file(tmp_path: Path) -> None:
+    study = load(write(tmp_path, GOOD))
+    kept = tmp_path / "study.json"
+    kept.write_text(json.dumps({"study": study.model_dump(mode="json"), "trials": ["r00-s00-0123"], "provenance": {}}, indent=1))
+    assert load(kept) == study
+    assert load(kept, ["design.splits=7"]).design.splits == 7
+    line = 1 + kept.read_text().splitlines().index('  "splits": 2,')
+    kept.write_text(kept.read_text().replace('"splits": 2,', '"splits": 0,'))
+    with pytest.raises(StudyError, match=rf"study\.json:{line}: design\.splits: "):
+        load(kept)
 
 
 def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""What is known of a study that has run: its finished trials, their noise, and the rows that can still be had.
+
+Owns these, and what a proposal is. Does not own any proposal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from model.errors import UserError
+from orchestrator.analysis.effects import Effects, main_effects
+from orchestrator.analysis.inference import FEWEST_DF, ErrorTerm
+from orchestrator.analysis.observations import Observed, observed, setting_noise
+from orchestrator.design.design import Design
+from orchestrator.design.factors import Factor, short_names
+from orchestrator.ledger import FINAL_CAUSES
+from orchestrator.plan import Plan
+from orchestrator.study import Study
+
+
+class AugmentError(UserError):
+    """There is nothing yet that a follow-up could be proposed from."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A larger study that holds all trials of this one."""
+
+    name: str
+    why: str
+    settings: tuple[str, ...] = ()
+    """As `--set` takes them; none: the study as it is."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The study, and what its finished trials say."""
+
+    study: Study
+    design: Design
+    reachable: Design
+    """The rows without those that failed in every split in a way that would repeat itself."""
+    results: pd.DataFrame
+    seen: Observed
+    effects: Effects
+    noise: ErrorTerm
+
+    @property
+    def named(self) -> list[Factor]:
+        """The factors by their short names, as people read of them."""
+        return [replace(one, path=name) for one, name in zip(self.design.factors, short_names(self.design.factors), strict=True)]
+
+
+def known_of(plan: Plan, results: pd.DataFrame) -> Known:
+    """Return what the results say.
+
+    Args:
+        plan: The study.
+        results: One line per trial of it.
+
+    Raises:
+        AugmentError: No trial of the design has finished.
+    """
+    seen = observed(plan.design, results, "test_accuracy")
+    if not len(seen.rows):
+        raise AugmentError(
+            f"no trial of the design of {plan.study.study} has finished yet, so there is nothing to propose from: run it first, "
+            "or see what it can show by `hadamard plan`"
+        )
+    hopeless = (results["status"] == "failed") & results["cause"].isin(FINAL_CAUSES)
+    some = set(results.loc[results["row"].notna() & ~hopeless, "row"])
+    reachable = replace(plan.design, rows=tuple(row for row in plan.design.rows if row.index in some))
+    effects = main_effects(plan.design, results)
+    return Known(plan.study, plan.design, reachable, results, seen, effects, _noise(seen, effects))
+
+
+def _noise(seen: Observed, effects: Effects) -> ErrorTerm:
+    """Return the scatter of trials within rows and splits; with too few of them, of trials about the main effects."""
+    within = setting_noise(seen)
+    if within.df >= FEWEST_DF and within.rss > 0:
+        return ErrorTerm("trials", float(np.sqrt(within.rss / within.df)), within.df)
+    return effects.error

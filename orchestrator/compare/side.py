@@ -1,0 +1,49 @@
+"""One of the two studies that are compared: its plan, what its ledger holds, and what it cost.
+
+Owns these. Does not own anything that takes both studies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.ledger import TrialRecord
+from orchestrator.plan import Plan
+from orchestrator.results import costs
+
+
+@dataclass(frozen=True)
+class Side:
+    """A study, and what its ledger holds."""
+
+    name: str
+    """Its directory, as given."""
+    plan: Plan
+    records: Sequence[TrialRecord]
+
+    @property
+    def done(self) -> list[TrialRecord]:
+        """The finished trials."""
+        return [record for record in self.records if record.status == "done"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the finished trials of a study took; None is not measured."""
+
+    trials: int
+    train_s: float | None
+    energy_j: float | None
+
+
+def cost_of(side: Side) -> Cost:
+    """Add up what the finished trials of a study took."""
+    spent = [costs(record) for record in side.done]
+    return Cost(len(spent), _sum([one["train_s"] for one in spent]), _sum([one["energy_j"] for one in spent]))
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    """Return the sum; None if any part was not measured."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
