@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, stats
 
-from orchestrator.analysis.effects import Observed, row_noise
 from orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, student
+from orchestrator.analysis.observations import noise_within
 
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_BOOTSTRAP = 5
@@ -142,7 +142,7 @@ class _Additive:
 def _additive(table: pd.DataFrame) -> _Additive:
     cells = table.stack().dropna()
     (rows, row_names), (splits, split_names) = (pd.factorize(cells.index.get_level_values(name), sort=True) for name in ("arm", "split"))
-    fit = row_noise(Observed(np.zeros((len(cells), 0)), cells.to_numpy(dtype=float), rows, splits))
+    fit = noise_within(rows, splits, cells.to_numpy(dtype=float))
     shifts = fit.beta[len(row_names) :]
     noise = np.sqrt(fit.rss / fit.df / (len(cells) / len(row_names))) if fit.df > 0 else None
     return _Additive(

@@ -1,6 +1,6 @@
 """What the finished trials say about the factors: main effects, interactions, level means and what the design cannot tell.
 
-Owns the block model of a results table, and effects with their names. Does not own intervals (inference) or baselines (comparisons).
+Owns effects with their names. Does not own the blocks (blocks), intervals (inference), curvature (curvature) or baselines (comparisons).
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
+from orchestrator.analysis.blocks import ONE_SPLIT, SplitTerm, fit_in_splits
 from orchestrator.analysis.inference import (
     NO_ERROR,
     Array,
     ErrorTerm,
     FactorTest,
-    Fit,
     Uncertainty,
     choose_error,
     factor_test,
-    least_squares,
     relative_precision,
     uncertainties,
 )
+from orchestrator.analysis.observations import Observed, observed, setting_noise
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.columns import interaction_columns, main_effect_columns
 from orchestrator.design.design import Design
@@ -65,6 +64,7 @@ class Effects:
     effects: tuple[Effect, ...] = ()
     tests: tuple[FactorTest, ...] = ()
     error: ErrorTerm = NO_ERROR
+    split_term: SplitTerm = ONE_SPLIT
     reason: str | None = None
     """Why the table is empty or incomplete; None when it is complete."""
     aliases: Aliases | None = None
@@ -78,34 +78,6 @@ class Effects:
         """Half the width of the widest simultaneous interval: a smaller effect could not be told from noise."""
         widths = [effect.simultaneous[1] - effect.simultaneous[0] for effect in self.effects if effect.simultaneous]
         return max(widths) / 2 if widths else None
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The finished trials of the design as arrays: coded [trials, factors]; response, row index and split [trials]."""
-
-    coded: Array
-    response: Array
-    rows: NDArray[np.int64]
-    splits: NDArray[np.int64]
-
-    @property
-    def distinct(self) -> Array:
-        """The coded settings of the rows that appear, [rows, factors]."""
-        return self.coded[np.unique(self.rows, return_index=True)[1]]
-
-
-def observed(design: Design, results: pd.DataFrame, response: str, log: bool = False) -> Observed:
-    """Return the design's finished trials that have the response; on a log scale only positive values count."""
-    values = pd.to_numeric(results[response], errors="coerce").astype(float)
-    usable = (results["status"] == "done") & results["row"].notna() & values.notna()
-    if log:
-        usable &= values > 0
-    frame, numbers = results[usable], values[usable].to_numpy(dtype=float)
-    coded = {row.index: row.coded for row in design.rows}
-    rows = frame["row"].to_numpy(dtype=np.int64)
-    matrix = np.array([coded[row] for row in rows], dtype=float).reshape(len(rows), len(design.factors))
-    return Observed(matrix, np.log(numbers) if log else numbers, rows, frame["split"].to_numpy(dtype=np.int64))
 
 
 def main_effects(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
@@ -183,7 +155,7 @@ def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, fact
     terms, columns = main_effect_columns(design.factors, seen.coded)
     others = columns[:, [at for at, term in enumerate(terms) if term.factor not in factors]]
     others = others - others[np.unique(seen.rows, return_index=True)[1]].mean(axis=0)
-    fit = least_squares(np.column_stack([np.eye(len(cells))[which], others, split_columns(seen.splits)]), seen.response)
+    fit, _ = fit_in_splits(np.column_stack([np.eye(len(cells))[which], others]), seen.splits, seen.response)
     found = []
     for at, cell in enumerate(cells):
         contrast = np.eye(len(fit.beta))[at]
@@ -211,19 +183,6 @@ def finished_aliases(factors: Sequence[Factor], seen: Observed) -> Aliases:
     """Return what the rows with a finished trial mix up, in short names: failures change what a design can tell apart."""
     named = [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
     return aliases(named, seen.distinct)
-
-
-def row_noise(seen: Observed) -> Fit:
-    """Fit one free mean per row, with splits as blocks: what is left is noise that no setting of the rows explains."""
-    rows = np.unique(seen.rows, return_inverse=True)[1]
-    return least_squares(np.column_stack([np.eye(rows.max() + 1)[rows], split_columns(seen.splits)]), seen.response)
-
-
-def split_columns(splits: NDArray[np.int64]) -> Array:
-    """Return sum-to-zero columns [trials, splits - 1] for the blocks."""
-    which = np.unique(splits, return_inverse=True)[1]
-    full = np.eye(which.max() + 1)[which]
-    return np.asarray(full[:, :-1] - full[:, -1:])
 
 
 @dataclass(frozen=True)
@@ -290,8 +249,8 @@ def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], group
     """
     counts = Effects("", rows=len(seen.distinct), trials=len(seen.rows), splits=len(np.unique(seen.splits)))
     terms = columns(seen.coded)
-    matrix = np.column_stack([np.ones(len(terms)), terms, split_columns(seen.splits)])
-    fit, places = least_squares(matrix, seen.response), np.eye(matrix.shape[1])
+    fit, split_term = fit_in_splits(np.column_stack([np.ones(len(terms)), terms]), seen.splits, seen.response)
+    places = np.eye(len(fit.beta))
     effects, missing = [], []
     for want in wanted:
         contrast = want.contrast @ places[1 : 1 + terms.shape[1]]
@@ -299,7 +258,7 @@ def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], group
             effects.append(Effect(want.label, want.change, want.factors, float(contrast @ fit.beta), fit.unit(contrast)))
         else:
             missing.append(want.label)
-    error = choose_error(fit, row_noise(seen), biased)
+    error = choose_error(fit, setting_noise(seen), biased)
     if error.method == "lenth" and len(effects) < 3:
         error = NO_ERROR
     known = uncertainties([effect.estimate for effect in effects], [effect.unit for effect in effects], error)
@@ -311,5 +270,6 @@ def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], group
         effects=tuple(replace(effect, **vars(uncertainty)) for effect, uncertainty in zip(effects, known, strict=True)),
         tests=tuple(test for test in tests if test),
         error=error,
+        split_term=split_term,
         reason=f"The trials that finished cannot tell these from other terms: {', '.join(missing)}." if missing else None,
     )

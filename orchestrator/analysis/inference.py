@@ -19,9 +19,9 @@ Verdict = Literal["stands out", "hint", "noise", "unknown"]
 
 LEVEL = 0.95
 FEWEST_DF = 3
+"""Below this many degrees of freedom a t interval is too wide to say anything, and Lenth's method takes over."""
 ROUNDING = 1e-12
 """Relative to the largest response: differences below it are the computer's, not the trials'."""
-"""Below this many degrees of freedom a t interval is too wide to say anything, and Lenth's method takes over."""
 POOL_ABOVE_P = 0.25
 """Lack of fit joins the noise only above this p value: a preliminary test should err towards not pooling (Bancroft 1964)."""
 SURE_LACK_OF_FIT = 0.05
@@ -141,7 +141,7 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
 
     Args:
         fit: the model.
-        noise: the model with one free mean per row; what it leaves is noise that no setting explains.
+        noise: the model with one free mean per setting of the factors; what it leaves is noise that no setting explains.
         biased: whether what the model leaves out shifts its effects.
     """
     lack_df, lack_ss = fit.df - noise.df, max(fit.rss - noise.rss, 0.0)
@@ -208,8 +208,8 @@ def lenth(estimates: Sequence[float]) -> Lenth | None:
     sizes = np.abs(np.asarray(estimates, dtype=float))
     if len(sizes) < 3:
         return None
-    small = sizes[sizes <= 2.5 * 1.5 * np.median(sizes)]
-    pse = 1.5 * float(np.median(small))
+    small = sizes[sizes < 2.5 * 1.5 * np.median(sizes)]
+    pse = 1.5 * float(np.median(small)) if len(small) else 0.0
     if pse == 0:
         return None  # most effects are exactly nothing: there is no scatter to measure with
     df = len(sizes) / 3
