@@ -196,9 +196,10 @@ def test_explicit_rows_are_coded_from_their_values() -> None:
         {"training.lr": 3e-2, "head.merge": "mean", "head.layers": 3, "training.batch": 32},
         {"training.lr": 3e-3, "head.merge": "mean", "head.layers": 4, "training.batch": 32},
         {"training.lr": 3e-3, "head.merge": "mean", "head.layers": 4, "training.batch": 32},
+        {"training.lr": 3e-2, "head.merge": "blocks", "head.layers": 5, "training.batch": 8},
     ]
     design = build(asked("explicit", rows=rows), (LR, MERGE, LAYERS, BATCH), 0)
-    expected = np.array([[-1, 0, -1, -1], [1, 1, -0.5, 0], [0, 2, 1, 1], [1, 0, 0, 1], [-1, 0, 0.5, 1], [-1, 0, 0.5, 1]])
+    expected = np.array([[-1, 0, -1, -1], [1, 1, -0.5, 0], [0, 2, 1, 1], [1, 0, 0, 1], [-1, 0, 0.5, 1], [-1, 0, 0.5, 1], [1, 2, 1, -1]])
     assert np.array_equal(design.coded, expected)
     assert design.rows[1].values == {"training.lr": 3e-2, "head.merge": "concatenate", "head.layers": 2, "training.batch": 16}
     assert [type(value) for value in design.rows[1].values.values()] == [float, str, int, int]
@@ -264,7 +265,11 @@ REFUSALS: list[tuple[DesignSettings, tuple[Factor, ...], list[str]]] = [
     (asked("d_optimal", rows=7), MIXED, ["7 rows", "`main`", "Set rows to 8"]),
     # 1 + 7 main effects + 20 pairs of columns (21, less the one within head.merge) + squares of lr, layers and batch.
     (asked("d_optimal", rows=30, model="quadratic"), MIXED, ["30 rows", "`quadratic`", "Set rows to 31"]),
-    (asked("explicit", rows=[{"head.qubits": 6}]), (QUBITS,), ["1 rows", "need 2"]),
+    (
+        asked("explicit", rows=[{"head.qubits": 6}]),
+        (QUBITS,),
+        ["1 row,", "need 2", "head.qubits is 6 in every row", "Add {head.qubits: 10}"],
+    ),
     (asked("explicit", rows=[{"head.qubits": 6}, {}]), (QUBITS,), ["row 1", "says nothing of head.qubits"]),
     (
         asked("explicit", rows=[{"head.qubit": 6, "training.lr": 3e-3}]),

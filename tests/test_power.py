@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from statsmodels.stats.power import TTestPower
 
 from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.power import detectable_noncentrality, smallest_effect
+from orchestrator.design.factors import Factor
+from orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed, splits_needed_for_difference
 from tests.designs import asked
+from tests.published_designs import design_of
 
 MERGE = Factor("merge", levels=("mean", "concatenate", "blocks"))
 
@@ -21,6 +23,11 @@ def two_level(count: int) -> tuple[Factor, ...]:
 
 def two_groups(each: int) -> Design:
     return build(asked("explicit", rows=[{"f0": i % 2} for i in range(2 * each)]), two_level(1), 0)
+
+
+def twins() -> Design:
+    """Return a design whose first two factors always change together, as the rows that finished may."""
+    return design_of(two_level(3), [(i % 2, i % 2, i // 2 % 2) for i in range(8)])
 
 
 @pytest.mark.parametrize(("effect", "each"), [(0.2, 393), (0.5, 64), (0.8, 26)])
@@ -95,8 +102,7 @@ def test_no_residual_degrees_of_freedom_is_none_with_a_reason() -> None:
 
 
 def test_effects_that_share_a_column_are_none_with_a_reason() -> None:
-    rows: list[dict[str, Value]] = [{"f0": i % 2, "f1": i % 2, "f2": i // 2 % 2} for i in range(8)]
-    first, second, third = smallest_effect(build(asked("explicit", rows=rows), two_level(3), 0), 2, 1.0)
+    first, second, third = smallest_effect(twins(), 2, 1.0)
     assert first.effect is None
     assert second.effect is None
     assert third.effect is not None
@@ -111,3 +117,41 @@ def test_a_level_against_the_mean_has_its_textbook_variance() -> None:
     df = 12 * splits - splits - 2
     expected = detectable_noncentrality(df, 0.05, 0.8) * np.sqrt(2 / 3 / (4 * splits))
     assert [found.effect for found in smallest_effect(design, splits, 1.0)] == pytest.approx([expected, expected])
+
+
+@pytest.mark.parametrize(("effect", "splits"), [(0.2, 199), (0.5, 34), (0.8, 15)])
+def test_paired_differences_need_the_splits_of_published_tables(effect: float, splits: int) -> None:
+    """Paired t test, two-sided 0.05, power 0.80, effects in standard deviations of the difference, as G*Power and its manual give them."""
+    assert splits_needed_for_difference(1.0, effect, 0.8) == splits
+    assert splits_needed_for_difference(0.01, 0.01 * effect, 0.8) == splits
+
+
+@pytest.mark.parametrize(("power", "alpha"), [(0.8, 0.05), (0.95, 0.01)])
+def test_paired_differences_need_as_many_splits_as_statsmodels_says(power: float, alpha: float) -> None:
+    for effect in (0.35, 1.1):
+        exact = TTestPower().solve_power(effect_size=effect, alpha=alpha, power=power)
+        assert splits_needed_for_difference(2.0, 2 * effect, power, alpha) == int(np.ceil(exact))
+
+
+def test_the_splits_needed_are_the_fewest_that_find_the_effect() -> None:
+    design = build(asked("full_factorial"), (*two_level(1), MERGE), 0)
+    needed = splits_needed(design, sd=0.01, effect=0.006, power=0.9)
+    assert needed is not None
+    assert needed > 2
+
+    def largest(splits: int) -> float:
+        return max(found.effect or np.inf for found in smallest_effect(design, splits, 0.01, power=0.9))
+
+    assert largest(needed) <= 0.006 < largest(needed - 1)
+
+
+def test_a_saturated_design_needs_a_second_split() -> None:
+    assert splits_needed(build(asked("plackett_burman"), two_level(7), 0), sd=0.001, effect=1.0, power=0.8) == 2
+
+
+def test_no_number_of_splits_finds_what_rows_mix_up_or_what_is_too_small() -> None:
+    assert splits_needed(twins(), sd=0.01, effect=1.0, power=0.8) is None
+    assert splits_needed(build(asked("full_factorial"), two_level(2), 0), sd=1.0, effect=1e-3, power=0.8) is None
+    assert splits_needed_for_difference(1.0, 1e-3, 0.8) is None
+    with pytest.raises(ValueError, match="above zero"):
+        splits_needed_for_difference(1.0, 0.0, 0.8)

@@ -23,6 +23,7 @@ _NEGLIGIBLE = 0.02
 """What counts as nothing, as a part of a full effect or column: a middle rounded to a whole number may leave that much."""
 _LOST = _NEGLIGIBLE**2
 _SHOWN = 4
+THE_MEAN = "the mean"
 _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 
@@ -95,11 +96,16 @@ def aliases(factors: Sequence[Factor], coded: Matrix) -> Aliases:
         resolution=_resolution(factors, coded),
         main_effects={t.label: _largest_first(names, alias_matrix[i]) for i, t in enumerate(terms, start=1) if known[i]},
         correlated=_correlated(terms, mains),
-        inseparable=_groups(["the mean", *(term.label for term in terms)], unseen),
+        inseparable=_groups([THE_MEAN, *(term.label for term in terms)], unseen),
         confounded=_same_columns(names, beside),
         estimable=tuple(name for name, lost in zip(names, np.diag(_solve(beside)[1]), strict=True) if lost < _LOST),
         interactions=len(products),
     )
+
+
+def inseparable(terms: Sequence[Term], mains: Matrix) -> tuple[tuple[str, ...], ...]:
+    """Return the groups of `Aliases.inseparable` for main-effect columns [rows, terms]."""
+    return _groups([THE_MEAN, *(term.label for term in terms)], _solve(np.column_stack([np.ones(len(mains)), mains]))[1])
 
 
 def _solve(columns: Matrix) -> tuple[Matrix, Matrix]:
@@ -120,7 +126,7 @@ def _groups(names: Sequence[str], unseen: Matrix) -> tuple[tuple[str, ...], ...]
     count, member = connected_components(linked, directed=False)
     lost = np.diag(linked)
     groups = [tuple(name for j, name in enumerate(names) if member[j] == i and lost[j]) for i in range(count)]
-    return tuple(group for group in groups if group and group != ("the mean",))
+    return tuple(group for group in groups if group and group != (THE_MEAN,))
 
 
 def _correlated(terms: Sequence[Term], mains: Matrix) -> tuple[tuple[str, str, float], ...]:
@@ -208,7 +214,7 @@ def _times(number: float) -> str:
 
 
 def _inseparable(group: Sequence[str]) -> str:
-    mains = [name for name in group if name != "the mean"]
+    mains = [name for name in group if name != THE_MEAN]
     if len(mains) == 1:
         return f"{mains[0]} is the same in all these rows, so its effect cannot be estimated."
     return f"These rows cannot tell apart: {', '.join(group)}"

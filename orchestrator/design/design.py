@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.design.columns import Matrix, main_effect_columns
+from orchestrator.design.columns import Matrix
+from orchestrator.design.estimable import check_estimable
 from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import DesignError, DesignSettings
+from orchestrator.design.kinds import DesignSettings
 from orchestrator.design.points import check_factors, coded_value, points
 
 
@@ -54,7 +55,7 @@ def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> D
     Coded values follow the real ones, also where those had to be rounded to whole numbers.
 
     Raises:
-        DesignError: the factors do not suit the kind, or the rows are too few.
+        DesignError: the factors do not suit the kind, or the rows cannot tell their main effects apart.
     """
     check_factors(settings, factors)
     rows = tuple(
@@ -63,10 +64,5 @@ def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> D
     )
     order = np.random.default_rng([seed, 1]).permutation(len(rows))
     design = Design(settings.kind, factors, rows, tuple(int(i) for i in order))
-    needed = 1 + len(main_effect_columns(factors, design.coded)[0])
-    if len(rows) < needed:
-        raise DesignError(
-            f"{settings.kind} has {len(rows)} rows, but the mean and the main effects of {len(factors)} factors need {needed}. "
-            f"Give it at least {needed} rows, or take out factors or levels."
-        )
+    check_estimable(settings.kind, factors, design.coded, seed)
     return design

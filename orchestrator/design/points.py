@@ -160,13 +160,7 @@ def _at_unit(factor: Factor, unit: float) -> Value:
 
 
 def _d_optimal(settings: DOptimal, factors: Sequence[Factor], seed: int) -> list[Point]:
-    levels = [_candidate_levels(settings, factor) for factor in factors]
-    counts = [len(choices) for choices in levels]
-    if math.prod(counts) > _MOST_CANDIDATES:
-        grid = np.random.default_rng([seed, 2]).integers(0, counts, size=(_MOST_CANDIDATES, len(counts)))
-    else:
-        grid = generators.full_factorial(counts)
-    candidates = [tuple(choices[i] for choices, i in zip(levels, row, strict=True)) for row in grid]
+    candidates = combinations([_candidate_levels(settings, factor) for factor in factors], seed)
     model = _model_matrix(settings, factors, np.array([list(map(coded_value, factors, point)) for point in candidates]))
     needed = model.shape[1]
     if settings.rows < needed:
@@ -181,6 +175,16 @@ def _d_optimal(settings: DOptimal, factors: Sequence[Factor], seed: int) -> list
             "Give it more rows or choose a smaller model."
         )
     return [candidates[i] for i in chosen]
+
+
+def combinations(levels: Sequence[Point], seed: int) -> list[Point]:
+    """Return all combinations of these levels of each factor; of more than 4,096, as many drawn at random."""
+    counts = [len(choices) for choices in levels]
+    if math.prod(counts) > _MOST_CANDIDATES:
+        grid = np.random.default_rng([seed, 2]).integers(0, counts, size=(_MOST_CANDIDATES, len(counts)))
+    else:
+        grid = generators.full_factorial(counts)
+    return [tuple(choices[i] for choices, i in zip(levels, row, strict=True)) for row in grid]
 
 
 def _candidate_levels(settings: DOptimal, factor: Factor) -> Point:

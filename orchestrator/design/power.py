@@ -1,10 +1,13 @@
-"""How small an effect a design can find: the price of its rows and splits, before anything is run.
+"""How small an effect a design can find, and how many splits a wanted one takes: the price of rows and splits, before anything is run.
 
-Owns the power of t tests of main effects with splits as blocks. Does not own the response's noise, which the caller supplies or assumes.
+Owns the power of t tests of main effects with splits as blocks, and of paired differences. Does not own the noise of the response, which
+the caller supplies or assumes.
 """
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +18,8 @@ from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import Design
 
 Meaning = Literal["low to high", "level against the mean of levels"]
+MOST_SPLITS = 10_000
+"""More are never the answer: the splits of a corpus would be nearly the same sentences over and over."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,57 @@ def smallest_effect(design: Design, splits: int, sd: float, alpha: float = 0.05,
             # From -1 to 1 is twice the coefficient.
             found.append(SmallestEffect(term.label, float(reach * errors[i]) * (1 if one_of_several else 2), meaning))
     return tuple(found)
+
+
+def splits_needed(design: Design, sd: float, effect: float, power: float, alpha: float = 0.05) -> int | None:
+    """Return the fewest splits with which every main effect of this size is found, each by its own test; see `smallest_effect`.
+
+    Args:
+        design: its rows and factors.
+        sd: standard deviation of one trial within its block, in the response's units.
+        effect: wanted; from low to high, or of a level against the mean of levels where a factor has more than two unordered ones.
+        power: wanted probability of finding it.
+        alpha: two-sided significance level.
+
+    Returns:
+        None where no number of splits up to 10,000 is enough: the rows cannot tell some effect from others, or the effect is too small.
+
+    Raises:
+        ValueError: the effect is not above zero, or power not above alpha.
+    """
+
+    def finds(splits: int) -> bool:
+        found = [term.effect for term in smallest_effect(design, splits, sd, alpha, power)]
+        return all(one is not None and one <= effect for one in found)
+
+    return _fewest(finds, effect)
+
+
+def splits_needed_for_difference(sd: float, effect: float, power: float, alpha: float = 0.05) -> int | None:
+    """Return the fewest common splits with which a paired t test finds this difference of two heads; None if 10,000 are too few.
+
+    Args:
+        sd: standard deviation over splits of the difference of the two heads, in the response's units.
+        effect: wanted difference.
+        power: wanted probability of finding it.
+        alpha: two-sided significance level.
+
+    Raises:
+        ValueError: the effect is not above zero, or power not above alpha.
+    """
+
+    def finds(splits: int) -> bool:
+        return splits > 1 and detectable_noncentrality(splits - 1, alpha, power) * sd / np.sqrt(splits) <= effect
+
+    return _fewest(finds, effect)
+
+
+def _fewest(finds: Callable[[int], bool], effect: float) -> int | None:
+    """Return the smallest number of splits that finds the effect, given that more splits never find less."""
+    if effect <= 0:
+        raise ValueError(f"effect = {effect} must be above zero: no number of splits finds nothing")
+    found = bisect.bisect_left(range(1, MOST_SPLITS + 1), True, key=finds) + 1
+    return found if found <= MOST_SPLITS else None
 
 
 def detectable_noncentrality(df: int, alpha: float, power: float) -> float:
