@@ -13,15 +13,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator.analysis.comparisons import paired_differences, screen
+from orchestrator.analysis.comparisons import best_by_validation, paired_differences, screen
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.analysis.inference import Array
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
-from orchestrator.report import drawing
-from orchestrator.report.formats import between, duration, joules, points, signed
+from orchestrator.report import drawing, published
+from orchestrator.report.answers import Answer
+from orchestrator.report.arms import REPRESENTATION, arm_means, gains, groups, head_of
+from orchestrator.report.cost_figures import pareto_front
+from orchestrator.report.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
 from orchestrator.report.headline import headline
-from orchestrator.report.page import Picture, draw, write
+from orchestrator.report.page import write
+from orchestrator.report.pictures import Found, Picture, draw
+from orchestrator.report.remarks import remarks
 from orchestrator.report.tables import cost_effects, energy_note, row_table
 from tests.designs import asked
 
@@ -34,6 +39,15 @@ FACTORS = (
     Factor("training.weight_decay", levels=(0.0, 0.01)),
     Factor("head.constant", levels=(False, True)),
 )
+EXPLICIT = [
+    {"head.qubits": qubits, "head.encoder_layers": layers, "head.reuploads": reuploads}
+    for qubits, layers, reuploads in ((6, 1, 1), (10, 1, 1), (6, 4, 1), (6, 1, 4))
+]
+SHOTS = Factor("head.noise.shots", levels=("exact", 100, 1000))
+MANY = Factor("head.merge", levels=tuple(f"way number {at}" for at in range(8)))
+QUBITS = Factor("head.qubits", levels=(4, 6, 8, 10, 12))
+EMBEDDINGS = Factor(REPRESENTATION, levels=("frozen", "setfit"))
+SETFIT_GAIN = 0.03
 MERGE = Factor("head.merge", levels=("mean", "concatenate", "blocks"))
 TRUE_EFFECTS = (0.030, 0.004, 0.0, 0.0, -0.016, 0.0, 0.012)
 BASELINES = {"logistic": (0.758, 385), "svc": (0.751, 179), "mlp": (0.742, 18722)}
@@ -80,7 +94,10 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
             )
             if index is not None:
                 curves[key] = [epoch_of(epoch, test, rng) for epoch in range(1, 31)]
+    mixed = [factor.path for factor in design.factors if len({type(level) for level in factor.levels}) > 1]
     texts = dict.fromkeys(("key", "arm", "status", "cause"), "string")
+    for line in lines:
+        line.update({path: str(value) for path, value in line.items() if path in mixed})
     results = pd.DataFrame(lines).astype({**texts, "row": "Int64", "split": "Int64", "parameters": "Int64"})
     return {
         "study": {"name": "demo", "corpus": "reviews, 2000 sentences", "sentence encoder": "all-MiniLM-L6-v2, frozen"},
@@ -90,6 +107,21 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
         "curves": curves,
         "provenance": {"git commit": "0123abcd", "data": "sha256 9f2c", "command": "hadamard run study.yaml"},
     }
+
+
+def represented(splits: int, heads: Mapping[str, tuple[float, int]] = BASELINES) -> Study:
+    """Return a study in which SetFit gives every head, quantum or not, 3 points, and each classical head runs on both embeddings."""
+    design = build(asked("full_factorial"), (EMBEDDINGS, FACTORS[0], FACTORS[1]), seed=1)
+    both = {
+        f"{name}-{level}": (accuracy + SETFIT_GAIN * (level == "setfit"), size)
+        for name, (accuracy, size) in heads.items()
+        for level in ("frozen", "setfit")
+    }
+    study = synthetic(design, splits, both)
+    results = study["results"].assign(cv_accuracy=study["results"]["validation_accuracy"])
+    baseline = results["row"].isna()
+    results[REPRESENTATION] = results[REPRESENTATION].where(~baseline, results["arm"].str.split("-").str[-1]).astype("string")
+    return {**study, "results": results, "study": {**study["study"], "data": "sst2; per split 435 train"}}
 
 
 def epoch_of(epoch: int, test: float, rng: np.random.Generator) -> dict[str, float]:
@@ -145,6 +177,10 @@ STATES: dict[str, Callable[[], Study]] = {
     "baselines on some splits": lambda: without(small(), lambda r: r["row"].isna() & (r["split"] > 0)),
     "a level lost": lambda: without(small(), lambda r: r["head.qubits"] == 10),
     "half done": lambda: without(small(), lambda r: r.index % 2 == 1, "owed"),
+    "explicit rows": lambda: synthetic(build(asked("explicit", rows=EXPLICIT), FACTORS[:3], seed=1), splits=4),
+    "shots": lambda: synthetic(build(asked("full_factorial"), (SHOTS, FACTORS[0]), seed=1), splits=3),
+    "forty arms": lambda: synthetic(build(asked("full_factorial"), (MANY, QUBITS), seed=1), splits=3),
+    "two representations": lambda: represented(splits=4),
     "space filling": lambda: synthetic(build(asked("latin_hypercube", rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
 }
 
@@ -207,10 +243,9 @@ def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
         "main_effects",
         "effects",
         "half_normal",
-        "pareto",
         "paired_differences",
-        "splits",
-        "parameters",
+        "qubits",
+        "costs",
         "learning_curves",
     }
     assert all(len(content) < 150_000 for content in pictures.values())
@@ -243,38 +278,108 @@ def test_markup_in_texts_is_shown_not_obeyed(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in html
 
 
-def sentences(study: Study) -> str:
+def answers(study: Study) -> list[Answer]:
     design, results = study["design"], study["results"]
-    pairs = interactions(design, results)
-    found = headline(results, main_effects(design, results), pairs, paired_differences(results), screen(results))
-    return "\n".join(finding.text for finding in found)
+    mains, pairs, compared = main_effects(design, results), interactions(design, results), groups(results)
+    factor = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
+    beside = published.applies(study["study"])
+    return headline(design, results, mains, pairs, compared, gains(results, factor), screen(results), beside)
 
 
-def pictures_of(study: Study) -> list[Picture]:
+def sentences(study: Study) -> str:
+    remarked = remarks(study["results"], main_effects(study["design"], study["results"]))
+    return "\n".join([*(f"{answer.text} {answer.detail}" for answer in answers(study)), *remarked])
+
+
+def pictures_of(study: Study) -> dict[str, Picture]:
     design, results = study["design"], study["results"]
     mains, pairs = main_effects(design, results), interactions(design, results)
-    return draw(design, results, mains, pairs, paired_differences(results), study["curves"])
+    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], published.applies(study["study"]))
+    return {picture.name: picture for picture in draw(found)}
 
 
-def test_the_headline_says_what_is_true() -> None:
+def test_the_first_sentence_says_what_moves_accuracy() -> None:
+    study = synthetic(build(asked("full_factorial"), FACTORS[:3], seed=1), splits=20)
+    first = answers(study)[0]
+    effects = {effect.label: effect for effect in main_effects(study["design"], study["results"]).effects}
+    assert effects["qubits"].simultaneous
+    half = 50 * (effects["qubits"].simultaneous[1] - effects["qubits"].simultaneous[0])
+    short = f"{100 * effects['qubits'].estimate:.1f} ± {half:.1f}"
+    assert first.text.startswith(f"Qubits (6 → 10) raise accuracy by {short} points and encoder layers (1 → 4) by 0.")
+    assert "; nothing else is distinguishable from noise at 20 splits." in first.text
+    assert "What one factor does depends on another: qubits × reuploads (+0.8 ± 0." in first.text
+    assert "a 95 % interval that holds for all 3 effects together" in first.detail
+    assert "half of that needs four times as many splits, 80" in first.detail
+    assert first.tone == "up"
+
+
+def test_no_row_is_said_to_beat_a_baseline_where_none_does() -> None:
     text = sentences(synthetic(build(asked("full_factorial"), FACTORS[:3], seed=1), splits=20))
-    assert "qubits, 6 → 10, raises test accuracy by 3." in text
-    assert "Not told from noise: reuploads" in text
-    assert "qubits × reuploads interact (+0.8 points" in text
-    assert "Against logistic: the mean row is 6." in text
-    assert text.count("worse") >= 9
-    assert "better" not in text
+    assert "No quantum row beats logistic regression, svc or mlp on the same embeddings, not even the one that tests best." in text
+    assert "holds for all 9 comparisons together" in text
     assert "by luck alone" in text
     assert text.endswith("All 220 trials are done.")
 
 
 def test_the_headline_says_when_a_row_beats_a_baseline() -> None:
     text = sentences(synthetic(screening(), splits=12, baselines={"svc": (0.60, 10)}))
-    assert "Against svc: the mean row is 9." in text
-    assert "better" in text
-    assert "worse" not in text
+    assert "beats svc by 11." in text
+    assert "No quantum row" not in text
+    assert "Effects may contain interactions of two factors, which this design cannot tell apart" in text
     assert "Every main effect may contain two-factor interactions" in text
     assert "No rows are left over to check for them." in text
+
+
+def test_many_baselines_are_told_by_their_extremes() -> None:
+    heads = {f"head{at}": (0.75 + at / 200, 100) for at in range(8)}
+    study = synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=6, baselines=heads)
+    text = sentences(study)
+    assert "No quantum row beats any of the 8 classical heads" in text
+    picked = [one for one in paired_differences(study["results"]) if one.arm == best_by_validation(study["results"])]
+    sizes = sorted(-100 * one.mean for one in picked)
+    assert f"lies below all 8 of them, by {sizes[0]:.1f} ± " in text
+    assert f"(head0) to {sizes[-1]:.1f} ± " in text
+    axes = pictures_of(study)["paired_differences"].figure.axes[0]
+    assert len(axes.get_yticks()) == 8  # the picked row alone, not three arms for each
+
+
+def test_heads_are_compared_on_the_same_embeddings() -> None:
+    study = represented(splits=12)
+    for group in groups(study["results"]):
+        assert {comparison.baseline.split("-")[1] for comparison in group.comparisons} == {group.representation}
+    together = [group.comparisons[0].simultaneous for group in groups(study["results"])]
+    alone = [paired_differences(group.results)[0].simultaneous for group in groups(study["results"])]
+    for wide, narrow in zip(together, alone, strict=True):
+        assert wide
+        assert narrow
+        assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    found = gains(study["results"], EMBEDDINGS)
+    assert {gain.head for gain in found} == set(BASELINES)
+    assert all(gain.simultaneous and gain.simultaneous[0] < SETFIT_GAIN < gain.simultaneous[1] for gain in found)
+    first = answers(study)[0]
+    assert first.text.startswith("SetFit embeddings instead of frozen ones raise accuracy by ")
+    assert "for quantum rows, by " in first.text
+    assert "+3.6 points" in first.detail
+    assert "The row picked by cross-validation" in sentences(study)
+
+
+@pytest.mark.parametrize("name", ["svc setfit", "svc-setfit", "setfit-svc", "svc@setfit"])
+def test_a_head_is_known_by_its_name_without_its_embeddings(name: str) -> None:
+    assert head_of(name, ("frozen", "setfit", "unfrozen")) == "svc"
+
+
+def test_published_gaps_are_drawn_beside_sst2_alone() -> None:
+    study = represented(splits=4)
+    drawn = pictures_of(study)
+    labels = [text.get_text() for text in drawn["paired_differences"].figure.axes[0].texts]
+    assert {"paper's best head +3.14", "paper, one encoder +0.65", "photonic heads −0.2"} <= set(labels)
+    assert "paraphrase-mpnet-base-v2" in drawn["paired_differences"].caption
+    assert "independent +3.6" in [text.get_text() for text in drawn["effects"].figure.axes[0].texts]
+    other = pictures_of({**study, "study": {"data": "reviews; per split"}})
+    assert not any("paper" in text.get_text() for text in other["paired_differences"].figure.axes[0].texts)
+    assert [gap.size for gap in published.QUANTUM_GAPS] == pytest.approx([0.0314, 0.0065, -0.0016])
+    for gap in (*published.QUANTUM_GAPS, published.SETFIT_GAP):
+        assert float(gap.what.split()[-1].replace("−", "-")) == pytest.approx(100 * gap.size, abs=0.05)
 
 
 def test_the_headline_counts_what_is_missing() -> None:
@@ -285,13 +390,39 @@ def test_the_headline_counts_what_is_missing() -> None:
     assert "too few common splits for intervals" in sentences(STATES["one split"]())
 
 
+def test_accuracy_against_qubits_has_a_line_for_each_representation() -> None:
+    axes = pictures_of(represented(splits=4))["qubits"].figure.axes[0]
+    labels = [text.get_text() for text in axes.texts]
+    assert {"quantum, representation frozen", "quantum, representation setfit"} <= set(labels)
+    assert sum(label.endswith(" frozen") for label in labels) == 2  # the quantum rows and a classical head on the same embeddings
+    assert len(axes.collections) == 2  # a band for each
+    alone = synthetic(build(asked("full_factorial"), (QUBITS,), seed=1), splits=4)
+    assert pictures_of(alone)["qubits"].figure.axes[0].texts[0].get_text() == "quantum rows"
+    assert "qubits" not in pictures_of(synthetic(build(asked("full_factorial"), FACTORS[1:3], seed=1), splits=2))
+
+
+def test_the_pareto_front_holds_what_nothing_cheaper_equals() -> None:
+    arms = pd.DataFrame({"arm": list("abcde"), "cost": [1.0, 2, 2, 3, 4], "mean": [0.6, 0.7, 0.65, 0.7, 0.8]})
+    assert list(pareto_front(arms)["arm"]) == ["a", "b", "e"]
+
+
+def test_accuracy_is_set_against_energy_only_where_all_of_it_was_measured() -> None:
+    study = small()
+    labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
+    assert labels == ["trained parameters (log scale)", "joules per trial, measured (log scale)"]
+    study["costs"].loc[0, "energy_j"] = np.nan
+    labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
+    assert labels[1] == "seconds per trial (log scale); energy was not measured"
+    assert arm_means(study["results"], study["costs"])["energy_j"].isna().sum() == 1
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("splits", "intervals"), [(1, False), (2, False), (3, True)])
 def test_intervals_are_spoken_of_only_where_there_are_any(splits: int, intervals: bool, tmp_path: Path) -> None:
     study = synthetic(build(asked("full_factorial"), FACTORS[:1], seed=1), splits)
-    section = Page(write(tmp_path, **study).read_text()).text.split("Against the baselines")[1].split("Costs")[0]
+    section = Page(write(tmp_path, **study).read_text()).text.split("Against classical heads")[-1].split("What accuracy costs")[0]
     assert ("too few for an interval" in section) != intervals
-    pictures = {picture.name: picture for picture in pictures_of(study)}
+    pictures = pictures_of(study)
     assert ("Thick" in pictures["paired_differences"].caption) == intervals
     assert ("without intervals" in pictures["paired_differences"].figure.get_suptitle()) != intervals
 
@@ -342,6 +473,10 @@ def test_numbers_are_written_for_people() -> None:
     assert points(0.01) == "1.0 point"
     assert points(0.0003) == "0.03 points"
     assert between((0.0003, 0.0213)) == "+0.03 to +2.13"
+    assert plus_minus(0.008, (0.005, 0.011)) == "0.8 ± 0.3"
+    assert plus_minus(0.0262, (0.0003, 0.0521)) == "2.62 ± 2.59"  # one digit would hide that it differs from zero
+    assert plus_minus(-0.0312, None) == "3.1"
+    assert signed_plus_minus(-0.008, (-0.011, -0.005)) == "−0.8 ± 0.3"
     assert [duration(seconds) for seconds in (0.5, 90, 300, 8000, 200_000)] == ["0.5 s", "90 s", "5 min", "2.22 h", "2.31 d"]
     assert [joules(energy) for energy in (12.34, 1500, 2.5e6)] == ["12.3 J", "1.5 kJ", "2.5 MJ"]
 

@@ -70,7 +70,7 @@ def save(figure: Figure, path: Path) -> Path:
 def panels(count: int, height: float, most: int, y_label: str, share_x: bool = False) -> tuple[Figure, list[Axes]]:
     """Return a figure with `count` panels of this height (inches), at most `most` side by side, all on the same y axis."""
     lines = -(-count // most)
-    columns = max(-(-count // lines), 3)
+    columns = -(-count // lines)
     figure = Figure(figsize=(WIDTH, 0.5 + height * lines))
     grid = figure.subplots(lines, columns, sharey=True, sharex=share_x, squeeze=False)
     for spare in grid.flat[count:]:

@@ -32,6 +32,24 @@ def between(interval: Interval) -> str:
     return f"{signed(interval[0], digits)} to {signed(interval[1], digits)}"
 
 
+def plus_minus(estimate: float, interval: Interval | None) -> str:
+    """Return a fraction's size in points with half its interval's width, such as `0.8 ± 0.3`, with the digits that the width deserves.
+
+    All intervals of the analysis that are written like this lie evenly around their estimates.
+    """
+    half = None if interval is None else 50 * (interval[1] - interval[0])
+    size = abs(100 * estimate)
+    blurred = half is not None and (half < 0.05 or (size > half and round(size, 1) <= round(half, 1)))
+    digits = 2 if size < 0.05 or blurred else 1
+    return f"{size:.{digits}f}" + ("" if half is None else f" ± {half:.{digits}f}")
+
+
+def signed_plus_minus(estimate: float, interval: Interval | None) -> str:
+    """Return `plus_minus` with the estimate's sign."""
+    sign = "−" if estimate < 0 else "+"
+    return sign + plus_minus(estimate, interval)
+
+
 def percent(value: float) -> str:
     """Return a fraction as per cent."""
     return NONE if math.isnan(value) else f"{100 * value:.1f} %"
@@ -76,6 +94,6 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], last: str = "and") -> str:
     """Return `a`, `a and b` or `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

@@ -1,171 +1,183 @@
-"""The report's first lines: what the study found, in sentences.
+"""The report's first sentences: answers to what a reader asks of the study, each a short form with its ± and what that holds for.
 
-Owns which findings are worth a sentence and how they are put. Does not own the numbers, nor the rest of the page.
+Owns how the answers are put. Does not own numbers, nor what has to be known beside them (remarks).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, Screen
+from orchestrator.analysis.comparisons import Screen
 from orchestrator.analysis.effects import Effect, Effects
-from orchestrator.analysis.inference import SURE_LACK_OF_FIT
-from orchestrator.report.formats import between, count, listed, p_text, points, signed
-
-LENTH = "the margins are Lenth's, which take the smallest effects for noise."
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence or two, and what kind of news it is."""
-
-    tone: Literal["up", "down", "none", "note"]
-    text: str
+from orchestrator.analysis.inference import Interval
+from orchestrator.design.design import Design
+from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
+from orchestrator.report.arms import REPRESENTATION, Gain, Group, picked_by
+from orchestrator.report.differences import against, representations
+from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
 
 
 def headline(
-    results: pd.DataFrame, effects: Effects, pairs: Effects, comparisons: Sequence[Comparison], screen: Screen | None
-) -> list[Finding]:
-    """Return the findings, most important first: effects, interactions, what is noise, baselines, luck, how much of the study is in.
+    design: Design,
+    results: pd.DataFrame,
+    effects: Effects,
+    pairs: Effects,
+    groups: Sequence[Group],
+    gains: Sequence[Gain],
+    screen: Screen | None,
+    published: bool = False,
+) -> list[Answer]:
+    """Return the answers: representations, the other factors, rows against classical heads, the best of the screen.
 
     Args:
+        design: the study's design.
         results: one line per trial.
         effects: main effects.
         pairs: interactions.
-        comparisons: rows against baselines.
+        groups: comparisons of rows with classical heads on the same embeddings.
+        gains: what representations do for classical heads.
         screen: the best row beside the mean row.
+        published: whether published numbers of this task belong beside ours.
     """
-    return [
-        *_effects(effects, pairs),
-        *_comparisons(comparisons, results),
-        *_luck(screen),
-        Finding("note", progress(results)),
-    ]
+    representation = [at for at, factor in enumerate(design.factors) if factor.path == REPRESENTATION]
+    embeddings = [effect for effect in effects.effects if list(effect.factors) == representation]
+    others = [effect for effect in effects.effects if effect not in embeddings]
+    answers: list[Answer] = []
+    if embeddings or gains:
+        answers += representations(design, embeddings, effects, gains, published)
+    if others or not embeddings:
+        answers.append(_effects(others, effects, pairs))
+    for group in groups:
+        answers += against(group, picked_by(results), sum(len(other.comparisons) for other in groups))
+    return answers + list(_best(screen))
 
 
-def progress(results: pd.DataFrame) -> str:
-    """Return how many trials are done, failed and owed."""
-    if results.empty:
-        return "The study has no trials."
-    counts = {status: int((results["status"] == status).sum()) for status in ("done", "failed")}
-    owed = len(results) - counts["done"] - counts["failed"]
-    if counts["done"] == len(results):
-        return f"All {count(len(results), 'trial')} are done." if len(results) > 1 else "The only trial is done."
-    parts = [f"{counts['done']} done", f"{counts['failed']} failed", f"{owed} still owed"]
-    text = f"Of {count(len(results), 'trial')}: {', '.join(parts)}."
-    if owed:
-        return f"{text} These are interim results."
-    return f"{text} Failed trials are listed below; the estimates allow for the gaps, but not for failures that depend on accuracy."
-
-
-def _effects(effects: Effects, pairs: Effects) -> Iterator[Finding]:
-    if not effects.effects:
-        yield Finding("note", effects.reason or "No effect can be estimated.")
-        return
-    if effects.error.method == "none":
-        yield Finding("note", "Too few trials have finished to measure noise: the effects below are estimates without intervals.")
-        return
-    ordered = sorted(effects.effects, key=lambda effect: -abs(effect.estimate))
-    for effect in ordered:
-        if effect.stands_out:
-            yield Finding("up" if effect.estimate > 0 else "down", _clear(effect))
-    for effect in sorted(pairs.effects, key=lambda effect: -abs(effect.estimate)):
-        if effect.stands_out and effect.simultaneous is not None:
-            interval = between(effect.simultaneous)
-            yield Finding(
-                "none", f"{effect.label} interact ({signed(effect.estimate)} points, {interval}): how much one does depends on the other."
-            )
+def _effects(effects: Sequence[Effect], table: Effects, pairs: Effects) -> Answer:
+    question = "What moves accuracy?"
+    if not effects:
+        return Answer(question, table.reason or "No effect can be estimated.")
+    ordered = sorted(effects, key=lambda effect: -abs(effect.estimate))
+    splits = count(table.splits, "split")
+    if not any(effect.interval for effect in ordered):
+        seen = _moves(_moved(ordered[:1]))
+        return Answer(question, f"Too few trials have finished to tell effects from noise at {splits}. As far as they go, {seen}.")
+    clear = [effect for effect in ordered if effect.stands_out]
     hints = [effect for effect in ordered if effect.is_hint]
-    if hints:
-        shown = [f"{effect.label} ({signed(effect.estimate)}, {between(effect.interval)})" for effect in hints if effect.interval]
-        yield Finding("note", f"A hint, no more: {listed(shown)} would stand out alone, but not among {count(len(ordered), 'effect')}.")
-    quiet = [effect.label for effect in ordered if not effect.stands_out and not effect.is_hint]
-    if quiet and effects.detectable is not None:
-        place = f"At {count(effects.splits, 'split')} and {count(effects.rows, 'row')}"
-        yield Finding(
-            "none",
-            f"Not told from noise: {listed(quiet)}. {place} an effect has to be about {points(effects.detectable)} large to be seen.",
-        )
-    if effects.reason:
-        yield Finding("note", effects.reason)
-    yield from _fit(effects)
-    mains = effects.aliases.main_effects if effects.aliases else {}
-    mixed = [main for main, parts in mains.items() if parts]
-    if mixed:
-        share = "Every main effect" if len(mixed) == len(mains) else f"The main effects of {listed(mixed)}"
-        blind = " No rows are left over to check for them." if effects.error.lack_of_fit_p is None else ""
-        yield Finding("note", f"{share} may contain two-factor interactions, which the design mixes in as listed below.{blind}")
+    sentences = [_found(ordered, clear, hints, splits), _hinted(hints), _interacting(pairs)]
+    tone: Tone = "none" if not clear else "up" if clear[0].estimate > 0 else "down"
+    return Answer(question, " ".join(sentence for sentence in sentences if sentence), _reach(table, hints), tone)
 
 
-def _clear(effect: Effect) -> str:
-    assert effect.simultaneous is not None
-    moved = "raises" if effect.estimate > 0 else "lowers"
-    return (
-        f"{effect.label}, {effect.change}, {moved} test accuracy by {points(effect.estimate)} "
-        f"(95 % interval for all effects together: {between(effect.simultaneous)})."
-    )
+def _found(ordered: Sequence[Effect], clear: Sequence[Effect], hints: Sequence[Effect], splits: str) -> str:
+    """Say what moves accuracy, and of what is left that it cannot be told from noise."""
+    noise = f"distinguishable from noise at {splits}."
+    if not clear:
+        return f"{capital(_who(ordered[0]))} is not {noise}" if len(ordered) == 1 else f"No effect is {noise}"
+    text = capital(_moves(_moved(clear[:MOST_NAMED])))
+    more = len(clear) - MOST_NAMED
+    if more > 0:
+        text += f"; {count(more, 'smaller effect')} {'stands' if more == 1 else 'stand'} out, too"
+    if len(ordered) == len(clear):
+        return f"{text}."
+    return f"{text}. Nothing else is {noise}" if ";" in text else f"{text}; nothing else is {noise}"
 
 
-def _fit(effects: Effects) -> Iterator[Finding]:
-    error = effects.error
-    if error.method == "lenth" and error.lack_of_fit_p is None:
-        yield Finding("note", f"Too few trials to measure noise directly: {LENTH}")
-    if error.lack_of_fit_p is None or error.lack_of_fit_p > SURE_LACK_OF_FIT:
-        return
-    if error.method == "rows":
-        tail = "This design mixes interactions into main effects, so the intervals are widened to allow for it."
-    elif error.method == "trials":
-        tail = "This design keeps main effects clear of two-factor interactions, so these stand, as averages over the other factors."
-    else:
-        tail = f"Too few rows are left over to measure by how much: {LENTH}"
-    yield Finding(
-        "note",
-        f"Rows lie further from the main effects than noise explains (p {p_text(error.lack_of_fit_p)}): factors interact or bend. {tail}",
-    )
+def _hinted(hints: Sequence[Effect]) -> str:
+    if not hints:
+        return ""
+    shown = [f"{_who(effect)}, {signed_plus_minus(effect.estimate, effect.interval)} points" for effect in hints[:MOST_NAMED]]
+    return f"A hint, no more, which would stand out if looked at alone: {'; '.join(shown)}."
 
 
-def _comparisons(comparisons: Sequence[Comparison], results: pd.DataFrame) -> Iterator[Finding]:
-    for baseline in dict.fromkeys(comparison.baseline for comparison in comparisons):
-        mine = [comparison for comparison in comparisons if comparison.baseline == baseline]
-        best = next((c for c in mine if c.arm not in (MEAN_ROW, PICKED)), mine[0])
-        tone: Literal["up", "down", "none"] = "none" if not best.stands_out else "up" if best.mean > 0 else "down"
-        base = "" if best.interval else " There are too few common splits for intervals."
-        yield Finding(tone, f"Against {baseline}: " + "; ".join(f"{_arm(c.arm)} {_verdict(c)}" for c in mine) + f".{base}")
-    if not comparisons and bool(results["row"].isna().any()):
-        yield Finding("note", "No baseline shares a finished split with the design yet.")
-    elif not comparisons:
-        yield Finding("note", "The study has no baselines: nothing here says whether a classical head would do better.")
+def _reach(table: Effects, hints: Sequence[Effect]) -> str:
+    """Say what the ± holds for, how small an effect could have been seen, and what more splits would do."""
+    together = f" that holds for all {len(table.effects)} effects together" if len(table.effects) > 1 else ""
+    place = f"{count(table.rows, 'row')} on {count(table.splits, 'split')}"
+    parts = [f"± is half of a 95 % interval{together}, from {place}."]
+    if table.detectable is not None:
+        parts.append(f"An effect has to measure about {points(table.detectable)} to be seen{_more_splits(table, hints)}.")
+    if table.aliases and any(table.aliases.main_effects.values()):
+        parts.append("Effects may contain interactions of two factors, which this design cannot tell apart (below).")
+    return " ".join(parts)
 
 
-def _arm(arm: str) -> str:
-    if arm == MEAN_ROW:
-        return "the mean row is"
-    return "picking a row by validation on each split is" if arm == PICKED else f"{arm}, the best row by validation, is"
+def _more_splits(table: Effects, hints: Sequence[Effect]) -> str:
+    """Say how many splits a smaller effect needs; intervals shrink with the root of their number if the yardstick is the trials' noise."""
+    if table.error.method not in ("residual", "trials"):
+        return "; more rows would sharpen this, more splits hardly"
+    if table.splits < 2:
+        return ""
+    if hints and hints[0].simultaneous:
+        half = (hints[0].simultaneous[1] - hints[0].simultaneous[0]) / 2
+        needed = math.ceil(table.splits * (half / hints[0].estimate) ** 2)
+        if needed > table.splits:
+            return f"; if {_who(hints[0])} is as strong as it looks, about {needed} splits give it an even chance"
+    return f"; half of that needs four times as many splits, {4 * table.splits}"
 
 
-def _verdict(comparison: Comparison) -> str:
-    difference = f"{points(comparison.mean)} {'better' if comparison.mean > 0 else 'worse'}"
-    if comparison.simultaneous is None:
-        return difference
-    interval = between(comparison.simultaneous)
-    if comparison.stands_out:
-        return f"{difference} ({interval})"
-    if comparison.is_hint and comparison.interval:
-        return f"{difference} ({interval} among all comparisons, {between(comparison.interval)} alone)"
-    return f"not told apart from it ({signed(comparison.mean)}, {interval})"
+def _interacting(pairs: Effects) -> str:
+    clear = sorted((effect for effect in pairs.effects if effect.stands_out), key=lambda effect: -abs(effect.estimate))
+    if not clear:
+        return ""
+    shown = [f"{effect.label} ({signed_plus_minus(effect.estimate, effect.simultaneous)} points)" for effect in clear[:2]]
+    more = f" and {len(clear) - 2} more" if len(clear) > 2 else ""
+    return f"What one factor does depends on another: {' and '.join(shown) if not more else ', '.join(shown)}{more}."
 
 
-def _luck(screen: Screen | None) -> Iterator[Finding]:
+@dataclass(frozen=True)
+class _Moved:
+    """Something that moves accuracy, by how much."""
+
+    who: str
+    plural: bool
+    estimate: float
+    interval: Interval | None
+
+
+def _moved(effects: Sequence[Effect]) -> list[_Moved]:
+    """Return effects with their subjects; the level that others are set against is said once per factor."""
+    found: list[_Moved] = []
+    for at, effect in enumerate(effects):
+        again = "=" in effect.label and any(other.factors == effect.factors for other in effects[:at])
+        plural = effect.label.endswith("s") and "=" not in effect.label
+        found.append(_Moved(effect.label if again else _who(effect), plural, effect.estimate, effect.simultaneous))
+    return found
+
+
+def _who(effect: Effect) -> str:
+    if "=" in effect.label:
+        return f"{effect.label} instead of {effect.change.removeprefix('from ')}"
+    return f"{name_of(effect.label)} ({effect.change})"
+
+
+def _moves(moved: Sequence[_Moved]) -> str:
+    """Return `a raises accuracy by 0.8 ± 0.3 points and b by 0.4 ± 0.3; c lowers it by 0.5 ± 0.3`, the largest one's direction first."""
+    up, down = ([one for one in moved if (one.estimate > 0) == side] for side in (True, False))
+    clauses: list[str] = []
+    for part in (up, down) if moved[0].estimate > 0 else (down, up):
+        if part:
+            verb = ("raise" if part[0].estimate > 0 else "lower") + ("" if part[0].plural else "s")
+            what, unit = ("it", "") if clauses else ("accuracy", " points")
+            first, *others = part
+            by = [f"{first.who} {verb} {what} by {plus_minus(first.estimate, first.interval)}{unit}"]
+            clauses.append(listed(by + [f"{one.who} by {plus_minus(one.estimate, one.interval)}" for one in others]))
+    return "; ".join(clauses)
+
+
+def _best(screen: Screen | None) -> Iterator[Answer]:
     if screen is None or screen.rows < 2:
         return
-    text = f"The row with the highest test accuracy, {screen.best}, lies {points(screen.gain)} above the mean row"
-    if screen.expected_gain is None:
-        yield Finding("none", f"{text}; with one split there is no telling how much of that is luck.")
-    else:
-        yield Finding(
-            "none", f"{text}; the best of {screen.rows} equal rows would lie {points(screen.expected_gain)} above it by luck alone."
-        )
+    text = (
+        f"The row that tests best, {screen.best}, reaches {percent(screen.maximum)}, {points(screen.gain)} above the mean row "
+        f"({percent(screen.mean)})"
+    )
+    luck = "; with one split there is no telling how much of that is luck."
+    if screen.expected_gain is not None:
+        luck = f"; the best of {screen.rows} equal rows would lie {points(screen.expected_gain)} above it by luck alone."
+    yield Answer(
+        "How good is the best row?", text + luck, "It is picked by its test accuracy, which flatters it: no row is chosen by this."
+    )

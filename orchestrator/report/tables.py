@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from cluster.energy import SHORTEST_WINDOW_S
-from orchestrator.analysis.comparisons import Comparison, best_by_validation
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation
 from orchestrator.analysis.effects import Effects, main_effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, level_label, levels_text, short_names
-from orchestrator.report.formats import NONE, count, duration, joules, p_value, percent, signed
+from orchestrator.report.arms import arm_means, picked_by
+from orchestrator.report.formats import NONE, count, duration, joules, listed, p_value, percent, signed
 
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "energy_j": "Energy"}
@@ -28,24 +29,6 @@ YARDSTICKS = {
     "lenth": "The yardstick of the intervals is the smallest effects (Lenth's pseudo standard error), for lack of rows or trials",
     "none": "There are no intervals, because too few trials have finished to measure noise, or because they do not differ at all",
 }
-
-
-def arm_means(results: pd.DataFrame) -> pd.DataFrame:
-    """Return per arm with a finished trial: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `validation`, `parameters`."""
-    done = results[results["status"] == "done"]
-    lines = [
-        {
-            "arm": arm,
-            "baseline": bool(group["row"].isna().all()),
-            "done": len(group),
-            "mean": group["test_accuracy"].mean(),
-            "sd": group["test_accuracy"].std(),
-            "validation": group["validation_accuracy"].mean(),
-            "parameters": group["parameters"].max(),
-        }
-        for arm, group in done.groupby("arm", sort=True)
-    ]
-    return pd.DataFrame(lines, columns=["arm", "baseline", "done", "mean", "sd", "validation", "parameters"]).astype({"baseline": bool})
 
 
 def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]:
@@ -62,11 +45,26 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
         found.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
     best = best_by_validation(results)
     if best is not None:
-        found.append(("Row picked by validation", percent(float(rows.set_index("arm").loc[best, "mean"])), f"{best}, mean test accuracy"))
+        found.append(
+            (f"Row picked by {picked_by(results)}", percent(float(rows.set_index("arm").loc[best, "mean"])), f"{best}, mean test accuracy")
+        )
     if len(baselines):
-        top = baselines.sort_values("validation", ascending=False, kind="stable").iloc[0]
-        found.append(("Baseline picked by validation", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
+        top = baselines.sort_values("picking", ascending=False, kind="stable").iloc[0]
+        found.append((f"Baseline picked by {picked_by(results)}", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
     return found
+
+
+def outline(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> str:
+    """Return what was run, in a line."""
+    arms = results.loc[results["row"].isna(), "arm"].nunique()
+    parts = [
+        f"{count(len(design.rows), 'row')} of {listed(short_names(design.factors))}",
+        count(arms, "baseline") if arms else "no baselines",
+        count(results["split"].nunique(), "split"),
+        study.get("data", study.get("corpus", "")).partition(";")[0],
+        study.get("sentence encoder", ""),
+    ]
+    return " · ".join(part for part in parts if part)
 
 
 def glance(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> list[tuple[str, str]]:
@@ -111,13 +109,13 @@ def test_rows(design: Design, effects: Effects) -> list[tuple[str, str, str, str
     return [(names[test.factors[0]], f"{test.df[0]}, {test.df[1]:g}", f"{test.f:.2f}", p_value(test.p)) for test in effects.tests]
 
 
-def comparison_row(comparison: Comparison) -> dict[str, str]:
-    """Return one line of the table of paired differences."""
+def comparison_row(comparison: Comparison, by: str) -> dict[str, str]:
+    """Return one line of the table of paired differences; `by` says what rows are picked by."""
     verdict = NONE if comparison.simultaneous is None else "not told apart"
     if comparison.stands_out or comparison.is_hint:
         verdict = ("better" if comparison.mean > 0 else "worse") + ("" if comparison.stands_out else ", a hint")
     return {
-        "arm": comparison.title,
+        "arm": comparison.arm if comparison.arm in (MEAN_ROW, PICKED) else f"{comparison.arm}, best by {by}",
         "baseline": comparison.baseline,
         "splits": str(len(comparison.by_split)),
         "difference": signed(comparison.mean, 2),
@@ -199,11 +197,11 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
             "best": name == best,
             "trials": f"0 of {(results['arm'] == name).sum()}",
         }
-        line |= {"validation": NONE, "test": NONE, "parameters": NONE}
+        line |= {"picking": NONE, "test": NONE, "parameters": NONE}
         if name in arms.index:
             arm = arms.loc[name]
             line["trials"] = f"{arm['done']} of {(results['arm'] == name).sum()}"
-            line["validation"] = percent(float(arm["validation"]))
+            line["picking"] = percent(float(arm["picking"]))
             line["test"] = percent(float(arm["mean"])) + ("" if pd.isna(arm["sd"]) else f" ± {100 * arm['sd']:.1f}")
             line["parameters"] = NONE if pd.isna(arm["parameters"]) else f"{int(arm['parameters']):,}"
         found.append(line)

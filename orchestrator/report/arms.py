@@ -1,0 +1,135 @@
+"""The arms of a study as the report shows them: accuracies and costs per arm, and which arms share embeddings.
+
+Owns these tables, and how comparisons of several representations hold together. Does not own the statistics, nor words and pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from orchestrator.analysis.comparisons import Comparison, paired_differences
+from orchestrator.analysis.inference import Uncertainty, student
+from orchestrator.design.factors import Factor, Value
+
+REPRESENTATION = "sentence_encoder.representation"
+FEWEST_SPLITS = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """The arms on one kind of embeddings, and how its rows compare with its baselines."""
+
+    representation: str | None
+    """None where the study does not vary it."""
+    results: pd.DataFrame
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True)
+class Gain(Uncertainty):
+    """What a representation does for a classical head: its accuracy minus that on the first representation, on common splits."""
+
+    head: str
+    representation: str
+    over: str
+    mean: float
+    splits: int
+
+
+def picked_by(results: pd.DataFrame) -> str:
+    """Return what rows are picked by, in words: cross-validation where trials have it, else validation."""
+    crossed = "cv_accuracy" in results and results["cv_accuracy"].notna().any()
+    return "cross-validation" if crossed else "validation"
+
+
+def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Return a line per arm with a finished trial.
+
+    Columns: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `picking` (mean of the accuracy that rows are picked by),
+    `parameters`; with `costs` also `energy_j` and `train_s`, the medians of its trials, missing unless measured for all of them.
+    """
+    picking = "cv_accuracy" if picked_by(results) == "cross-validation" else "validation_accuracy"
+    done = results[results["status"] == "done"]
+    grouped = done.groupby("arm", sort=True)
+    table = pd.DataFrame(
+        {
+            "baseline": grouped["row"].agg(lambda row: bool(row.isna().all())).astype(bool),
+            "done": grouped.size(),
+            "mean": grouped["test_accuracy"].mean(),
+            "sd": grouped["test_accuracy"].std(),
+            "picking": grouped[picking].mean(),
+            "parameters": grouped["parameters"].max(),
+        }
+    )
+    if costs is not None:
+        spent = done[["key", "arm"]].merge(costs, on="key", how="left").groupby("arm")
+        for column in ("energy_j", "train_s"):
+            table[column] = spent[column].agg(lambda values: values.median() if values.notna().all() else float("nan"))
+    return table.reset_index()
+
+
+def groups(results: pd.DataFrame) -> tuple[Group, ...]:
+    """Return the arms by the embeddings that they share; their joint intervals hold for the comparisons of all groups together.
+
+    Args:
+        results: one line per trial.
+    """
+    parts = _by_representation(results)
+    compared = {name: paired_differences(part) for name, part in parts.items()}
+    count = sum(map(len, compared.values()))
+    return tuple(Group(name, part, tuple(_among(one, count) for one in compared[name])) for name, part in parts.items())
+
+
+def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:
+    """Return what each representation but the first does for each classical head that has both.
+
+    Args:
+        results: one line per trial.
+        factor: the design's factor of representations, None where there is none.
+    """
+    if factor is None or results.loc[results["row"].isna(), REPRESENTATION].isna().all():
+        return ()
+    done = results[(results["status"] == "done") & results["row"].isna()].copy()
+    done["head"] = [head_of(arm, factor.levels) for arm in done["arm"]]
+    table = done.pivot_table(index="split", columns=["head", REPRESENTATION], values="test_accuracy")
+    first, *others = map(str, factor.levels)
+    pairs = []
+    for head in table.columns.unique(0):
+        for level in others:
+            if {(head, first), (head, level)} <= set(table.columns):
+                differences = (table[head, level] - table[head, first]).dropna()
+                if len(differences):
+                    pairs.append((str(head), level, differences))
+    return tuple(_gain(head, level, first, differences, len(pairs)) for head, level, differences in pairs)
+
+
+def head_of(arm: str, representations: Sequence[Value]) -> str:
+    """Return a baseline's name without that of the embeddings it is on."""
+    for representation in sorted(map(str, representations), key=len, reverse=True):
+        arm = arm.replace(representation, "")
+    return arm.strip(" -_@.")
+
+
+def _by_representation(results: pd.DataFrame) -> dict[str | None, pd.DataFrame]:
+    on = results.get(REPRESENTATION)
+    if on is None or on[results["row"].isna()].isna().all():
+        return {None: results}
+    return {str(name): results[on == name] for name in on.dropna().unique()}
+
+
+def _among(comparison: Comparison, count: int) -> Comparison:
+    """Return the comparison with a joint interval that holds for `count` of them."""
+    if comparison.standard_error is None:
+        return comparison
+    return replace(comparison, **vars(student(comparison.mean, comparison.standard_error, len(comparison.by_split) - 1, count)))
+
+
+def _gain(head: str, level: str, first: str, differences: pd.Series, count: int) -> Gain:
+    mean, splits = float(differences.mean()), len(differences)
+    known = Uncertainty()
+    if splits >= FEWEST_SPLITS:
+        known = student(mean, float(differences.std(ddof=1)) / splits**0.5, splits - 1, count)
+    return Gain(head, level, first, mean, splits, **vars(known))

@@ -1,0 +1,148 @@
+"""The picture of paired differences between quantum rows and classical heads, with what others published marked in it.
+
+Owns which differences it shows and what its title says. Does not own the look (drawing), nor any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
+from orchestrator.report.answers import name_of
+from orchestrator.report.arms import Group, head_of
+from orchestrator.report.drawing import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
+from orchestrator.report.published import Gap
+
+MOST_IN_FULL = 4
+"""Baselines of which every comparison is drawn; of more, only that of the row picked over all splits."""
+
+HEADING = 1.5
+"""Height of the line that names embeddings, and of the room above it, in lines."""
+
+
+@mpl.rc_context(STYLE)
+def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> Figure:
+    """Draw rows minus baselines, split by split and with intervals, under the embeddings that they share.
+
+    Args:
+        groups: the arms by embeddings.
+        by: what rows are picked by, in words.
+        published: gaps that others measured, drawn as lines.
+    """
+    lines = [(group.representation, shown(group.comparisons)) for group in groups if group.comparisons]
+    comparisons = [one for _, found in lines for one in found]
+    height = sum(len(found) + HEADING * (name is not None) for name, found in lines) + _gaps(lines)
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.34 * (height + 0.9 * len(published))))
+    axes = figure.subplots()
+    y, ticks, labels = height, [], []
+    for name, found in lines:
+        if name is not None:
+            axes.text(
+                -0.012,
+                y,
+                f"on {name_of(name)} embeddings",
+                transform=axes.get_yaxis_transform(),
+                ha="right",
+                va="center",
+                fontweight="bold",
+            )
+            y -= 0.9
+        for at, one in enumerate(found):
+            y -= 0.7 * (at > 0 and starts_a_block(found, at))
+            _draw(axes, y, one)
+            ticks.append(y)
+            labels.append(f"{_arm(one, found, by)}  −  {one.baseline if name is None else head_of(one.baseline, [name])}")
+            y -= 1
+        y -= HEADING - 0.9
+    axes.set_yticks(ticks, labels, color=INK)
+    intervals = any(one.interval for one in comparisons)
+    _limit(axes, comparisons, dict(zip(ticks, comparisons, strict=True)))
+    zero_line(axes, height, intervals)
+    axes.set_ylim(min(ticks) - 0.8, height + 0.7 + 0.9 * len(published))
+    _mark(axes, published, height)
+    axes.set_xlabel(
+        "difference of test accuracy, percentage points: left of zero the classical head is better, right of it the quantum row"
+    )
+    return titled(figure, _title(comparisons, intervals))
+
+
+def shown(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons to draw, those of the baseline that is hardest to beat first."""
+    by_baseline: dict[str, list[Comparison]] = {}
+    for one in comparisons:
+        by_baseline.setdefault(one.baseline, []).append(one)
+    ordered = sorted(by_baseline.values(), key=lambda found: found[-1].mean)
+    if len(ordered) <= MOST_IN_FULL:
+        return [one for found in ordered for one in found]
+    return [found[-1] for found in ordered]
+
+
+def starts_a_block(found: Sequence[Comparison], at: int) -> bool:
+    """Return whether another baseline begins here, and blocks have more than a line each."""
+    full = any(one.arm in (MEAN_ROW, PICKED) for one in found)
+    return full and found[at].baseline != found[at - 1].baseline
+
+
+def _arm(one: Comparison, found: Sequence[Comparison], by: str) -> str:
+    """Return the arm, and for a row how it was picked where other arms stand beside it."""
+    return one.arm if one.arm in (MEAN_ROW, PICKED) or all(other.arm == one.arm for other in found) else f"{one.arm}, best by {by}"
+
+
+def _gaps(lines: Sequence[tuple[str | None, list[Comparison]]]) -> float:
+    return 0.7 * sum(starts_a_block(found, at) for _, found in lines for at in range(1, len(found)))
+
+
+def _draw(axes: Axes, y: float, one: Comparison) -> None:
+    colour = (UP if one.mean > 0 else DOWN) if one.stands_out else MUTED
+    values = [100 * value for value in one.by_split.values()]
+    axes.plot(values, [y - 0.3] * len(values), "o", color=FAINT, markersize=3, zorder=1)
+    mark_interval(axes, y, one.mean, one.interval, one.simultaneous, colour)
+    note_interval(axes, y, one.mean, one.interval)
+
+
+def _limit(axes: Axes, comparisons: Sequence[Comparison], places: Mapping[float, Comparison]) -> None:
+    """Show every split and interval of its own whole; joint intervals that would dwarf them end in arrows at the edge."""
+    seen = [0.0, *(100 * value for one in comparisons for value in (*one.by_split.values(), *(one.interval or ())))]
+    margin = 0.08 * (max(seen) - min(seen))
+    low, high = min(seen) - margin, max(seen) + margin
+    axes.set_xlim(low, high)
+    for y, one in places.items():
+        below, above = one.simultaneous or (0.0, 0.0)
+        if 100 * below < low:
+            axes.plot(low + margin / 12, y, "<", color=MUTED, markersize=6)
+        if 100 * above > high:
+            axes.plot(high - margin / 12, y, ">", color=MUTED, markersize=6)
+
+
+def _mark(axes: Axes, published: Sequence[Gap], top: float) -> None:
+    """Draw published gaps as lines, each labelled at a height of its own above the comparisons."""
+    low, high = axes.get_xlim()
+    sizes = [100 * gap.size for gap in published]
+    low, high = min([low, *sizes]), max([high, *(size + 0.02 * (high - low) for size in sizes)])
+    axes.set_xlim(low, high)
+    for at, gap in enumerate(sorted(published, key=lambda gap: gap.size)):
+        size, y = 100 * gap.size, top + 1.0 + 0.9 * at
+        axes.vlines(size, axes.get_ylim()[0], y, color=INK, linewidth=1, linestyle=(0, (1, 2)), zorder=1)
+        left = size > (low + high) / 2
+        axes.annotate(
+            gap.what,
+            (size, y),
+            xytext=(-5 if left else 5, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
+
+
+def _title(comparisons: Sequence[Comparison], intervals: bool) -> str:
+    if not intervals:
+        return "Against classical heads, without intervals: too few common splits"
+    worse = sum(one.stands_out and one.mean < 0 for one in comparisons)
+    better = sum(one.stands_out and one.mean > 0 for one in comparisons)
+    return f"Against classical heads: clearly better in {better}, clearly worse in {worse} of {len(comparisons)} comparisons"
