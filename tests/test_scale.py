@@ -111,7 +111,7 @@ def test_real_ranks_send_the_bytes_and_take_about_the_time(count: int, shards: i
         few, many = (float(line[-2]) for line in lines)
         assert 1 / 4 < few < 3, said
         assert 1 / 4 < many < 3, said
-        assert 1 / 3 < many / few < 2, "seconds that gates take come to as much as seconds that amplitudes take"
+        assert 2 / 5 < many / few < 2, "seconds that gates take come to as much as seconds that amplitudes take"
 
 
 def test_machines_are_compared_by_their_numbers() -> None:
