@@ -124,6 +124,18 @@ def test_rows_are_the_same_where_all_factors_of_both_studies_have_the_same_value
     assert [effect["path"] for effect in found["effects"]] == ["head.qubits"]
 
 
+def test_baselines_are_the_same_on_the_same_representation(tmp_path: Path) -> None:
+    """Where the representation is a factor of one study only, the other's baseline has the one that its study holds."""
+    first, second = two(tmp_path, FIVE.replace("head.qubits: [2, 3]", "sentence_encoder.representation: [frozen, setfit]"), LONGER)
+    found = compared(first, second)
+    both = of_arm(found, "logistic, representation frozen")
+    assert (both["first"]["rows"], both["second"]["rows"]) == (["logistic.frozen"], ["logistic"])
+    assert both["difference"]["method"] == "paired"
+    alone = of_arm(found, "logistic, representation setfit")
+    assert (alone["second"], alone["difference"]) == (None, None)
+    assert of_arm(found, "representation frozen, lr 0.1, qubits 3")["difference"]["method"] == "paired"
+
+
 def test_repeated_rows_are_one_arm(tmp_path: Path) -> None:
     ranges = FIVE.replace("[2, 3]", "{low: 2, high: 4}").replace("[0.02, 0.1]", "{low: 0.02, high: 0.1}")
     first, second = two(tmp_path, ranges, ranges.replace("splits: 5", "splits: 5, centre_points: 2"))

@@ -59,7 +59,7 @@ def test_the_study_json_of_a_directory_is_a_study_file(tmp_path: Path) -> None:
     kept.write_text(json.dumps({"study": study.model_dump(mode="json"), "trials": ["r00-s00-0123"], "provenance": {}}, indent=1))
     assert load(kept) == study
     assert load(kept, ["design.splits=7"]).design.splits == 7
-    line = 1 + kept.read_text().splitlines().index('  "splits": 2,')
+    line = 1 + [text.strip() for text in kept.read_text().splitlines()].index('"splits": 2,')
     kept.write_text(kept.read_text().replace('"splits": 2,', '"splits": 0,'))
     with pytest.raises(StudyError, match=rf"study\.json:{line}: design\.splits: "):
         load(kept)

@@ -5,6 +5,7 @@ Owns these, and what a proposal is. Does not own any proposal.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +17,9 @@ from orchestrator.analysis.inference import FEWEST_DF, ErrorTerm
 from orchestrator.analysis.observations import Observed, observed, setting_noise
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, short_names
-from orchestrator.ledger import FINAL_CAUSES
+from orchestrator.ledger import FINAL_CAUSES, TrialRecord
 from orchestrator.plan import Plan
+from orchestrator.results import results_table
 from orchestrator.study import Study
 
 
@@ -43,8 +45,8 @@ class Known:
     design: Design
     reachable: Design
     """The rows without those that failed in every split in a way that would repeat itself."""
+    records: Sequence[TrialRecord]
     results: pd.DataFrame
-    seen: Observed
     effects: Effects
     noise: ErrorTerm
 
@@ -54,16 +56,17 @@ class Known:
         return [replace(one, path=name) for one, name in zip(self.design.factors, short_names(self.design.factors), strict=True)]
 
 
-def known_of(plan: Plan, results: pd.DataFrame) -> Known:
-    """Return what the results say.
+def known_of(plan: Plan, records: Sequence[TrialRecord]) -> Known:
+    """Return what the ledger's records say.
 
     Args:
         plan: The study.
-        results: One line per trial of it.
+        records: Of all its trials.
 
     Raises:
         AugmentError: No trial of the design has finished.
     """
+    results = results_table(plan, records)
     seen = observed(plan.design, results, "test_accuracy")
     if not len(seen.rows):
         raise AugmentError(
@@ -74,7 +77,7 @@ def known_of(plan: Plan, results: pd.DataFrame) -> Known:
     some = set(results.loc[results["row"].notna() & ~hopeless, "row"])
     reachable = replace(plan.design, rows=tuple(row for row in plan.design.rows if row.index in some))
     effects = main_effects(plan.design, results)
-    return Known(plan.study, plan.design, reachable, results, seen, effects, _noise(seen, effects))
+    return Known(plan.study, plan.design, reachable, records, results, effects, _noise(seen, effects))
 
 
 def _noise(seen: Observed, effects: Effects) -> ErrorTerm:

@@ -6,10 +6,10 @@ Owns which ones are proposed, and why, from the study's own numbers. Does not ow
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from orchestrator.analysis.inference import SURE_LACK_OF_FIT, ErrorTerm
 from orchestrator.augment.bends import bends
@@ -19,7 +19,7 @@ from orchestrator.design.aliases import aliases
 from orchestrator.design.design import build
 from orchestrator.design.kinds import DesignError, Foldable
 from orchestrator.design.power import smallest_effect, splits_needed
-from orchestrator.ledger import FINAL_CAUSES
+from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.report.formats import count, listed, p_text, points, signed
 
@@ -43,19 +43,19 @@ class FollowUps:
     """What is not proposed, and why not."""
 
 
-def follow_ups(plan: Plan, results: pd.DataFrame, wanted: float | None = None, power: float = 0.8) -> FollowUps:
+def follow_ups(plan: Plan, records: Sequence[TrialRecord], wanted: float | None = None, power: float = 0.8) -> FollowUps:
     """Propose what the study should do next.
 
     Args:
         plan: The study.
-        results: One line per trial of it.
+        records: Of all its trials.
         wanted: The smallest main effect on test accuracy that should be found, in accuracy; default: half of what is found now.
         power: Probability with which it should be found, by a two-sided t test at the 5 % level.
 
     Raises:
         AugmentError: No trial of the design has finished.
     """
-    known = known_of(plan, results)
+    known = known_of(plan, records)
     detectable = _detectable(known, power)
     wanted = detectable / 2 if wanted is None and detectable is not None else wanted
     answers = (_finish(known), _rows(known), _fold_over(known), _splits(known, detectable, wanted, power), bends(known))
@@ -70,13 +70,12 @@ def follow_ups(plan: Plan, results: pd.DataFrame, wanted: float | None = None, p
 
 
 def _finish(known: Known) -> Proposal | None:
-    results = known.results
-    failed = (results["status"] == "failed") & ~results["cause"].isin(FINAL_CAUSES)
-    owed = int(((results["status"] == "owed") | failed).sum())
+    owed = [record for record in known.records if record.owed]
     if not owed:
         return None
-    again = f", {int(failed.sum())} of them failed and will be tried again" if failed.any() else ""
-    return Proposal("finish", f"{owed} of {len(results)} trials are not done yet{again}; what is said here rests on the others.")
+    failed = sum(record.status == "failed" for record in owed)
+    again = f", {failed} of them failed and will be tried again" if failed else ""
+    return Proposal("finish", f"{len(owed)} of {len(known.records)} trials are not done yet{again}; what is said here rests on the others.")
 
 
 def _rows(known: Known) -> Proposal | str | None:

@@ -23,7 +23,6 @@ from orchestrator.packs import expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import NARROW, expected
 from orchestrator.report.formats import count, points
-from orchestrator.results import results_table
 from orchestrator.study_file import StudyError
 
 
@@ -59,7 +58,7 @@ def show_follow_ups(directory: Path, wanted_points: float | None, power: float, 
     ledger, plan = reopen(directory)
     records = ledger.records(plan.trials)
     wanted = None if wanted_points is None else wanted_points / 100
-    found = follow_ups(plan, results_table(plan, records), wanted, power)
+    found = follow_ups(plan, records, wanted, power)
     done, allocation = sum(record.status == "done" for record in records), detect()
     answers = [_sized(ledger, plan, proposal, allocation) for proposal in found.proposals]
     sized = [one for one in answers if isinstance(one, Sized)]

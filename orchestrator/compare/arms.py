@@ -17,7 +17,7 @@ from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL
 from orchestrator.analysis.inference import Uncertainty, student
 from orchestrator.compare.side import Side
 from orchestrator.design.factors import short_names, value_text
-from orchestrator.ledger import TrialRecord
+from orchestrator.study import REPRESENTATION
 
 RESPONSE = "test_accuracy"
 COMMON_ROWS = "mean of common rows"
@@ -84,40 +84,67 @@ def arm_pairs(first: Side, second: Side) -> tuple[ArmPair, ...]:
 def _arms(side: Side, labels: Mapping[str, str]) -> dict[Place, Arm]:
     """Return the arms, rows first; labels are the short names of all factors of both studies, by path."""
     rows = {row.name for row in side.plan.design.rows}
-    found: dict[Place, dict[str, list[TrialRecord]]] = {}
-    for record in sorted(side.records, key=lambda record: (record.trial.arm not in rows, record.trial.key)):
-        trial = record.trial
-        place: Place = tuple(str(_value(trial, path)) for path in labels) if trial.arm in rows else trial.arm
-        found.setdefault(place, {}).setdefault(trial.arm, []).append(record)
-    arms: dict[Place, Arm] = {}
-    for place, by_name in found.items():
-        records = [record for of_arm in by_name.values() for record in of_arm]
-        values = {path: _value(records[0].trial, path) for path in labels}
-        label = place if isinstance(place, str) else ", ".join(f"{labels[path]} {value_text(value)}" for path, value in values.items())
-        arms[place] = Arm(label, tuple(by_name), _by_split(records))
-    return arms
+    of_arm: dict[str, list[Trial]] = {}
+    for trial in side.plan.trials:
+        of_arm.setdefault(trial.arm, []).append(trial)
+    found: dict[Place, list[str]] = {}
+    for name in sorted(of_arm, key=lambda name: (name not in rows, name)):
+        place = _row(of_arm[name], labels) if name in rows else _baseline(of_arm[name], labels)
+        found.setdefault(place, []).append(name)
+    done = _by_split(side)
+    return {
+        place: Arm(_label(place, labels), tuple(names), _mean_by_split([done.get(name, {}) for name in names]))
+        for place, names in found.items()
+    }
 
 
-def _value(trial: Trial, path: str) -> Any:
-    """Return a setting of a trial, None where its head has none of that name."""
-    node: Any = trial.settings
-    for name in path.split("."):
-        node = getattr(node, name, None)
-    return node
+def _row(trials: Sequence[Trial], labels: Mapping[str, str]) -> Place:
+    return tuple(_value(trials, path) for path in labels)
 
 
-def _by_split(records: Sequence[TrialRecord]) -> Values:
-    """Return the test accuracy on each split, the mean of repeated rows."""
-    found: dict[Split, list[float]] = {}
-    for record in records:
-        if record.status == "done" and record.responses.get(RESPONSE) is not None:
-            found.setdefault(_split(record.trial), []).append(record.responses[RESPONSE])
-    return {split: float(np.mean(values)) for split, values in found.items()}
+def _baseline(trials: Sequence[Trial], labels: Mapping[str, str]) -> Place:
+    """Return the baseline's name, and its representation where that is a factor of either study."""
+    name = trials[0].arm.partition(".")[0]
+    return f"{name}, {labels[REPRESENTATION]} {_value(trials, REPRESENTATION)}" if REPRESENTATION in labels else name
+
+
+def _label(place: Place, labels: Mapping[str, str]) -> str:
+    if isinstance(place, str):
+        return place
+    return ", ".join(f"{name} {value}" for name, value in zip(labels.values(), place, strict=True))
+
+
+def _value(trials: Sequence[Trial], path: str) -> str:
+    """Return a setting of an arm in words: `none` where its head has none of that name, `tuned` where its trials differ in it."""
+    found = set()
+    for trial in trials:
+        node: Any = trial.settings
+        for name in path.split("."):
+            node = getattr(node, name, None)
+        found.add("none" if node is None else value_text(node))
+    return found.pop() if len(found) == 1 else "tuned"
+
+
+def _by_split(side: Side) -> dict[str, Values]:
+    """Return the test accuracy by arm and split, of what is done."""
+    splits = {(trial.arm, trial.split): _split(trial) for trial in side.plan.trials}
+    table = side.results
+    table = table[(table["status"] == "done") & table[RESPONSE].notna()]
+    found: dict[str, Values] = {}
+    for arm, split, value in zip(table["arm"], table["split"], table[RESPONSE], strict=True):
+        found.setdefault(str(arm), {})[splits[arm, split]] = float(value)
+    return found
 
 
 def _split(trial: Trial) -> Split:
     data = trial.settings.data
     return trial.data_hash, trial.split_seed, data.train_per_class, data.validation_fraction
+
+
+def _mean_by_split(repeats: Sequence[Values]) -> Values:
+    """Return the mean of rows of the same settings on each split that any of them has done."""
+    splits = dict.fromkeys(split for values in repeats for split in values)
+    return {split: float(np.mean([values[split] for values in repeats if split in values])) for split in splits}
 
 
 def _mean_of(arms: Sequence[Arm]) -> Arm:

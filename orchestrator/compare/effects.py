@@ -12,7 +12,6 @@ from orchestrator.analysis.effects import Effect, Effects, main_effects
 from orchestrator.analysis.inference import Uncertainty, student
 from orchestrator.compare.arms import RESPONSE, satterthwaite
 from orchestrator.compare.side import Side
-from orchestrator.results import results_table
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def effect_pairs(first: Side, second: Side) -> tuple[EffectPair, ...]:
 
 
 def _effects(side: Side) -> Effects:
-    return main_effects(side.plan.design, results_table(side.plan, side.records), RESPONSE)
+    return main_effects(side.plan.design, side.results, RESPONSE)
 
 
 def _by_change(side: Side, table: Effects) -> dict[tuple[str, str, str], Effect]:

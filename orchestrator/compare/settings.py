@@ -24,7 +24,9 @@ def _settings(study: Study) -> Iterator[tuple[str, str]]:
     levels = {factor.path: f"factor: {levels_text(factor)}" for factor in study.factor_list()}
     content = study.model_dump(mode="json", exclude={"factors", "baselines", "study"})
     yield from ((path, levels.get(path, text)) for path, text in _flat(content))
-    yield from ((f"baselines.{name}", _in_words(head.model_dump(mode="json"))) for name, head in study.baseline_heads().items())
+    for name, one in study.named_baselines().items():
+        content = {**one.head.model_dump(mode="json"), **({"tune": one.tune} if one.tune else {})}
+        yield f"baselines.{name}", ", ".join(f"{key} {text}" for key, text in _flat(content))
 
 
 def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
@@ -35,7 +37,3 @@ def _flat(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, st
             yield f"{above}{key}", "; ".join(map(str, value)) if len(str(value)) < 60 else f"{len(value)} of them"
         else:
             yield f"{above}{key}", "none" if value is None else value_text(value)
-
-
-def _in_words(head: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {text}" for name, text in _flat(head))

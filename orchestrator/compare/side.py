@@ -5,12 +5,15 @@ Owns these. Does not own anything that takes both studies.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
-from orchestrator.results import costs
+from orchestrator.results import costs, results_table
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,11 @@ class Side:
     """Its directory, as given."""
     plan: Plan
     records: Sequence[TrialRecord]
+
+    @functools.cached_property
+    def results(self) -> pd.DataFrame:
+        """One line per arm and split; see `results_table`."""
+        return results_table(self.plan, self.records)
 
     @property
     def done(self) -> list[TrialRecord]:
