@@ -59,7 +59,7 @@ class Screen:
 def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", seed: int = 0) -> tuple[Comparison, ...]:
     """Compare the design's rows with each baseline on common splits: their mean, the row picked on each split, the row picked over all.
 
-    Rows are picked by validation accuracy, never by `response`. A row that lacks a split enters the mean with its own level, so that a
+    Rows are picked by `picking_column`, never by `response`. A row that lacks a split enters the mean with its own level, so that a
     gap does not look like a change.
 
     Args:
@@ -70,7 +70,7 @@ def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", s
     rows, baselines = by_split(results, response), by_split(results, response, baselines=True)
     if rows.empty:
         return ()
-    validation = by_split(results, "validation_accuracy").reindex_like(rows)
+    validation = by_split(results, picking_column(results)).reindex_like(rows)
     picked = best_by_validation(results)
     pairs = []
     for name in baselines.columns:
@@ -85,9 +85,15 @@ def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", s
     return tuple(_compare(arm, name, differences, len(pairs), seed) for arm, name, differences in pairs)
 
 
+def picking_column(results: pd.DataFrame) -> str:
+    """Return what rows are picked by: `cv_accuracy`, inside the drawn sentences, where rows have it, else that on the validation side."""
+    crossed = "cv_accuracy" in results and results.loc[results["row"].notna(), "cv_accuracy"].notna().any()
+    return "cv_accuracy" if crossed else "validation_accuracy"
+
+
 def best_by_validation(results: pd.DataFrame) -> str | None:
-    """Return the row with the highest mean validation accuracy, of those with the most finished splits; None without any."""
-    validation = by_split(results, "validation_accuracy")
+    """Return the row with the highest mean `picking_column`, of those with the most finished splits; None without any."""
+    validation = by_split(results, picking_column(results))
     if validation.empty:
         return None
     finished = validation.notna().sum()

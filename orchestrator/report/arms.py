@@ -5,14 +5,13 @@ Owns these tables, and how comparisons of several representations hold together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import Comparison, paired_differences
+from orchestrator.analysis.comparisons import Comparison, paired_differences, picking_column
 from orchestrator.analysis.inference import Uncertainty, student
-from orchestrator.design.factors import Factor, Value
+from orchestrator.design.factors import Factor
 
 REPRESENTATION = "sentence_encoder.representation"
 FEWEST_SPLITS = 3
@@ -41,17 +40,16 @@ class Gain(Uncertainty):
 
 def picked_by(results: pd.DataFrame) -> str:
     """Return what rows are picked by, in words: cross-validation where trials have it, else validation."""
-    crossed = "cv_accuracy" in results and results["cv_accuracy"].notna().any()
-    return "cross-validation" if crossed else "validation"
+    return "cross-validation" if picking_column(results) == "cv_accuracy" else "validation"
 
 
 def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return a line per arm with a finished trial.
 
-    Columns: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `picking` (mean of the accuracy that rows are picked by),
+    Columns: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `picking` (mean of what rows are picked by, or of
+    validation accuracy where an arm has no other),
     `parameters`; with `costs` also `energy_j` and `train_s`, the medians of its trials, missing unless measured for all of them.
     """
-    picking = "cv_accuracy" if picked_by(results) == "cross-validation" else "validation_accuracy"
     done = results[results["status"] == "done"]
     grouped = done.groupby("arm", sort=True)
     table = pd.DataFrame(
@@ -60,7 +58,7 @@ def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.Da
             "done": grouped.size(),
             "mean": grouped["test_accuracy"].mean(),
             "sd": grouped["test_accuracy"].std(),
-            "picking": grouped[picking].mean(),
+            "picking": grouped[picking_column(results)].mean().fillna(grouped["validation_accuracy"].mean()),
             "parameters": grouped["parameters"].max(),
         }
     )
@@ -93,7 +91,7 @@ def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:
     if factor is None or results.loc[results["row"].isna(), REPRESENTATION].isna().all():
         return ()
     done = results[(results["status"] == "done") & results["row"].isna()].copy()
-    done["head"] = [head_of(arm, factor.levels) for arm in done["arm"]]
+    done["head"] = [head_of(arm) for arm in done["arm"]]
     table = done.pivot_table(index="split", columns=["head", REPRESENTATION], values="test_accuracy")
     first, *others = map(str, factor.levels)
     pairs = []
@@ -106,11 +104,9 @@ def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:
     return tuple(_gain(head, level, first, differences, len(pairs)) for head, level, differences in pairs)
 
 
-def head_of(arm: str, representations: Sequence[Value]) -> str:
-    """Return a baseline's name without that of the embeddings it is on."""
-    for representation in sorted(map(str, representations), key=len, reverse=True):
-        arm = arm.replace(representation, "")
-    return arm.strip(" -_@.")
+def head_of(arm: str) -> str:
+    """Return a baseline's name without that of the embeddings it is on, which it ends in where they are a factor."""
+    return arm.partition(".")[0]
 
 
 def _by_representation(results: pd.DataFrame) -> dict[str | None, pd.DataFrame]:

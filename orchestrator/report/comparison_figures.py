@@ -55,7 +55,7 @@ def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> F
             y -= 0.7 * (at > 0 and starts_a_block(found, at))
             _draw(axes, y, one)
             ticks.append(y)
-            labels.append(f"{_arm(one, found, by)}  −  {one.baseline if name is None else head_of(one.baseline, [name])}")
+            labels.append(f"{_arm(one, found, by)}  −  {one.baseline if name is None else head_of(one.baseline)}")
             y -= 1
         y -= HEADING - 0.9
     axes.set_yticks(ticks, labels, color=INK)

@@ -166,7 +166,7 @@ def _size(told: _Told) -> str:
 
 
 def _head(comparison: Comparison, group: Group) -> str:
-    return name_of(comparison.baseline if group.representation is None else head_of(comparison.baseline, [group.representation]))
+    return name_of(comparison.baseline if group.representation is None else head_of(comparison.baseline))
 
 
 def _splits(picked: Sequence[Comparison]) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from model.journal import write_atomically
 from orchestrator.analysis.comparisons import screen
+from orchestrator.analysis.curvature import curvature
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
@@ -65,7 +66,7 @@ def write(
         name=study.get("name", "study"),
         outline=tables.outline(study, design, results),
         answers=headline(design, results, mains, pairs, compared, gains(results, by_representation), screen(results), beside),
-        remarks=remarks(results, mains),
+        remarks=remarks(results, mains, curvature(design, results)),
         tiles=tables.tiles(results, mains),
         glance=tables.glance(study, design, results),
         factors=tables.factor_rows(design),

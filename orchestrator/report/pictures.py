@@ -179,7 +179,7 @@ def _strongest(results: pd.DataFrame, representation: str | None) -> tuple[str, 
     if heads.empty:
         return None
     best = heads.iloc[0]
-    name = str(best["arm"]) if representation is None else f"{head_of(best['arm'], [representation])} {representation}"
+    name = str(best["arm"]) if representation is None else f"{head_of(str(best['arm']))}, {representation}"
     return name, float(best["mean"])
 
 

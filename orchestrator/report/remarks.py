@@ -10,21 +10,23 @@ from collections.abc import Iterator
 import pandas as pd
 
 from orchestrator.analysis.comparisons import by_split
+from orchestrator.analysis.curvature import Curvature
 from orchestrator.analysis.effects import Effects
 from orchestrator.analysis.inference import SURE_LACK_OF_FIT
-from orchestrator.report.formats import count, listed, p_text, points
+from orchestrator.report.formats import count, listed, p_text, plus_minus, points, signed_plus_minus
 
 LENTH = "the margins are Lenth's, which take the smallest effects for noise."
 
 
-def remarks(results: pd.DataFrame, effects: Effects) -> list[str]:
+def remarks(results: pd.DataFrame, effects: Effects, bend: Curvature | None) -> list[str]:
     """Return the remarks: what the model or the design cannot tell, how splits differ, how much of the study is in.
 
     Args:
         results: one line per trial.
         effects: main effects.
+        bend: of the response between the ends of factors, where centre points tell.
     """
-    return [*_missing(effects), *_fit(effects), *_aliases(effects), *_splits(results), progress(results)]
+    return [*_missing(effects), *_fit(effects), *_bend(bend), *_aliases(effects), *_splits(results), progress(results)]
 
 
 def progress(results: pd.DataFrame) -> str:
@@ -45,6 +47,8 @@ def progress(results: pd.DataFrame) -> str:
 def _missing(effects: Effects) -> Iterator[str]:
     if effects.effects and effects.reason:
         yield effects.reason
+    if effects.split_term.method == "random":
+        yield "Gaps unbalance the design, so splits enter as a random effect, which uses what the splits' own means tell as well."
 
 
 def _fit(effects: Effects) -> Iterator[str]:
@@ -60,6 +64,20 @@ def _fit(effects: Effects) -> Iterator[str]:
     else:
         tail = f"Too few rows are left over to measure by how much: {LENTH}"
     yield f"Rows lie further from the main effects than noise explains (p {p_text(error.lack_of_fit_p)}): factors interact or bend. {tail}"
+
+
+def _bend(bend: Curvature | None) -> Iterator[str]:
+    if bend is None:
+        return
+    where = "above" if bend.estimate < 0 else "below"
+    size = f"{plus_minus(bend.estimate, bend.interval)} points"
+    if bend.interval is None:
+        yield f"Centre points lie {size} {where} what the corners predict; there is nothing to tell that from noise with."
+    elif bend.verdict == "noise":
+        off = signed_plus_minus(-bend.estimate, bend.interval)
+        yield f"Centre points lie where the corners predict them ({off} points): no sign of a bend."
+    else:
+        yield f"Centre points lie {size} {where} what the corners predict: accuracy bends between levels, and effects are no straight lines."
 
 
 def _aliases(effects: Effects) -> Iterator[str]:
