@@ -167,9 +167,12 @@ def report(directory: StudyDirectory) -> None:
 def augment(
     directory: StudyDirectory,
     effect: Annotated[
-        float | None, typer.Option(min=1e-3, metavar="POINTS", help="Main effect to be found. Default: half of what the study finds.")
+        float | None,
+        typer.Option(min=1e-3, metavar="POINTS", help="Main effect to be found. Default: the study's, else half of what it finds."),
     ] = None,
-    power: Annotated[float, typer.Option(min=0.1, max=0.999, help="Probability with which it should be found.")] = 0.8,
+    power: Annotated[
+        float | None, typer.Option(min=0.1, max=0.999, help="Probability with which it should be found. Default: the study's, else 0.8.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose follow-up designs that keep what is done, each with its reason, its cost and its command. Runs nothing."""

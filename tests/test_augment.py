@@ -54,7 +54,7 @@ def study(directory: Path, factors: str, design: str, bend: float = 0.0, sd: flo
     return finished(directory, content(factors, design), accuracy)
 
 
-def proposed(ledger: Ledger, effect: float | None = None, power: float = 0.8) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def proposed(ledger: Ledger, effect: float | None = None, power: float | None = None) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Return the whole JSON, its proposals by name, and its notes."""
     found = json.loads(show_follow_ups(ledger.directory, effect, power, as_json=True))
     return found, {one["name"]: one for one in found["proposals"]}, found["notes"]
@@ -134,6 +134,16 @@ def test_splits_are_the_fewest_that_find_the_effect_with_the_noise_that_was_meas
     assert found["detectable"] == pytest.approx(smallest(4))
     assert f"An effect of 0.7 points would need {splits} splits" in proposals["splits"]["why"]
     assert proposed(ledger)[0]["wanted"] == pytest.approx(proposed(ledger)[0]["detectable"] / 2)
+
+
+def test_what_the_study_wants_to_find_is_what_splits_are_for(tmp_path: Path) -> None:
+    """The study was planned with less than half of the noise that it then showed."""
+    text = content(RANGES, THIRD) + "power: {effect: 0.02, sd: 0.008, power: 0.9}\n"
+    ledger, _ = finished(tmp_path, text, lambda trial: 0.7 + noise(trial, 0.02))
+    found = json.loads(show_follow_ups(ledger.directory, None, None, as_json=True))
+    assert (found["wanted"], found["power"]) == (0.02, 0.9)
+    assert found["detectable"] > 0.02
+    assert any(one["name"] == "splits" for one in found["proposals"])
 
 
 def test_splits_that_are_enough_or_out_of_reach_are_not_proposed(tmp_path: Path) -> None:
@@ -263,7 +273,7 @@ def test_a_changed_corpus_is_told(tmp_path: Path) -> None:
 def test_nothing_finished_is_refused(tmp_path: Path) -> None:
     ledger, _ = finished(tmp_path, TINY, lambda trial: 0.7 if trial.arm == "logistic" else None)
     with pytest.raises(AugmentError, match="no trial of the design of tiny has finished yet"):
-        show_follow_ups(ledger.directory, None, 0.8, as_json=False)
+        show_follow_ups(ledger.directory, None, None, as_json=False)
     done = hadamard("augment", ledger.directory)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no trial of the design of tiny has finished yet")
@@ -293,7 +303,7 @@ def test_augment_needs_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
     ledger, _ = study(tmp_path, RANGES, THIRD)
     code = (
         "import sys; from pathlib import Path; from orchestrator.augment.view import show_follow_ups as show;"
-        "show(Path(sys.argv[1]), None, 0.8, False); print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
+        "show(Path(sys.argv[1]), None, None, False); print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(ledger.directory)], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr

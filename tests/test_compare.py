@@ -136,6 +136,21 @@ def test_baselines_are_the_same_on_the_same_representation(tmp_path: Path) -> No
     assert of_arm(found, "representation frozen, lr 0.1, qubits 3")["difference"]["method"] == "paired"
 
 
+def test_of_tuned_arms_the_chosen_candidate_counts(tmp_path: Path) -> None:
+    tuned = FIVE.replace("training.lr: [0.02, 0.1]", "head.layers: [1, 2]") + "tune: {training.lr: [0.02, 0.1]}\n"
+    first, second = two(tmp_path, tuned, tuned.replace("epochs: 3", "epochs: 9"))
+    found = compared(first, second)
+    pair = of_arm(found, "qubits 3, layers 2")
+    assert pair["difference"]["splits"] == [5, 5]
+    trials = [record for record in first.records(first.load_trials()) if record.trial.arm == "r03"]
+    best = [max(one.responses["test_accuracy"] for one in trials if one.trial.split == split) for split in range(5)]
+    assert len(trials) == 10
+    assert pair["first"]["mean"] == pytest.approx(np.mean(best)), "here, validation and test accuracy are the same"
+    varied = finished(tmp_path / "c", FIVE, accuracy())[0]
+    arms = [pair["arm"] for pair in compared(first, varied)["arms"] if pair["second"] is None]
+    assert "qubits 2, layers 1, lr tuned" in arms, "a tuned setting is no level"
+
+
 def test_repeated_rows_are_one_arm(tmp_path: Path) -> None:
     ranges = FIVE.replace("[2, 3]", "{low: 2, high: 4}").replace("[0.02, 0.1]", "{low: 0.02, high: 0.1}")
     first, second = two(tmp_path, ranges, ranges.replace("splits: 5", "splits: 5, centre_points: 2"))

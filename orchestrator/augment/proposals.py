@@ -23,6 +23,7 @@ from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.report.formats import count, listed, p_text, points, signed
 
+DEFAULT_POWER = 0.8
 MOST_SPLITS = 500
 """More are not proposed: a wanted effect that needs them is out of reach."""
 
@@ -43,21 +44,25 @@ class FollowUps:
     """What is not proposed, and why not."""
 
 
-def follow_ups(plan: Plan, records: Sequence[TrialRecord], wanted: float | None = None, power: float = 0.8) -> FollowUps:
+def follow_ups(plan: Plan, records: Sequence[TrialRecord], wanted: float | None = None, power: float | None = None) -> FollowUps:
     """Propose what the study should do next.
 
     Args:
         plan: The study.
         records: Of all its trials.
-        wanted: The smallest main effect on test accuracy that should be found, in accuracy; default: half of what is found now.
-        power: Probability with which it should be found, by a two-sided t test at the 5 % level.
+        wanted: The smallest main effect on test accuracy that should be found, in accuracy; default: what the study file wants under
+            `power`, else half of what is found now.
+        power: Probability with which it should be found, by a two-sided t test at the 5 % level; default: the study file's, else 0.8.
 
     Raises:
         AugmentError: No trial of the design has finished.
     """
     known = known_of(plan, records)
+    stated = plan.study.power
+    power = power or (stated.power if stated else DEFAULT_POWER)
     detectable = _detectable(known, power)
-    wanted = detectable / 2 if wanted is None and detectable is not None else wanted
+    if wanted is None:
+        wanted = stated.effect if stated else None if detectable is None else detectable / 2
     answers = (_finish(known), _rows(known), _fold_over(known), _splits(known, detectable, wanted, power), bends(known))
     return FollowUps(
         noise=known.noise,

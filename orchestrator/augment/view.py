@@ -43,13 +43,13 @@ class Sized:
     command: str
 
 
-def show_follow_ups(directory: Path, wanted_points: float | None, power: float, as_json: bool) -> str:
+def show_follow_ups(directory: Path, wanted_points: float | None, power: float | None, as_json: bool) -> str:
     """Return follow-up designs for a study's directory as text or JSON.
 
     Args:
         directory: The study's.
-        wanted_points: The smallest main effect that should be found, in points of test accuracy; default: half of what is found now.
-        power: Probability with which it should be found.
+        wanted_points: The smallest main effect that should be found, in points of test accuracy; default: see `follow_ups`.
+        power: Probability with which it should be found; default: see `follow_ups`.
         as_json: Whether JSON is wanted.
 
     Raises:
@@ -118,7 +118,7 @@ def _as_text(directory: Path, plan: Plan, done: int, found: FollowUps, sized: Se
     if found.detectable is not None and found.wanted is not None:
         text = f"main effects of {points(found.detectable)}, with a power of {found.power:g} at the 5 % level, each by itself"
         console.print(f"{'finds':<10}{text}")
-        console.print(f"{'wanted':<10}{points(found.wanted)}: by default half of what it finds, else as given by --effect")
+        console.print(f"{'wanted':<10}{points(found.wanted)} (by --effect, else by the study's `power`, else half of what it finds)")
     for number, one in enumerate(sized, start=1):
         console.print(f"\n{number}. {one.proposal.name}")
         _print_part(console, "why", one.proposal.why)
