@@ -416,7 +416,7 @@ def test_the_headline_counts_what_is_missing() -> None:
 def test_accuracy_against_qubits_has_a_line_for_each_representation() -> None:
     axes = pictures_of(represented(splits=4))["qubits"].figure.axes[0]
     labels = [text.get_text() for text in axes.texts]
-    assert {"quantum, representation frozen", "quantum, representation setfit"} <= set(labels)
+    assert {"quantum, frozen", "quantum, setfit"} <= set(labels)
     assert sum(label.endswith(" frozen") for label in labels) == 2  # the quantum rows and a classical head on the same embeddings
     assert len(axes.collections) == 2  # a band for each
     alone = synthetic(build(asked("full_factorial"), (QUBITS,), seed=1), splits=4)

@@ -20,6 +20,8 @@ from orchestrator.report.published import Gap
 MOST_IN_FULL = 4
 """Baselines of which every comparison is drawn; of more, only that of the row picked over all splits."""
 
+MOST_JOINT = 1.5
+"""How many times as wide as everything else joint intervals may make the picture."""
 HEADING = 1.5
 """Height of the line that names embeddings, and of the room above it, in lines."""
 
@@ -107,6 +109,9 @@ def _draw(axes: Axes, y: float, one: Comparison) -> None:
 def _limit(axes: Axes, comparisons: Sequence[Comparison], places: Mapping[float, Comparison]) -> None:
     """Show every split and interval of its own whole; joint intervals that would dwarf them end in arrows at the edge."""
     seen = [0.0, *(100 * value for one in comparisons for value in (*one.by_split.values(), *(one.interval or ())))]
+    joint = [*seen, *(100 * end for one in comparisons for end in one.simultaneous or ())]
+    if max(joint) - min(joint) < MOST_JOINT * (max(seen) - min(seen)):
+        seen = joint
     margin = 0.08 * (max(seen) - min(seen))
     low, high = min(seen) - margin, max(seen) + margin
     axes.set_xlim(low, high)

@@ -184,6 +184,9 @@ def interactions(effects: Effects, cells: Sequence[tuple[Effect, str, str, pd.Da
         for line, level in enumerate(np.unique(coded[:, 1])):
             mine = coded[:, 1] == level
             label = f"{second} {means['label'][np.flatnonzero(mine)[0]][1]}"
+            if means["low"].notna().all():
+                low, high = (100 * means[end][mine].astype(float) for end in ("low", "high"))
+                ax.vlines(coded[mine, 0], low, high, color=LINES[line % 6], linewidth=1.2, alpha=0.7)
             ax.plot(coded[mine, 0], 100 * means["mean"][mine], marker=MARKERS[line % 6], color=LINES[line % 6], markersize=5, label=label)
         ticks = np.unique(coded[:, 0], return_index=True)
         ax.set_xticks(ticks[0], [means["label"][spot][0] for spot in ticks[1]])

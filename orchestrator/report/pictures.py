@@ -103,7 +103,7 @@ def _interactions(found: Found) -> Iterator[Picture]:
     cells = [(effect, *(found.names[at] for at in effect.factors), _cells(found, effect)) for effect in _largest(found.pairs)]
     cells = [cell for cell in cells if len(cell[-1]) > 3][:MOST_INTERACTION_PANELS]
     if cells:
-        caption = "Cell means; parallel lines mean that two factors do not interact. The largest are shown."
+        caption = "Cell means with 95 % intervals; parallel lines mean that two factors do not interact. The largest are shown."
         yield Picture("interactions", caption, effect_figures.interactions(found.pairs, cells))
 
 
@@ -160,7 +160,8 @@ def _trends(found: Found, qubits: int, by: int | None) -> list[trend_figures.Tre
         return []
     factor = found.design.factors[qubits]
     means["qubits"] = [factor.at(coded[0]) for coded in means["coded"]]
-    means["line"] = ["quantum rows" if by is None else f"quantum, {found.names[by]} {label[1]}" for label in means["label"]]
+    named = "" if by is None or found.design.factors[by].path == REPRESENTATION else f"{found.names[by]} "
+    means["line"] = ["quantum rows" if by is None else f"quantum, {named}{label[1]}" for label in means["label"]]
     whole = len(found.groups) == 1
     by_level = {group.representation: _strongest(group.results, group.representation) for group in found.groups}
     trends = []

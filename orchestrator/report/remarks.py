@@ -77,7 +77,7 @@ def _bend(bend: Curvature | None) -> Iterator[str]:
         off = signed_plus_minus(-bend.estimate, bend.interval)
         yield f"Centre points lie where the corners predict them ({off} points): no sign of a bend."
     else:
-        yield f"Centre points lie {size} {where} what the corners predict: accuracy bends between levels, and effects are no straight lines."
+        yield f"Centre points lie {size} {where} what the corners predict: accuracy bends between levels, effects are no straight lines."
 
 
 def _aliases(effects: Effects) -> Iterator[str]:

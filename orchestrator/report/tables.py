@@ -128,7 +128,7 @@ def comparison_row(comparison: Comparison, by: str) -> dict[str, str]:
 
 
 def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]]:
-    """Return what a trial of the design and of each baseline costs: medians, and sums of what was measured."""
+    """Return what a trial of the design and of each baseline costs, medians and sums of what was measured; last, what all of them do."""
     table = results.merge(costs, on="key", how="left")
     table["group"] = table["arm"].where(table["row"].isna(), "rows of the design")
     order = ["rows of the design", *sorted(table.loc[table["row"].isna(), "arm"].unique())]
@@ -143,6 +143,10 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
             }
             line |= {title: _summed(group, column) for column, title in COSTS.items()}
             found.append(line)
+    if len(costs) > len(results):
+        every = costs.assign(status=["done"] * len(costs))
+        line = {"group": "all trials, with folds and candidates not chosen", "trials": NONE, "attempts": f"{costs['attempts'].sum()}"}
+        found.append(line | {title: _summed(every[every["attempts"] > 0], column) for column, title in COSTS.items()})
     return found
 
 
