@@ -195,7 +195,11 @@ def test_listed_pairs_of_numbers_become_ranges_to_have_a_middle(tmp_path: Path) 
     assert ranges == ["factors.head.qubits={low: 2, high: 4}", "factors.training.lr={low: 0.002, high: 0.1, scale: log}"]
 
 
-@pytest.mark.parametrize(("pair", "why"), [("[2, 3]", "head.qubits lacks"), ("[4, 2]", "head.qubits lacks")], ids=["no room", "falling"])
+@pytest.mark.parametrize(
+    ("pair", "why"),
+    [("[2, 3]", "they need every factor to have a middle, which head.qubits lacks."), ("[4, 2]", "head.qubits lacks")],
+    ids=["no room", "falling"],
+)
 def test_no_centre_points_without_a_middle(tmp_path: Path, pair: str, why: str) -> None:
     """A falling pair as a range would exchange its ends, and with them the half of the factorial that has been run."""
     ledger, _ = study(tmp_path, RANGES.replace("{low: 2, high: 4}", pair), THIRD)

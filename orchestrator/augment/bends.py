@@ -52,7 +52,8 @@ def _if_there_is_a_middle(name: str, why: str, study: Study, change: dict[str, i
     try:
         build(design, study.factor_list(), study.seed)
     except DesignError as error:
-        return f"{name}: {str(error).partition('. ')[0]}."
+        lacking = str(error).partition(" need ")[2].partition(". ")[0]
+        return f"{name}: they need {lacking}."
     settings = [f"design.{key}={value_text(value)}" for key, value in change.items()]
     return Proposal(name, why, (*settings, *(f"factors.{path}={given}" for path, given in ranges.items())))
 

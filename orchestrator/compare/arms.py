@@ -45,7 +45,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Difference(Uncertainty):
-    """Second minus first; without intervals where splits are too few."""
+    """Second minus first; without intervals where splits are too few, or all numbers the same."""
 
     estimate: float
     method: Literal["paired", "unpaired"]
@@ -163,7 +163,8 @@ def _values(first: Arm, second: Arm) -> tuple[Values, Values]:
 
 
 def _has_interval(first: Values, second: Values) -> bool:
-    return min(len(first), len(second)) >= FEWEST_FOR_INTERVAL
+    """Whether there are splits enough, and anything that varies: the very same trials differ by nothing, surely."""
+    return min(len(first), len(second)) >= FEWEST_FOR_INTERVAL and first != second
 
 
 def _difference(first: Values, second: Values, count: int) -> Difference | None:

@@ -56,7 +56,10 @@ def _as_text(found: SideBySide) -> str:
     if found.settings:
         rows = [(path, one or NONE, two or NONE) for path, (one, two) in found.settings.items()]
         console.print(_table(("setting", "first", "second"), rows, texts=3))
-    console.print("\nTest accuracy, and second minus first in points with 95 % intervals, each by itself")
+    console.print(
+        "\nTest accuracy, the mean of what is done, and second minus first in points with 95 % intervals, on common splits if any;"
+    )
+    console.print("hint: the interval excludes zero; differ: so does the one that holds for all arms together")
     arms = ("arm", "rows", "first", "splits", "second", "splits", "difference", "interval", "how", "verdict")
     console.print(_table(arms, [_arm_row(pair) for pair in found.arms], texts=2))
     if found.effects:
@@ -110,13 +113,20 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -
 
 
 def _arm_row(pair: ArmPair) -> tuple[str, ...]:
-    names = " / ".join(_names(arm) for arm in (pair.first, pair.second) if arm)
+    names = " / ".join(dict.fromkeys(_names(arm) for arm in (pair.first, pair.second) if arm))
     means = [text for arm in (pair.first, pair.second) for text in _mean(arm)]
     if pair.difference is None:
         return (pair.label, names, *means, NONE, NONE, NONE, NONE)
     one, two = pair.difference.splits
     how = f"paired, {one}" if pair.difference.method == "paired" else f"unpaired, {one} and {two}"
-    return (pair.label, names, *means, *_estimate(pair.difference.estimate, pair.difference), how, _verdict(pair.difference))
+    return (
+        pair.label,
+        names,
+        *means,
+        *_estimate(pair.difference.estimate, pair.difference),
+        how,
+        _verdict(pair.difference.estimate, pair.difference),
+    )
 
 
 def _names(arm: Arm) -> str:
@@ -138,7 +148,9 @@ def _estimate(estimate: float, known: Uncertainty) -> tuple[str, str]:
     return signed(estimate), NONE if known.interval is None else between(known.interval)
 
 
-def _verdict(known: Uncertainty) -> str:
+def _verdict(estimate: float, known: Uncertainty) -> str:
+    if known.interval is None and estimate == 0:
+        return "the same"
     return {"stands out": "differ", "hint": "hint", "noise": "noise", "unknown": "too few splits"}[known.verdict]
 
 
