@@ -122,11 +122,11 @@ def pqc_angles(qubits: int, layers: int, connectivity: int, reading: Reading = "
     return sum(gate.name == "RY" for gate in pqc(qubits, layers, connectivity, reading))
 
 
-def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", first: int = 0) -> Iterator[Gate]:
+def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", first: int = 0, entangling: bool = True) -> Iterator[Gate]:
     """Yield the gates of the paper's PQC, its weights numbered from `first` in the order of the gates.
 
     A layer is the rings of distance 1..C. Reading A: a first layer, one RY on every qubit, the other L-1 layers;
-    without any layer only the RY column. Reading B: one layer, the RY column, then L layers.
+    without any layer only the RY column. Reading B: one layer, the RY column, then L layers. Not `entangling`: the same without CNOTs.
     """
     before_column = 1 if reading == "B" else min(layers, 1)
     after_column = layers if reading == "B" else max(layers - 1, 0)
@@ -135,15 +135,15 @@ def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", fir
     for part, distance in before_column * rings + column + after_column * rings:
         for control in range(qubits):
             target = (control + distance) % qubits if part == "ring" else control
-            if part == "ring":
+            if part == "ring" and entangling:
                 yield Gate("CNOT", (control, target))
             yield ry(target, "weights", first)
             first += 1
 
 
-def encoder_circuit(qubits: int, layers: int, connectivity: int, reading: Reading = "A") -> Circuit:
+def encoder_circuit(qubits: int, layers: int, connectivity: int, reading: Reading = "A", entangling: bool = True) -> Circuit:
     """Return an encoder: a PQC on an amplitude-encoded state, then Pauli-Z on every qubit."""
-    return Circuit(qubits, tuple(pqc(qubits, layers, connectivity, reading)), measured=qubits)
+    return Circuit(qubits, tuple(pqc(qubits, layers, connectivity, reading, entangling=entangling)), measured=qubits)
 
 
 def second_module_circuit(
@@ -154,6 +154,7 @@ def second_module_circuit(
     measured: int,
     reading: Reading = "A",
     share_blocks: bool = False,
+    entangling: bool = True,
 ) -> Circuit:
     """Return the second module: re-uploading blocks of [RY angle encoding, PQC 1], then PQC 2, then Pauli-Z on the measured qubits.
 
@@ -165,6 +166,7 @@ def second_module_circuit(
         measured: How many qubits are measured.
         reading: Which reading of the PQC.
         share_blocks: Whether all blocks take the weights of one PQC 1.
+        entangling: Whether PQCs have CNOTs.
 
     Returns:
         The circuit; weights are numbered block after block, PQC 2's last.
@@ -175,7 +177,7 @@ def second_module_circuit(
     for block, block_input in enumerate(block_inputs):
         first = 0 if share_blocks else block * angles
         gates += [ry(qubit, "inputs", block_input + qubit) for qubit in range(qubits)]
-        gates += pqc(qubits, layers, connectivity, reading, first)
+        gates += pqc(qubits, layers, connectivity, reading, first, entangling)
         first += angles
-    gates += pqc(qubits, layers, connectivity, reading, first)
+    gates += pqc(qubits, layers, connectivity, reading, first, entangling)
     return Circuit(qubits, tuple(gates), measured)

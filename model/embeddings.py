@@ -1,14 +1,18 @@
-"""Embeddings of a corpus: computed once per (data hash, encoder hash), kept in a cache, shared by memory map.
+"""Embeddings of a corpus, kept in a cache and shared by memory map: one file for each sentence encoder, and one for each tuned on a split.
 
-Owns the cache and the encoding run (`python -m model.embeddings`). Does not own where corpora and encoders come from.
+Owns the cache and the encoding run (`python -m model.embeddings`). Does not own where corpora and encoders come from, nor the tuning.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +21,14 @@ from model import text
 from model.errors import EXIT_USER_ERROR, UserError
 from model.journal import locked, why_not_writable, write_atomically
 from model.sentence_encoders import LocatedSentenceEncoder, locate
-from model.settings import TrialSettings
+from model.settings import Trial, TrialSettings, Tuning
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 Embeddings = npt.NDArray[np.float32]
+TUNING_VERSION = 1
+"""Raised when a change of the code changes what tuning gives: what the cache holds of before is then not found."""
 
 
 def cache_directory() -> Path:
@@ -33,10 +42,18 @@ def cached_file(data_hash: str, sentence_encoder_hash: str) -> Path:
     return cache_directory() / "embeddings" / f"{data_hash[:16]}-{sentence_encoder_hash[:16]}.npy"
 
 
-def load(data_hash: str, sentence_encoder_hash: str) -> Embeddings:
-    """Return the cached embeddings [sentences, dimension] as a memory map that all processes of the node share; not to be written to."""
-    # copy on write: torch warns of every array that it could not write to
-    mapped: Embeddings = np.load(cached_file(data_hash, sentence_encoder_hash), mmap_mode="c")
+def tuned_file(trial: Trial) -> Path:
+    """Return where the embeddings by the sentence encoder are kept that was tuned on the training side of this trial."""
+    data, fold = trial.settings.data, trial.fold
+    drawn = [data.train_per_class, data.validation_fraction, trial.split_seed, fold.model_dump() if fold else None]
+    how = json.dumps([TUNING_VERSION, trial.settings.sentence_encoder.tuning.model_dump(), drawn], sort_keys=True)
+    untuned = cached_file(trial.data_hash, trial.sentence_encoder_hash)
+    return untuned.with_name(f"{untuned.stem}-setfit-{hashlib.sha256(how.encode()).hexdigest()[:16]}.npy")
+
+
+def load(file: Path) -> Embeddings:
+    """Return cached embeddings [sentences, dimension] as a memory map that all processes of the node share; not to be written to."""
+    mapped: Embeddings = np.load(file, mmap_mode="c")  # copy on write: torch warns of every array that it could not write to
     return mapped
 
 
@@ -47,30 +64,78 @@ def check_cache() -> None:
 
 
 def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -> Path:
-    """Compute the embeddings unless they are cached; two processes asking at once compute them once, where files can be locked."""
-    path = cached_file(corpus.hash, encoder.hash)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "w") as lock:
+    """Compute the embeddings of the encoder as it is unless they are cached; return their file."""
+
+    def compute() -> Embeddings:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        _without_network()
+        torch.set_num_threads(threads)
+        encoded = _encode(SentenceTransformer(str(encoder.directory)), corpus.texts)
+        if encoded.shape[1] != encoder.dimension:
+            raise AssertionError(f"{encoder.directory} describes {encoder.dimension} dimensions but gave {encoded.shape[1]}")
+        return encoded
+
+    return _once(cached_file(corpus.hash, encoder.hash), compute)
+
+
+def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_stop: Callable[[], bool]) -> Path:
+    """Tune the sentence encoder on the training side of a trial's split, and embed by it, unless that is cached; return the file.
+
+    Args:
+        trial: Any of those that share the split, or fold, and the way of tuning.
+        corpus: What it reads.
+        split: Its sides of the corpus. Sentences on none of them are not embedded: their rows hold no numbers.
+        told_to_stop: Asked between the steps of tuning.
+
+    Raises:
+        StopRequest: It was told to stop; the next call begins anew.
+    """
+
+    def compute() -> Embeddings:
+        from model import setfit
+
+        _without_network()
+        settings = trial.settings.sentence_encoder
+        texts = [corpus.texts[row] for row in split.train]
+        directory = locate(settings.name).directory
+        model = setfit.tuned(directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, told_to_stop)
+        rows = np.sort(np.concatenate([split.train, split.validation, split.test]))
+        encoded = _encode(model, tuple(corpus.texts[row] for row in rows), settings.tuning)
+        whole = np.full((len(corpus.texts), encoded.shape[1]), np.nan, np.float32)
+        whole[rows] = encoded
+        return whole
+
+    return _once(tuned_file(trial), compute)
+
+
+def _once(file: Path, compute: Callable[[], Embeddings]) -> Path:
+    """Write what is computed unless it is there; two processes asking at once compute it once, where files can be locked."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file.with_suffix(".lock"), "w") as lock:
         locked(lock, wait=True)
-        if not path.exists():
+        if not file.exists():
             buffer = io.BytesIO()
-            np.save(buffer, _encode(corpus.texts, encoder, threads))
-            write_atomically(path, buffer.getvalue())
-    return path
+            np.save(buffer, compute())
+            write_atomically(file, buffer.getvalue())
+    return file
 
 
-def _encode(texts: tuple[str, ...], encoder: LocatedSentenceEncoder, threads: int) -> Embeddings:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # the model is on disk; without this every load asks the hub for news
-    import torch
+def _without_network() -> None:
+    """Keep the model's library, whose files are on disk, from asking the hub for news, and from drawing its loading bar."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers
-    from sentence_transformers import SentenceTransformer
 
-    torch.set_num_threads(threads)
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model = SentenceTransformer(str(encoder.directory))
-    encoded: Embeddings = model.encode(list(texts), batch_size=64, convert_to_numpy=True, show_progress_bar=sys.stderr.isatty())
-    if encoded.shape[1] != encoder.dimension:
-        raise AssertionError(f"{encoder.directory} describes {encoder.dimension} dimensions but gave {encoded.shape[1]}")
+
+
+def _encode(model: SentenceTransformer, texts: tuple[str, ...], tuning: Tuning | None = None) -> Embeddings:
+    """Return embeddings [texts, dimension], in float32 unless by an encoder that was tuned otherwise."""
+    import torch
+
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=tuning is not None and tuning.precision == "bfloat16"):
+        encoded: Embeddings = model.encode(list(texts), batch_size=64, convert_to_numpy=True, show_progress_bar=sys.stderr.isatty())
     return encoded.astype(np.float32)
 
 

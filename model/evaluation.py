@@ -7,25 +7,45 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from model.heads import Draws, Head
+from model.marks import Marks
 from model.settings import EVALUATION_ROWS
 
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy (None where a head gives no probabilities) and the share of sentences classified right."""
+    """Mean cross-entropy (None where a head gives no probabilities), and which sentences were classified right."""
 
     loss: float | None
-    accuracy: float
+    right: Marks
+
+    @property
+    def accuracy(self) -> float:
+        """The share of sentences classified right."""
+        return float(self.right.mean())
 
     @property
     def is_finite(self) -> bool:
         """Whether the loss, if there is one, is a number."""
         return self.loss is None or math.isfinite(self.loss)
+
+
+class Readable(Protocol):
+    """What a team reads of a corpus."""
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """Those of all sentences, [corpus]."""
+        ...
+
+    def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what its heads read of sentences [trials, rows], and their labels [trials, rows]."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,12 +64,12 @@ class Embedded:
 def scores(logits: torch.Tensor, labels: torch.Tensor) -> list[Score]:
     """Return the score of each trial by logits [trials, rows, 2] and labels [trials, rows], its loss in double precision."""
     losses = nn.functional.cross_entropy(logits.double().flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-    right = (logits.argmax(dim=2) == labels).double()
-    return [Score(*both) for both in zip(losses.mean(dim=1).tolist(), right.mean(dim=1).tolist(), strict=True)]
+    right = (logits.argmax(dim=2) == labels).cpu().numpy()
+    return [Score(loss, marks) for loss, marks in zip(losses.mean(dim=1).tolist(), right, strict=True)]
 
 
 @torch.no_grad()
-def evaluate(head: Head, parameters: torch.Tensor, corpus: Embedded, rows: torch.Tensor, draws: Draws) -> list[Score]:
+def evaluate(head: Head, parameters: torch.Tensor, corpus: Readable, rows: torch.Tensor, draws: Draws) -> list[Score]:
     """Return the score of each trial's head on sentences [trials, rows], in blocks so that memory does not grow with the corpus.
 
     A block has EVALUATION_ROWS rows of every trial, however many trials there are: its size may decide the last bit of a trial's numbers.

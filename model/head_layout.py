@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 
-from model.circuit import Circuit, encoder_circuit, second_module_circuit
+from model.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
 from model.errors import SettingsError
-from model.settings import Head, LogisticHead, MlpHead, Noise, QuantumHead, SvcHead, Trial
+from model.settings import CLOSED_FORM, FourierHead, Head, LogisticHead, MlpHead, Noise, QuadraticHead, QuantumHead, SvcHead, Trial
 from model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
@@ -22,11 +22,20 @@ def second_module_qubits(settings: QuantumHead) -> int:
 
 @functools.lru_cache(maxsize=256)
 def circuits(settings: QuantumHead) -> tuple[Circuit, Circuit]:
-    """Return the circuits of one encoder and of the second module.
+    """Return the circuits of one encoder and of the second module; one that the head does without has no gates.
 
-    The second module's inputs are the merged outputs of the encoders: one after the other where blocks take them in turn.
+    The second module's inputs are the merged outputs of the encoders: one after the other where blocks take them in turn. Without
+    re-uploads nothing is measured before it: its PQC stands at the end of the encoder.
     """
-    encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading)
+    encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading, settings.entangling)
+    nothing = Circuit(settings.qubits, (), 0)
+    if not has_encoder_circuit(settings):
+        encoder = nothing
+    if not settings.second_module:
+        return encoder, nothing
+    if settings.reuploads == 0:
+        after = pqc(settings.qubits, settings.layers, settings.connectivity, settings.reading, encoder.weights, settings.entangling)
+        return Circuit(settings.qubits, (*encoder.gates, *after), settings.measured), nothing
     qubits = second_module_qubits(settings)
     in_turn = settings.encoders if settings.merge == "blocks" else 1
     second = second_module_circuit(
@@ -37,8 +46,21 @@ def circuits(settings: QuantumHead) -> tuple[Circuit, Circuit]:
         settings.measured,
         settings.reading,
         settings.share_blocks,
+        settings.entangling,
     )
     return encoder, second
+
+
+def has_encoder_circuit(settings: QuantumHead) -> bool:
+    """Whether the embedding is loaded into a state that a circuit encodes."""
+    return settings.encoder in ("circuit", "untrained")
+
+
+def read_by_linear(settings: QuantumHead) -> int:
+    """Return how many numbers the linear layer reads."""
+    if not settings.second_module:
+        return second_module_qubits(settings)
+    return settings.measured * (settings.encoders if settings.reuploads == 0 and settings.merge == "concatenate" else 1)
 
 
 def parameters(settings: Head, dimension: int) -> int | None:
@@ -47,29 +69,45 @@ def parameters(settings: Head, dimension: int) -> int | None:
         return None
     if isinstance(settings, LogisticHead):
         return dimension + 1
+    if isinstance(settings, FourierHead):
+        return settings.features + 1
     if isinstance(settings, MlpHead):
+        inputs = settings.components or dimension
         if not settings.hidden:
-            return (dimension + 1) * CLASSES
-        return (dimension + 1) * settings.hidden + (settings.hidden + 1) * CLASSES
+            return (inputs + 1) * CLASSES
+        return (inputs + 1) * settings.hidden + (settings.hidden + 1) * CLASSES
+    if isinstance(settings, QuadraticHead):
+        features = settings.forms * (2 * settings.frequencies or 1)
+        return settings.forms * settings.rank * settings.components + (features + 1) * CLASSES
     encoder, second = circuits(settings)
     room = 2**settings.qubits - settings.constant
-    projection = dimension * room if settings.reduction == "projection" and dimension > room else 0
-    return settings.encoders * encoder.weights + second.weights + (settings.measured + 1) * CLASSES + projection
+    projection = dimension * room if settings.reduction == "projection" and has_encoder_circuit(settings) and dimension > room else 0
+    encoded = {"circuit": encoder.weights, "untrained": 0, "linear": dimension * settings.qubits, "pca": 0}[settings.encoder]
+    return settings.encoders * encoded + second.weights + (read_by_linear(settings) + 1) * CLASSES + projection
 
 
 def shape(trial: Trial) -> str:
     """Return what trials have in common that can be trained together: all that fixes the shapes of tensors and the course of an epoch.
 
-    Learning rate, weight decay, angle scale, initial angles, seeds and split may differ. Heads that are fitted in closed form share
-    only their sentences.
+    Learning rate, weight decay, angle scale, initial angles, seeds and split may differ; the split, not where the sentence encoder is
+    tuned on it. Heads that are fitted in closed form share only their sentences.
     """
     settings = trial.settings
     exclude: dict[str, bool | set[str]] = {"training": {"lr", "weight_decay"}, "head": {"angle_scale", "initial_angles"}}
-    if isinstance(settings.head, LogisticHead | SvcHead):
+    if isinstance(settings.head, CLOSED_FORM):
         exclude = {"training": True, "head": True, "simulator": True, "mpi": True, "precision": True}
-    elif isinstance(settings.head, MlpHead):
+    elif not isinstance(settings.head, QuantumHead):
         exclude |= {"simulator": True, "mpi": True}
-    return " ".join([settings.model_dump_json(exclude=exclude), trial.data_hash, trial.sentence_encoder_hash])
+    alike = [settings.model_dump_json(exclude=exclude), trial.data_hash, trial.sentence_encoder_hash]
+    match settings.sentence_encoder.representation:
+        case "frozen":
+            fold = trial.fold
+            alike.append("" if fold is None else str(settings.data.held_out(fold)))
+        case "setfit":
+            alike += [str(trial.split_seed), "" if trial.fold is None else trial.fold.model_dump_json()]
+        case "unfrozen":
+            alike.append(trial.key)
+    return " ".join(alike)
 
 
 def check_head(head: Head, dimension: int, simulator: str) -> None:
@@ -82,11 +120,12 @@ def check_head(head: Head, dimension: int, simulator: str) -> None:
     """
     if not isinstance(head, QuantumHead):
         return
+    _check_ablations(head)
     if head.connectivity >= head.qubits:
         raise SettingsError(f"head.connectivity = {head.connectivity} needs more qubits than head.qubits = {head.qubits}")
-    if head.measured > second_module_qubits(head):
+    if head.second_module and head.measured > second_module_qubits(head):
         raise SettingsError(f"head.measured = {head.measured}, but the second module has {second_module_qubits(head)} qubits")
-    if head.merge == "blocks" and head.reuploads < head.encoders:
+    if head.merge == "blocks" and head.encoders > 1 and head.reuploads < head.encoders:
         raise SettingsError(
             f"head.merge = blocks feeds encoder e to block e, but head.encoders = {head.encoders} meet head.reuploads = {head.reuploads}"
         )
@@ -95,11 +134,39 @@ def check_head(head: Head, dimension: int, simulator: str) -> None:
             f"head.reduction = projection needs the gradient of the state, which {simulator} does not give; use simulator: auto"
         )
     check_noise(head.noise)
-    check_width(head, dimension)
+    if head.encoder == "pca" and head.qubits > dimension:
+        raise SettingsError(f"head.encoder = pca has no {head.qubits} principal components of an embedding of {dimension} dimensions")
+    if has_encoder_circuit(head):
+        check_width(head, dimension)
+
+
+def _check_ablations(head: QuantumHead) -> None:
+    """Raise a SettingsError if parts are taken out of a head that others of its settings need."""
+    if head.reuploads == 0 and head.second_module and head.encoder != "circuit":
+        raise SettingsError(
+            f"head.reuploads = 0 lets PQC 2 go on from the state of an encoder's circuit, but head.encoder = {head.encoder}. "
+            "Use head.encoder: circuit, or at least 1 re-upload"
+        )
+    if head.encoder == "pca" and head.encoders > 1:
+        raise SettingsError(f"head.encoder = pca gives all of head.encoders = {head.encoders} the same; use head.encoders: 1")
+    if not head.second_module and head.merge == "blocks" and head.encoders > 1:
+        raise SettingsError("head.merge = blocks feeds a second module, but head.second_module = false. Use mean or concatenate")
+    if head.noise != Noise() and (not head.second_module or head.reuploads == 0):
+        raise SettingsError(
+            "head.noise is that of a second module by itself, but "
+            + ("head.second_module = false" if not head.second_module else "head.reuploads = 0")
+            + ". Take out head.noise, or give the head its second module"
+        )
 
 
 def check_noise(noise: Noise) -> None:
     """Raise a SettingsError if settings of the noise contradict each other."""
+    for name, error, most in zip(("one_qubit_error", "two_qubit_error", "readout_error"), noise.errors, (1, 1, 0.5), strict=True):
+        if error > most:
+            raise SettingsError(
+                f"head.noise.scale = {noise.scale:g} times head.noise.{name} = {getattr(noise, name):g} is {error:g}, but at most {most} "
+                "can be: use a smaller scale"
+            )
     if noise.shots == "exact" and noise.gradient == "parameter-shift":
         raise SettingsError(
             "head.noise.gradient = parameter-shift is a gradient from shots, but head.noise.shots = exact. "

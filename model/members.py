@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
+from model import marks
 from model.errors import DivergedError, UserError
 from model.evaluation import Score
 from model.journal import TrialFiles, write_atomically
@@ -54,7 +55,7 @@ class Member:
         """Write its result.
 
         Args:
-            sides: Scores of the training, validation and test side; a loss that is not finite makes it a failure.
+            sides: Scores of the training, validation and, but for a fold, test side; a loss that is not finite makes it a failure.
             parameters: How many were trained.
             simulator: The one that ran; None for a classical head.
         """
@@ -62,9 +63,11 @@ class Member:
             self.fail(DivergedError("the trained head's loss is not finite; a lower training.lr may help"))
             return
         responses = {
-            f"{side}_{what}": getattr(score, what) for side, score in zip(SIDES, sides, strict=True) for what in ("accuracy", "loss")
+            f"{side}_{what}": getattr(score, what) for side, score in zip(SIDES, sides, strict=False) for what in ("accuracy", "loss")
         }
         result = {"key": self.trial.key, "responses": responses, "parameters": parameters, "simulator": simulator}
+        if self.trial.fold is None:
+            result["test_right"] = marks.to_text(sides[-1].right)
         write_atomically(self.files.result, json.dumps(result, indent=1))
         self.files.append("done", seconds=self.seconds)
         self.files.checkpoint.unlink(missing_ok=True)

@@ -74,14 +74,15 @@ def _estimates(
     noise: Noise,
     generators: Sequence[np.random.Generator],
 ) -> torch.Tensor:
-    if noise.shots == "exact" and not noise.gate_errors and not noise.readout_error:
+    one_qubit, two_qubit, readout = noise.errors
+    if noise.shots == "exact" and not one_qubit and not two_qubit and not readout:
         return simulator.expectations(circuit, weights, inputs)
     if noise.gate_errors:
         values = trajectories(simulator, circuit, weights, inputs, noise, generators)
     else:
         values = simulator.expectations(circuit, weights, inputs)[:, :, None]
-    if noise.readout_error:
-        values = (1 - 2 * noise.readout_error) * values  # a shot of this mean is a shot of the true one, flipped now and then
+    if readout:
+        values = (1 - 2 * readout) * values  # a shot of this mean is a shot of the true one, flipped now and then
     return values.mean(dim=2) if noise.shots == "exact" else shots.sampled(values, noise.shots, generators)
 
 
@@ -108,7 +109,8 @@ def draw_flips(circuit: Circuit, noise: Noise, runs: int, generator: np.random.G
     one, two = error_flips(circuit)
     flips = torch.zeros(runs, one.shape[-1], dtype=torch.uint8)
     # the channel puts a random Pauli operator, the identity among the 4 or 16, with the given probability
-    for table, probability in ((one, noise.one_qubit_error * 3 / 4), (two, noise.two_qubit_error * 15 / 16)):
+    one_qubit, two_qubit, _ = noise.errors
+    for table, probability in ((one, one_qubit * 3 / 4), (two, two_qubit * 15 / 16)):
         places = runs * len(table)
         struck = generator.choice(places, generator.binomial(places, probability), replace=False, shuffle=False)
         run, gate = np.divmod(struck, max(len(table), 1))

@@ -1,4 +1,4 @@
-"""From an embedding to the amplitudes of a quantum state: reduce to 2**qubits, then normalise.
+"""From an embedding to fewer numbers: to the amplitudes of a quantum state, or to its first principal components.
 
 Owns the named reductions. Does not own the circuit that follows, nor a projection's training.
 """
@@ -6,7 +6,7 @@ Owns the named reductions. Does not own the circuit that follows, nor a projecti
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -43,8 +43,7 @@ class AmplitudeEncoding:
         self.projection = (self.dimension, self.room) if self.reduction == "projection" else None
         self.components: torch.Tensor | None = None
         if self.reduction == "pca":
-            fitted = {id(one): _principal_components(one, self.room) for one in {id(one): one for one in train_embeddings}.values()}
-            self.components = torch.stack([fitted[id(one)] for one in train_embeddings])
+            self.components = _fitted(train_embeddings, lambda one: _principal_components(one, self.room))
 
     def states(self, embeddings: torch.Tensor, projection: torch.Tensor | None = None) -> torch.Tensor:
         """Return unit vectors [trials, rows, up to 2**qubits].
@@ -69,6 +68,45 @@ class AmplitudeEncoding:
         some = copy.copy(self)
         some.components = None if self.components is None else self.components[list(trials)]
         return some
+
+
+class Principal:
+    """The first principal components of the training embeddings of each trial, scaled so that the largest seen in training is 1."""
+
+    def __init__(self, train_embeddings: Sequence[torch.Tensor], count: int, centred: bool) -> None:
+        """Fit them.
+
+        Args:
+            train_embeddings: [sentences, dimension] for each trial; trials that are given the same tensor share a fit.
+            count: How many; fewer where sentences or dimensions are.
+            centred: Whether the mean is taken off first.
+        """
+
+        def mean(one: torch.Tensor) -> torch.Tensor:
+            return one.mean(dim=0, keepdim=True) * float(centred)
+
+        def components(one: torch.Tensor) -> torch.Tensor:
+            directions = _principal_components(one - mean(one), count)
+            return directions / ((one - mean(one)) @ directions).abs().max()
+
+        self.means = _fitted(train_embeddings, mean)
+        self.components = _fitted(train_embeddings, components)
+
+    def of(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Return components [trials, rows, count] of embeddings [trials, rows, dimension]."""
+        return torch.bmm(embeddings - self.means, self.components)
+
+    def only(self, trials: Sequence[int]) -> Self:
+        """Return those of some of the trials."""
+        some = copy.copy(self)
+        some.means, some.components = self.means[list(trials)], self.components[list(trials)]
+        return some
+
+
+def _fitted(train_embeddings: Sequence[torch.Tensor], fit: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return what is fitted on each, [trials, ...], once for those that are the same tensor."""
+    fitted = {id(one): fit(one) for one in {id(one): one for one in train_embeddings}.values()}
+    return torch.stack([fitted[id(one)] for one in train_embeddings])
 
 
 def _principal_components(embeddings: torch.Tensor, count: int) -> torch.Tensor:

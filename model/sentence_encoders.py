@@ -32,6 +32,11 @@ class LocatedSentenceEncoder:
     dimension: int
     """Length of an embedding."""
 
+    @property
+    def weight_bytes(self) -> int:
+        """The size of its weights on disk."""
+        return sum(file.stat().st_size for file in self.directory.rglob("*") if file.suffix in (".safetensors", ".bin"))
+
 
 def locate(name: str) -> LocatedSentenceEncoder:
     """Find the encoder: a local directory, the packaged MiniLM, or the Hugging Face hub (its cache first).

@@ -29,6 +29,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
+class Fold(Settings):
+    """One part of the drawn sentences, held out while the others train: of a k-fold cross-validation that is repeated with other parts."""
+
+    repeat: Annotated[int, Field(ge=0)]
+    index: Annotated[int, Field(ge=0)]
+    of: Annotated[int, Field(ge=2)]
+
+
 class Data(Settings):
     """The labelled sentences and how a split draws from them (paper: 256 + 256 drawn, 85/15 into 435 and 77, test on the rest)."""
 
@@ -52,12 +60,35 @@ class Data(Settings):
         validation = round(self.validation_fraction * drawn)
         return drawn - validation, validation
 
+    def held_out(self, fold: Fold) -> int:
+        """Return how many of the drawn sentences of each class a fold holds out; the parts differ by one at most."""
+        return self.train_per_class // fold.of + (fold.index < self.train_per_class % fold.of)
+
+
+class Tuning(Settings):
+    """How a sentence encoder is tuned, where its representation is not `frozen`."""
+
+    pairs: Annotated[int, Field(ge=1)] = 5
+    """`setfit`: so many pairs of its own class, and as many of the other, are drawn for each sentence and epoch (R of Tunstall et al.)."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    """`setfit`: passes over pairs, drawn anew for each."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """`setfit`: pairs of a step."""
+    lr: Annotated[float, Field(gt=0)] = 2e-5
+    """Of the sentence encoder's own weights, whatever that of the head is."""
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of its matrix products; processors without them for bfloat16 are faster in float32."""
+
 
 class SentenceEncoder(Settings):
-    """The sentence transformer that turns a sentence into an embedding; frozen while the head trains."""
+    """The sentence transformer that turns a sentence into an embedding."""
 
     name: str = "all-MiniLM-L6-v2"
     """A name on the Hugging Face hub (`sentence-transformers/` may be left out) or a local directory."""
+    representation: Literal["frozen", "setfit", "unfrozen"] = "frozen"
+    """`frozen`: embeddings as they come; `setfit`: tuned by contrast on the training side of each split before any head is trained
+    (Tunstall et al., arXiv 2209.11055); `unfrozen`: tuned together with the head, which then has to be one that is trained by gradient."""
+    tuning: Tuning = Tuning()
 
 
 class Noise(Settings):
@@ -71,6 +102,8 @@ class Noise(Settings):
     """p of the depolarising channel (1-p) rho + p I/4 after every gate on two qubits."""
     readout_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Probability that a measured bit is read as its opposite."""
+    scale: Annotated[float, Field(ge=0)] = 1.0
+    """Multiplies the three errors, so that a device's may be a factor as a whole; 0: a device without errors."""
     trajectories: Annotated[int, Field(ge=1)] = 16
     """Runs with Pauli errors of their own behind each expectation; without gate errors they would all be the same, and there is one."""
     gradient: Literal["exact-backward", "parameter-shift"] = "exact-backward"
@@ -79,7 +112,12 @@ class Noise(Settings):
     @property
     def gate_errors(self) -> bool:
         """Whether any gate can fail."""
-        return self.one_qubit_error > 0 or self.two_qubit_error > 0
+        return self.scale > 0 and (self.one_qubit_error > 0 or self.two_qubit_error > 0)
+
+    @property
+    def errors(self) -> tuple[float, float, float]:
+        """Those of gates on one and two qubits and of readout, scaled."""
+        return self.scale * self.one_qubit_error, self.scale * self.two_qubit_error, self.scale * self.readout_error
 
 
 class QuantumHead(Settings):
@@ -87,6 +125,13 @@ class QuantumHead(Settings):
 
     kind: Literal["quantum"] = "quantum"
     qubits: Annotated[int, Field(ge=2, le=46)] = 8
+    encoder: Literal["circuit", "untrained", "linear", "pca"] = "circuit"
+    """What turns an embedding into Q numbers: the paper's circuit, or a control. `untrained`: the circuit at random angles that stay as
+    they are; `linear`: a trained linear map of the unit embedding; `pca`: its first Q principal components, between -1 and 1."""
+    second_module: bool = True
+    """Without it, the linear layer reads the merged outputs of the encoders."""
+    entangling: bool = True
+    """Without it, no circuit has a CNOT, so that qubits never meet after the embedding is loaded."""
     reduction: Literal["none", "pca", "truncate", "projection"] = "none"
     """What brings an embedding longer than 2**qubits down to that length; shorter ones are padded with zeros."""
     constant: bool = False
@@ -96,8 +141,9 @@ class QuantumHead(Settings):
     encoder_layers: Annotated[int, Field(ge=0)] = 2
     connectivity: Annotated[int, Field(ge=1)] = 1
     """C: rings of distance 1..C."""
-    reuploads: Annotated[int, Field(ge=1)] = 2
-    """N, the number of re-uploading blocks [angle encoding, PQC 1]; PQC 2 follows them."""
+    reuploads: Annotated[int, Field(ge=0)] = 2
+    """N, the number of re-uploading blocks [angle encoding, PQC 1]; PQC 2 follows them. With 0 nothing is measured in between: PQC 2 goes
+    on from an encoder's state, and outputs are merged after it."""
     layers: Annotated[int, Field(ge=0)] = 2
     """Layers of each PQC in the second module."""
     merge: Literal["mean", "concatenate", "blocks"] = "mean"
@@ -130,11 +176,41 @@ class SvcHead(Settings):
     C: Annotated[float, Field(gt=0)] = 1.0
 
 
+class FourierHead(Settings):
+    """Logistic regression on random Fourier features of an RBF kernel (Rahimi and Recht 2007): as many parameters as one likes."""
+
+    kind: Literal["fourier"]
+    features: Annotated[int, Field(ge=1)] = 885
+    """With the bias, 886 parameters: those of the paper's best head."""
+    gamma: Annotated[float, Field(gt=0)] = 1.0
+    """Of the kernel exp(-gamma |x - y|^2)."""
+    C: Annotated[float, Field(gt=0)] = 1.0
+
+
 class MlpHead(Settings):
     """Multi-layer perceptron with one hidden layer (0: none), trained like the quantum head."""
 
     kind: Literal["mlp"]
     hidden: Annotated[int, Field(ge=0)] = 48
+    components: Annotated[int, Field(ge=0)] = 0
+    """Principal components of the training embeddings that it reads; 0: the embedding itself."""
+
+
+class QuadraticHead(Settings):
+    """What a quantum head computes, without a circuit: quadratic forms of low rank, a Fourier series in each, and a linear layer.
+
+    An encoder's outputs are quadratic forms of the unit embedding, and the second module is a trigonometric polynomial in them
+    (paper.md, "Quantum head").
+    """
+
+    kind: Literal["quadratic"]
+    components: Annotated[int, Field(ge=1)] = 32
+    """Principal components of the training embeddings that it reads."""
+    forms: Annotated[int, Field(ge=1)] = 12
+    rank: Annotated[int, Field(ge=1)] = 2
+    """Of each form: so many squares of linear functions, their signs in turn plus and minus."""
+    frequencies: Annotated[int, Field(ge=0)] = 2
+    """Highest frequency of the Fourier series; 0: the linear layer reads the forms themselves."""
 
 
 def _kind(given: object) -> object:
@@ -145,10 +221,14 @@ Head = Annotated[
     Annotated[QuantumHead, Tag("quantum")]
     | Annotated[LogisticHead, Tag("logistic")]
     | Annotated[SvcHead, Tag("svc")]
-    | Annotated[MlpHead, Tag("mlp")],
+    | Annotated[FourierHead, Tag("fourier")]
+    | Annotated[MlpHead, Tag("mlp")]
+    | Annotated[QuadraticHead, Tag("quadratic")],
     Discriminator(_kind),
 ]
 """Any head; one without `kind` is quantum."""
+CLOSED_FORM = (LogisticHead, SvcHead, FourierHead)
+"""The heads that are fitted in one go, not trained by gradient."""
 
 
 class Training(Settings):
@@ -201,6 +281,10 @@ class Trial(Settings):
     key: str
     arm: str
     """What is compared: `r07` for row 7 of the design, or a baseline's name."""
+    candidate: int | None = None
+    """Which of the settings that the arm may choose from, counted from 0; None where there is nothing to choose."""
+    fold: Fold | None = None
+    """Given, the trial is part of a cross-validation inside the drawn sentences, and sees no test sentence."""
     settings: TrialSettings
     data_hash: str
     sentence_encoder_hash: str

@@ -19,14 +19,16 @@ from torch import nn
 
 from model import checkpoint, ranks
 from model.adam import Adam
+from model.dense_heads import MultiLayerPerceptron, QuadraticFourier
 from model.errors import DivergedError, StopRequest
-from model.evaluation import Embedded, Score, evaluate, scores
+from model.evaluation import Embedded, Readable, Score, evaluate, scores
 from model.head_layout import circuits
-from model.heads import Draws, Head, MultiLayerPerceptron, QuantumClassifier
+from model.heads import Draws, Head, QuantumClassifier
 from model.members import Member, share_time
 from model.noise import noise_generator
+from model.sentence_encoders import locate
 from model.sentences import Sentences
-from model.settings import MlpHead, QuantumHead
+from model.settings import MlpHead, QuadraticHead, QuantumHead
 from model.simulators import Simulator, choose, resolve
 
 CHECKPOINT_EVERY_S = 5.0
@@ -58,16 +60,23 @@ class Team:
             self.simulator = resolve(settings.simulator, circuits(settings.head), settings.precision, ranks.count()).name
             simulator = choose(self.simulator)
             device = simulator.device
-        splits = [sentences.split(trial.split_seed) for trial in trials]
+        splits = [sentences.split(trial) for trial in trials]
         self.train, self.validation, self.test = (
             torch.from_numpy(np.stack([getattr(split, side) for split in splits])).to(device) for side in ("train", "validation", "test")
         )
-        self.corpus = Embedded(
+        embedded = Embedded(
             torch.from_numpy(sentences.embeddings).to(device),
             torch.from_numpy(sentences.labels).to(device),
             getattr(torch, settings.precision),
         )
-        self.head = self._build(simulator)
+        self.corpus: Readable = embedded
+        self.head = self._build(embedded, simulator)
+        if settings.sentence_encoder.representation == "unfrozen":
+            from model.unfrozen import Numbered, UnfrozenHead
+
+            directory = locate(settings.sentence_encoder.name).directory
+            self.corpus = Numbered(embedded.labels)
+            self.head = UnfrozenHead(self.head, directory, sentences.texts, settings.sentence_encoder.tuning, settings.training)
         start = self.head.start([torch.Generator().manual_seed(trial.seed) for trial in trials])
         self.state = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
         self.journaled = [0] * len(members)
@@ -94,7 +103,8 @@ class Team:
         begin = time.perf_counter()
         head, parameters = self.head.only(places), self.state[0, places]
         draws = self._draws(places, self.training[0].epochs + 1)
-        sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in (self.train, self.validation, self.test)]
+        rows_of_sides = (self.train, self.validation, *([self.test] if self.test.shape[1] else []))  # a fold sees no test sentence
+        sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in rows_of_sides]
         members = [self.members[place] for place in places]
         seconds = share_time(members, begin)
         for member, *seen in zip(members, *sides, strict=True):
@@ -158,14 +168,17 @@ class Team:
     def _draws(self, places: list[int], epoch: int) -> Draws:
         return [noise_generator(self.members[place].trial.seed, epoch) for place in places]
 
-    def _build(self, simulator: Simulator | None) -> Head:
+    def _build(self, corpus: Embedded, simulator: Simulator | None) -> Head:
         settings = [member.trial.settings.head for member in self.members]
-        if simulator is None:
-            assert isinstance(settings[0], MlpHead)
-            return MultiLayerPerceptron(settings[0], self.corpus.at(self.train[0, :1])[0])
-        fitted_on = {member.trial.split_seed: self.corpus.at(rows)[0] for member, rows in zip(self.members, self.train, strict=True)}
-        quantum = [one for one in settings if isinstance(one, QuantumHead)]
-        return QuantumClassifier(quantum, [fitted_on[member.trial.split_seed] for member in self.members], simulator)
+        sides = [(member.trial.split_seed, member.trial.fold) for member in self.members]
+        fitted_on = {side: corpus.at(rows)[0] for side, rows in zip(sides, self.train, strict=True)}
+        embeddings = [fitted_on[side] for side in sides]
+        if isinstance(settings[0], MlpHead):
+            return MultiLayerPerceptron(settings[0], embeddings)
+        if isinstance(settings[0], QuadraticHead):
+            return QuadraticFourier(settings[0], embeddings)
+        assert simulator is not None
+        return QuantumClassifier([one for one in settings if isinstance(one, QuantumHead)], embeddings, simulator)
 
 
 def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
@@ -173,7 +186,7 @@ def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(sentences))
 
 
-def train_epoch(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+def train_epoch(head: Head, adam: Adam, corpus: Readable, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
     """Take one step per batch of the sentences [trials, rows], in this order; return each trial's mean score seen on the way."""
     seen = []
     for block in torch.split(rows, batch, dim=1):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from model import grammar
 from model.errors import DataError
-from model.settings import Data
+from model.settings import Data, Fold
 
 Indices = npt.NDArray[np.int64]
 
@@ -286,16 +286,48 @@ def split(corpus: Corpus, data: Data, seed: int) -> Split:
     return Split(train, validation, test)
 
 
-def _draw(groups: Sequence[list[int]], sizes: tuple[int, int], rng: np.random.Generator) -> tuple[list[int], list[int]]:
-    sides: tuple[list[int], list[int]] = ([], [])
-    for group in rng.permutation(len(groups)):
+def hold_out(corpus: Corpus, data: Data, seed: int, fold: Fold) -> Split:
+    """Divide the sentences that a split draws, train and validation together, into those held out by a fold and the others.
+
+    Either class is divided into `fold.of` parts whose sizes differ by one at most, by a draw of its own for each repeat; copies of a text
+    stay together. No test sentence is named: choices made by cross-validation must not see any.
+
+    Args:
+        corpus: what was drawn from.
+        data: as for `split`.
+        seed: of the split.
+        fold: which part is held out.
+
+    Raises:
+        DataError: as `split`, or there are fewer sentences of a class than parts.
+    """
+    if fold.of > data.train_per_class:
+        raise DataError(f"{data.train_per_class} drawn sentences of each class cannot be divided into {fold.of} folds: use fewer folds")
+    whole = split(corpus, data, seed)
+    drawn = set(np.concatenate([whole.train, whole.validation]).tolist())
+    rng = np.random.default_rng([seed, 1, fold.repeat])
+    sizes = [data.held_out(fold.model_copy(update={"index": index})) for index in range(fold.of)]
+    held: list[int] = []
+    for label in (0, 1):
+        groups = [group for group in corpus.copies[label] if group[0] in drawn]
+        held += _draw(groups, sizes, rng, largest_first=True)[fold.index]
+    validation = np.sort(np.array(held, np.int64))
+    train = np.setdiff1d(np.array(sorted(drawn), np.int64), validation)
+    return Split(train, validation, validation[:0])
+
+
+def _draw(groups: Sequence[list[int]], sizes: Sequence[int], rng: np.random.Generator, largest_first: bool = False) -> list[list[int]]:
+    """Deal groups out at random to sides of these sizes, first come first filled; the largest come first where all have to find a place."""
+    sides: list[list[int]] = [[] for _ in sizes]
+    order = [int(group) for group in rng.permutation(len(groups))]
+    for group in sorted(order, key=lambda group: -len(groups[group])) if largest_first else order:
         for side, size in zip(sides, sizes, strict=True):
             if len(side) + len(groups[group]) <= size:
                 side.extend(groups[group])
                 break
-        if tuple(map(len, sides)) == sizes:
+        if [len(side) for side in sides] == list(sizes):
             return sides
     raise DataError(
-        f"Copies of a text must stay together, and with {len(groups)} distinct texts in one class no {sizes[0]} and {sizes[1]} "
+        f"Copies of a text must stay together, and with {len(groups)} distinct texts in one class no {' and '.join(map(str, sizes))} "
         "sentences could be drawn: remove repeated lines, or lower data.train_per_class."
     )

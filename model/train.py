@@ -18,12 +18,11 @@ from pathlib import Path
 import torch
 
 from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
-from model.evaluation import Score
 from model.head_layout import shape
 from model.journal import PackFiles, TrialFiles, read_json
 from model.members import Member, record_failure, share_time
 from model.sentences import Sentences, sentences_of
-from model.settings import LogisticHead, SvcHead, Trial
+from model.settings import CLOSED_FORM, Trial
 from model.team import Team
 
 MOST_TOGETHER = 256
@@ -80,8 +79,8 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
     for member in members:
         member.start(pack)
     with _failing(members), _precision(settings.precision):
-        sentences = sentences_of(members[0].trial)
-        if isinstance(settings.head, LogisticHead | SvcHead):
+        sentences = sentences_of(members[0].trial, told_to_stop)
+        if isinstance(settings.head, CLOSED_FORM):
             for member in members:
                 if told_to_stop():
                     raise StopRequest
@@ -97,11 +96,12 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
 def _fit_classical(member: Member, sentences: Sentences) -> None:
     from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
 
-    begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial.split_seed)
-    assert isinstance(head, LogisticHead | SvcHead)
-    sides = [(sentences.embeddings[rows], sentences.labels[rows]) for rows in (split.train, split.validation, split.test)]
+    begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
+    assert isinstance(head, CLOSED_FORM)
+    rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
+    sides = [(sentences.embeddings[side], sentences.labels[side]) for side in rows]
     fitted = classical.fit(head, *sides[0], member.trial.seed)
-    scores = [Score(*fitted.score(*side)) for side in sides]
+    scores = [fitted.score(*side) for side in sides]
     share_time([member], begin)
     member.finish(scores, fitted.parameters, simulator=None)
 

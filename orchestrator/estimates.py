@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.head_layout import circuits, parameters, rows_per_sentence
-from model.settings import EVALUATION_ROWS, LogisticHead, QuantumHead, SvcHead, Trial, TrialSettings
+from model.settings import CLOSED_FORM, EVALUATION_ROWS, QuantumHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
 from model.simulators.distributed import rows_at_once
 from orchestrator.shared_step import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
@@ -47,6 +47,10 @@ CLASSICAL_S = 1.0
 """Fit and evaluation of a classical head: seconds at most."""
 SENTENCES_PER_CORE_S = 110.0
 """Embeddings per second and core by all-MiniLM-L6-v2; a larger encoder takes longer, all-mpnet about six times."""
+TUNED_PER_CORE_S = 40.0
+"""Sentences per second and core in a training step of all-MiniLM-L6-v2, in bfloat16 on a core that multiplies it (measured 2026-11)."""
+TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
+"""While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; what a step keeps for them."""
 PROCESS_BYTES = 700 * 2**20
 """A training process before its first state: torch, scikit-learn, and the corpus."""
 PENNYLANE_DEVICES = ("default.qubit", *ADJOINT_DEVICES)
@@ -73,22 +77,52 @@ def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
     """
     settings, count = trials[0].settings, len(trials)
     head, training = settings.head, settings.training
-    if isinstance(head, LogisticHead | SvcHead):
+    if isinstance(head, CLOSED_FORM):
         return PACK_START_S + CLASSICAL_S * count
     if simulator_of(settings, sharing) not in (*RATES, "sharded", None):
         return None
-    train, validation = settings.data.sides
+    train, validation, test = sides(trials[0], sentences)
     step_s = STEP_S + count * (ROW_S * training.batch + PARAMETER_S * (parameters(head, dimension) or 0))
     steps = training.epochs * math.ceil(train / training.batch)
-    blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil(sentences / EVALUATION_ROWS)
-    evaluated = (training.epochs * validation + sentences) * count
+    blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil((train + validation + test) / EVALUATION_ROWS)
+    evaluated = (training.epochs * validation + train + validation + test) * count
     return (
         PACK_START_S
         + steps * (step_s + _pass_seconds(settings, count * training.batch, sharing))
         + evaluated * ROW_S
         + FORWARD_SHARE * blocks * (STEP_S + _pass_seconds(settings, evaluated / blocks, sharing))
         + training.epochs * count * TRIAL_EPOCH_S
+        + (_unfrozen_seconds(trials[0], sentences) * count if settings.sentence_encoder.representation == "unfrozen" else 0.0)
     )
+
+
+def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
+    """Return how many of a corpus's sentences a trial trains on, holds out, and tests on."""
+    data, fold = trial.settings.data, trial.fold
+    train, validation = data.sides
+    if fold is None:
+        return train, validation, sentences - train - validation
+    held_out = 2 * data.held_out(fold)
+    return train + validation - held_out, held_out, 0
+
+
+def tuning_seconds(trial: Trial, sentences: int) -> float:
+    """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding a corpus of that size."""
+    tuning, numbers = trial.settings.sentence_encoder.tuning, sides(trial, sentences)
+    return 4 * tuning.pairs * tuning.epochs * numbers[0] / TUNED_PER_CORE_S + sum(numbers) / SENTENCES_PER_CORE_S
+
+
+def tuning_bytes(trial: Trial, weight_bytes: int) -> int:
+    """Return the memory that a process needs where the sentence encoder is tuned in it, whatever trials it trains beside."""
+    frozen = trial.settings.sentence_encoder.representation == "frozen"
+    return 0 if frozen else TUNING_COPIES * weight_bytes + TUNING_ACTIVATION_BYTES
+
+
+def _unfrozen_seconds(trial: Trial, sentences: int) -> float:
+    """Return the expected seconds that the sentence encoder takes of a trial that trains it."""
+    train, validation, test = sides(trial, sentences)
+    epochs = trial.settings.training.epochs
+    return epochs * train / TUNED_PER_CORE_S + (epochs * validation + train + validation + test) / SENTENCES_PER_CORE_S
 
 
 def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
@@ -100,7 +134,7 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
         sharing: The ranks that train it; only the first of them holds parameters, but they are planned alike.
     """
     settings, head = trial.settings, trial.settings.head
-    if isinstance(head, LogisticHead | SvcHead):
+    if isinstance(head, CLOSED_FORM):
         return 0  # fitted one after the other, in memory that the process is allowed for anyway
     number_bytes = 8 if settings.precision == "float64" else 4
     numbers = PARAMETER_COPIES * (parameters(head, dimension) or 0) + 2 * settings.training.batch * dimension

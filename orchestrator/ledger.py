@@ -23,6 +23,7 @@ from model.journal import Event, TrialFiles, existing_parent, in_training, read_
 from model.settings import Trial
 from orchestrator import ownership
 from orchestrator.study import Study
+from orchestrator.trials import named_by
 
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)
@@ -155,7 +156,7 @@ class Ledger:
             file = self._directory(key) / "trial.json"
             with _explained(file, RUN_AGAIN):
                 entered = Trial.model_validate(read_json(file, RUN_AGAIN))
-            trials.append(entered.model_copy(update={"key": key, "arm": key.rsplit("-", 2)[0]}))
+            trials.append(named_by(entered, key))
         return trials
 
     def provenance(self) -> dict[str, Any]:

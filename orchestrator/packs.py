@@ -9,14 +9,24 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from cluster.allocation import Allocation
-from model.embeddings import cached_file
+from model.embeddings import cached_file, tuned_file
 from model.head_layout import shape
 from model.settings import Trial
 from model.simulators import runs_on_gpu
-from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, SENTENCES_PER_CORE_S, pack_seconds, simulator_of, trial_bytes
+from orchestrator.estimates import (
+    PACK_START_S,
+    PROCESS_BYTES,
+    SENTENCES_PER_CORE_S,
+    pack_seconds,
+    simulator_of,
+    trial_bytes,
+    tuning_bytes,
+    tuning_seconds,
+)
 from orchestrator.inputs import inputs_of
 from orchestrator.sharing import ALONE, Sharing, sharing_of
 
@@ -107,18 +117,20 @@ def expected_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | N
 
 
 def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
-    """Return the expected time for the embeddings that are not in the cache yet: one node computes them, with so many cores."""
-    missing = {
-        (trial.data_hash, trial.sentence_encoder_hash): len(inputs_of(trial.settings).corpus.texts)
-        for trial in trials
-        if not cached_file(trial.data_hash, trial.sentence_encoder_hash).exists()
-    }
-    return sum(missing.values()) / (SENTENCES_PER_CORE_S * cpus)
+    """Return the expected time for the embeddings that are not in the cache yet, with so many cores: by encoders as they are, and tuned."""
+    missing: dict[Path, float] = {}
+    for trial in trials:
+        sentences = len(inputs_of(trial.settings).corpus.texts)
+        if trial.settings.sentence_encoder.representation == "setfit":
+            missing[tuned_file(trial)] = tuning_seconds(trial, sentences)
+        else:
+            missing[cached_file(trial.data_hash, trial.sentence_encoder_hash)] = sentences / SENTENCES_PER_CORE_S
+    return sum(seconds for file, seconds in missing.items() if not file.exists()) / cpus
 
 
 def need(trial: Trial, sharing: Sharing) -> int:
     """Return the memory that each rank needs for a trial by itself."""
-    return PROCESS_BYTES + _trial_bytes(trial, sharing)
+    return PROCESS_BYTES + _tuning_bytes(trial) + _trial_bytes(trial, sharing)
 
 
 def _by_kind(trials: Sequence[Trial], allocation: Allocation) -> dict[_Kind, list[list[Trial]]]:
@@ -176,7 +188,7 @@ def _state_bytes(teams: Sequence[_Team]) -> int:
     of_shape: dict[str, int] = {}
     for team in teams:
         of_shape[team.shape] = of_shape.get(team.shape, 0) + team.state_bytes
-    return max(of_shape.values())
+    return max(of_shape.values()) + max(_tuning_bytes(team.trials[0]) for team in teams)
 
 
 def _team(trials: Sequence[Trial], sharing: Sharing) -> _Team:
@@ -198,6 +210,10 @@ def _pack(teams: Sequence[_Team], kind: _Kind, order: Mapping[str, int]) -> Pack
         seconds=None if work_s is None else PACK_START_S + work_s,
         sharing=kind.sharing,
     )
+
+
+def _tuning_bytes(trial: Trial) -> int:
+    return tuning_bytes(trial, inputs_of(trial.settings).sentence_encoder.weight_bytes)
 
 
 def _trial_bytes(trial: Trial, sharing: Sharing) -> int:

@@ -60,5 +60,5 @@ def reopen(directory: Path) -> tuple[Ledger, Plan]:
     study = ledger.load_study()
     design = build(study.design, study.factor_list(), study.seed)
     values = {row.name: row.values for row in design.rows}
-    trials = [trial.model_copy(update={"factors": values.get(trial.arm, {})}) for trial in ledger.load_trials()]
+    trials = [trial.model_copy(update={"factors": values.get(trial.arm, trial.factors)}) for trial in ledger.load_trials()]
     return ledger, Plan(study, design, tuple(trials))

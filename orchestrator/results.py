@@ -13,26 +13,29 @@ import pandas as pd
 from model.settings import QuantumHead
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
+from orchestrator.selection import Choice, choices
 
-RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss")
+RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss", "cv_accuracy")
 
 
 def results_table(plan: Plan, records: Sequence[TrialRecord]) -> pd.DataFrame:
-    """Return one line per trial, sorted by key: arm, row, split, status, cause, responses, parameters, and a column per factor by its path.
+    """Return one line per arm and split, sorted by key: row, status, cause, responses, parameters, and a column per factor by its path.
 
-    A trial that runs now counts as owed; responses of trials that are not done are missing, and so are row and factors of baselines.
-    Equal records in any order give equal tables, down to the types of empty columns.
+    Where an arm has candidates, the line is that of the one chosen inside the drawn sentences, with its number as `candidate`, and
+    `cv_accuracy` is what it was chosen by. A trial that runs now counts as owed; responses of trials that are not done are missing, and so
+    are row and factors of baselines. Equal records in any order give equal tables, down to the types of empty columns.
     """
     rows = {row.name: row.index for row in plan.design.rows}
     paths = [factor.path for factor in plan.design.factors]
-    lines = [_line(record, rows.get(record.trial.arm)) for record in records]
-    table = pd.DataFrame(lines, columns=["key", "arm", "row", "split", "status", "cause", *RESPONSES, "parameters", *paths], dtype=object)
+    lines = [_line(choice, rows.get(choice.record.trial.arm)) for choice in choices(records)]
+    columns = ["key", "arm", "row", "split", "candidate", "status", "cause", *RESPONSES, "parameters", *paths]
+    table = pd.DataFrame(lines, columns=columns, dtype=object)
     for path in paths:
         typed = table[path].convert_dtypes()
         # Levels such as `pi` and 1.0 have no type in common.
         table[path] = table[path].map(str, na_action="ignore").astype("string") if typed.dtype == object else typed
     texts = dict.fromkeys(("key", "arm", "status", "cause"), "string")
-    types = {**texts, "row": "Int64", "split": "Int64", "parameters": "Int64", **dict.fromkeys(RESPONSES, float)}
+    types = {**texts, **dict.fromkeys(("row", "split", "candidate", "parameters"), "Int64"), **dict.fromkeys(RESPONSES, float)}
     return table.astype(types).sort_values("key", ignore_index=True)
 
 
@@ -80,16 +83,18 @@ def failure_lines(failed: Sequence[TrialRecord]) -> list[str]:
     return [f"failed {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}: {why}" for why, keys in groups.items()]
 
 
-def _line(record: TrialRecord, row: int | None) -> dict[str, Any]:
-    trial = record.trial
+def _line(choice: Choice, row: int | None) -> dict[str, Any]:
+    record, trial = choice.record, choice.record.trial
+    responses = {**record.responses, "cv_accuracy": choice.cv_accuracy} if choice.status == "done" else {}
     return {
         "key": trial.key,
         "arm": trial.arm,
         "row": row,
         "split": trial.split,
-        "status": "owed" if record.status == "running" else record.status,
-        "cause": record.cause,
-        **{name: record.responses.get(name) for name in RESPONSES},
+        "candidate": trial.candidate,
+        "status": choice.status,
+        "cause": record.cause if choice.status == "failed" else None,
+        **{name: responses.get(name) for name in RESPONSES},
         "parameters": record.result["parameters"] if record.result else None,
         **trial.factors,
     }

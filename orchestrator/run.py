@@ -109,9 +109,10 @@ def ship_study(directory: Path, everything: bool) -> str:
     where = tracking.tracking_uri(ledger)
     if shipment.error:
         raise UserError(
-            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(plan.trials)} trials are there; give the command again later"
+            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(tracking.tracked(plan))} trials are there; "
+            "give the command again later"
         )
-    return f"{shipment.runs} of {len(plan.trials)} trials are complete in MLflow at {where}"
+    return f"{shipment.runs} of {len(tracking.tracked(plan))} trials are complete in MLflow at {where}"
 
 
 def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
@@ -167,7 +168,8 @@ def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> 
     missing: dict[Path, TrialSettings] = {
         file: trial.settings
         for trial in trials
-        if not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
+        if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
+        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
     }
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
@@ -260,7 +262,9 @@ def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], s
     uri = tracking.tracking_uri(ledger)
     console.print(f"MLflow:    {_tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
     if shipment.error:
-        console.print(f"           {shipment.runs} of {len(records)} trials are there ({shipment.error})")
+        console.print(
+            f"           {shipment.runs} of {sum(record.trial.fold is None for record in records)} trials are there ({shipment.error})"
+        )
         console.print(f"           {_tool('hadamard')} ship {ledger.directory}   sends the rest")
 
 

@@ -11,24 +11,55 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
-from model.settings import LogisticHead, MlpHead, Settings, SvcHead, TrialSettings
+from model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
 from orchestrator.design.factors import Factor, Value
 from orchestrator.design.kinds import DesignSettings
 from orchestrator.study_file import Location, Problem, StudyError, StudyFile
 from orchestrator.study_problems import messages_of, plain_types, problems_of, suggestion
 
 
-def _as_mapping(given: object) -> object:
-    return {"kind": given} if isinstance(given, str) else given
+def _as_baseline(given: object) -> object:
+    """Turn a head's kind, or a head with `name` and `tune` beside its settings, into what a Baseline holds."""
+    if isinstance(given, str):
+        return {"head": {"kind": given}}
+    if not isinstance(given, Mapping) or "head" in given:
+        return given
+    own = {name: given[name] for name in ("name", "tune") if name in given}
+    return {"head": {name: value for name, value in given.items() if name not in own}, **own}
+
+
+REPRESENTATION = "sentence_encoder.representation"
+"""The factor whose levels baselines have, too: rows on one representation are compared with baselines on the same."""
 
 
 def _levels_or_range(given: object) -> str:
     return "list" if isinstance(given, list) else "range"
 
 
-BaselineHead = LogisticHead | SvcHead | MlpHead
-Baseline = Annotated[BaselineHead, Field(discriminator="kind"), BeforeValidator(_as_mapping)]
-"""A classical head, or just its kind."""
+BaselineHead = LogisticHead | SvcHead | FourierHead | MlpHead | QuadraticHead
+Candidates = dict[str, Annotated[list[Value], Field(min_length=1)]]
+"""Values of settings by dotted path; every combination is a candidate."""
+
+
+class Baseline(Settings):
+    """A classical head on the splits and embeddings of the rows; in a file, its settings beside `name` and `tune`, or just its kind."""
+
+    head: Annotated[BaselineHead, Field(discriminator="kind")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")] | None = None
+    """In tables and pictures; left out, its kind."""
+    tune: Candidates = Field(default_factory=dict)
+    """As for the study, for this head alone."""
+
+
+class Selection(Settings):
+    """Repeated k-fold cross-validation inside the sentences that a split draws, by which every arm's candidates are chosen from."""
+
+    folds: Annotated[int, Field(ge=2)] = 4
+    repeats: Annotated[int, Field(ge=1)] = 1
+
+    def all_folds(self) -> tuple[Fold, ...]:
+        """Return every part that is held out once."""
+        return tuple(Fold(repeat=repeat, index=index, of=self.folds) for repeat in range(self.repeats) for index in range(self.folds))
 
 
 class Range(Settings):
@@ -44,6 +75,17 @@ class Range(Settings):
 Levels = Annotated[Annotated[list[Value], Tag("list")] | Annotated[Range, Tag("range")], Discriminator(_levels_or_range)]
 
 
+class Power(Settings):
+    """The smallest effect that matters, which the study is to find if it is there."""
+
+    effect: Annotated[float, Field(gt=0, lt=1)]
+    """Of a factor from low to high, as a fraction: 0.01 is a point of accuracy."""
+    sd: Annotated[float, Field(gt=0)] = 0.02
+    """Standard deviation of one trial's accuracy within its split."""
+    power: Annotated[float, Field(gt=0.05, lt=1)] = 0.8
+    """Wanted probability of finding it at the 5 % level."""
+
+
 class Study(TrialSettings):
     """The content of a study file."""
 
@@ -53,7 +95,12 @@ class Study(TrialSettings):
     """Seeds run order, splits and initial parameters."""
     factors: dict[str, Levels]
     design: DesignSettings
-    baselines: list[Baseline] = Field(default_factory=list)
+    tune: Candidates = Field(default_factory=dict)
+    """Settings to be chosen for each row and split: by cross-validation if there is a `selection`, else by the validation side."""
+    selection: Selection | None = None
+    baselines: list[Annotated[Baseline, BeforeValidator(_as_baseline)]] = Field(default_factory=list)
+    power: Power | None = None
+    """What the study is to find; too few splits for it are refused."""
 
     @property
     def settings(self) -> TrialSettings:
@@ -66,11 +113,15 @@ class Study(TrialSettings):
 
     def baseline_heads(self) -> dict[str, BaselineHead]:
         """Return each baseline's head by its name: its kind, numbered where a kind occurs more than once."""
-        heads: dict[str, BaselineHead] = {}
-        for head in self.baselines:
-            same = sum(other.kind == head.kind for other in heads.values())
-            heads[f"{head.kind}{same + 1}" if same else head.kind] = head
-        return heads
+        return {name: one.head for name, one in self.named_baselines().items()}
+
+    def named_baselines(self) -> dict[str, Baseline]:
+        """Return each baseline by its name: that given, or its kind, numbered where a kind occurs more than once."""
+        named: dict[str, Baseline] = {}
+        for one in self.baselines:
+            same = sum(other.head.kind == one.head.kind for other in named.values() if other.name is None)
+            named[one.name or (f"{one.head.kind}{same + 1}" if same else one.head.kind)] = one
+        return named
 
 
 def study_of(file: StudyFile) -> Study:
@@ -109,7 +160,7 @@ def _check(study: Study) -> Iterator[tuple[Location, str]]:
         location: Location = ("factors", path)
         if (missing := _unknown_path(study.settings, path)) is not None:
             yield location, missing
-        elif study.baselines and path.split(".")[0] in ("data", "sentence_encoder"):
+        elif study.baselines and path.split(".")[0] in ("data", "sentence_encoder") and path != REPRESENTATION:
             yield (
                 location,
                 "baselines run on the study's own sentences and embeddings; rows on others cannot be paired with them: set baselines: []",
@@ -124,6 +175,27 @@ def _check(study: Study) -> Iterator[tuple[Location, str]]:
             for index, level in enumerate(given):
                 if message := _invalid(study.settings, path, level):
                     yield (*location, index), f"level {level!r}: {message}"
+    yield from _check_candidates(study)
+
+
+def _check_candidates(study: Study) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong with the settings to be tuned, of the rows and of each baseline."""
+    names = [one.name for one in study.baselines if one.name]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield ("baselines",), f"two baselines have the name {name}"
+    tuned: list[tuple[Location, TrialSettings, Candidates]] = [(("tune",), study.settings, study.tune)]
+    for index, one in enumerate(study.baselines):
+        tuned.append((("baselines", index, "tune"), study.settings.model_copy(update={"head": one.head}), one.tune))
+    for place, settings, candidates in tuned:
+        for path, values in candidates.items():
+            if path in study.factors:
+                yield (*place, path), "is a factor; a setting is either compared or tuned"
+            elif (missing := _unknown_path(settings, path)) is not None:
+                yield (*place, path), missing
+            else:
+                yield from (((*place, path, at), why) for at, value in enumerate(values) if (why := _invalid(settings, path, value)))
+    if study.selection and not any(candidates for _, _, candidates in tuned):
+        yield ("selection",), "there is nothing to choose from: give `tune` some values, of the study or of a baseline"
 
 
 def _check_range(settings: TrialSettings, path: str, given: Range) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.energy import why_not_measured
 from model.journal import locked, read_json, write_atomically
+from model.settings import Trial
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import costs
@@ -106,7 +107,7 @@ class _Round:
         parent = self._find_or_create(self.plan.study.study, {ROLE_TAG: "study", "mlflow.note.content": _note(self.plan)})
         driven = functools.cache(self.ledger.driven)
         errors = []
-        for trial in self.plan.trials:
+        for trial in tracked(self.plan):
             if trial.digest in self.shipped:
                 continue
             try:
@@ -116,7 +117,7 @@ class _Round:
         if self.run_has_ended:
             journals = [file for trial in self.plan.trials if (file := self.ledger.files(trial).journal).exists()]
             self.client.set_terminated(parent, end_time=max((int(file.stat().st_mtime * 1000) for file in journals), default=None))
-        complete = sum(trial.digest in self.shipped for trial in self.plan.trials)
+        complete = sum(trial.digest in self.shipped for trial in tracked(self.plan))
         return Shipment(complete, errors[0] if errors else None)
 
     def _ship_trial(self, record: TrialRecord, parent: str) -> None:
@@ -154,6 +155,11 @@ class _Round:
         found = self.client.search_runs([self.experiment], query, max_results=1)
         run = found[0] if found else self.client.create_run(self.experiment, start_time=start_ms, tags={**identity, **tags}, run_name=name)
         return str(run.info.run_id)
+
+
+def tracked(plan: Plan) -> list[Trial]:
+    """Return the trials that get a run each; those of a cross-validation, of which there are many, only serve to choose among these."""
+    return [trial for trial in plan.trials if trial.fold is None]
 
 
 def _log(client: MlflowClient, run: str, record: TrialRecord, ended_ms: int | None) -> None:

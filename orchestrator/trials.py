@@ -6,6 +6,7 @@ Owns seeds and keys. Does not own where or when a trial runs.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from pydantic import ValidationError
 from model import text
 from model.errors import SettingsError
 from model.head_layout import check_head
-from model.settings import LogisticHead, Mpi, QuantumHead, SvcHead, Trial, TrialSettings
+from model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
 from orchestrator.inputs import Inputs, corpus_of, inputs_of
 from orchestrator.sharing import check_sharing
-from orchestrator.study import Study, with_values
+from orchestrator.study import REPRESENTATION, Candidates, Study, with_values
 from orchestrator.study_file import Location, Problem, StudyError
 from orchestrator.study_problems import messages_of
 
@@ -39,7 +40,11 @@ class Arm:
     replicate: int
     """Counts rows of the same settings, which get different seeds."""
     factors: dict[str, Value]
-    """The row's values by dotted path; empty for a baseline."""
+    """The row's values by dotted path; of a baseline, only what representation it has, where that is a factor."""
+    candidate: int | None = None
+    """Which of the settings that are to be chosen from; None where there is nothing to choose."""
+    folds: tuple[Fold, ...] = ()
+    """Of the cross-validation by which it may be chosen."""
 
 
 def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
@@ -50,9 +55,10 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
         DataError, SentenceEncoderError: A corpus or sentence encoder is not there.
     """
     trials = tuple(
-        _trial(study, arm, inputs_of(arm.settings), split)
+        _trial(study, arm, inputs_of(arm.settings), split, fold)
         for arm in [*_rows(study, design), *_baselines(study)]
         for split in range(study.design.splits)
+        for fold in (None, *arm.folds)
     )
     twins: dict[str, list[str]] = {}
     for trial in trials:
@@ -61,6 +67,8 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
         raise StudyError([Problem(f"{arms} are the same head with the same settings; leave one out", ("baselines",)) for arms in same])
     for data, seed in {(trial.settings.data, trial.split_seed) for trial in trials}:
         text.split(corpus_of(data), data, seed)  # too few sentences, or too many copies, are found out now
+        if study.selection:
+            text.hold_out(corpus_of(data), data, seed, study.selection.all_folds()[0])
     return trials
 
 
@@ -70,44 +78,71 @@ def _rows(study: Study, design: Design) -> list[Arm]:
     refused: dict[tuple[str, Location], list[str]] = {}
     for index in design.run_order:
         row = design.rows[index]
-        place: Location = ("factors",)
-        try:
-            settings = with_values(study.settings, row.values)
-            check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
-            if not any(path == "simulator" or path.startswith("mpi.") for path in row.values):
-                place = ("mpi",)
-            check_sharing(settings)
-        except ValidationError as error:
-            refused.setdefault((messages_of(error, TrialSettings), place), []).append(row.name)
-            continue
-        except SettingsError as error:
-            refused.setdefault((str(error), place), []).append(row.name)
-            continue
-        same = settings.model_dump_json()
-        arms.append(Arm(row.name, settings, seen[same], row.values))
-        seen[same] += 1
+        for candidate, values in _candidates(study.tune):
+            place: Location = ("factors",)
+            try:
+                settings = with_values(study.settings, {**row.values, **values})
+                check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
+                if not any(path == "simulator" or path.startswith("mpi.") for path in row.values):
+                    place = ("mpi",)
+                check_sharing(settings)
+            except ValidationError as error:
+                refused.setdefault((messages_of(error, TrialSettings), place), []).append(row.name)
+                continue
+            except SettingsError as error:
+                refused.setdefault((str(error), place), []).append(row.name)
+                continue
+            same = settings.model_dump_json()
+            arms.append(Arm(row.name, settings, seen[same], row.values, candidate, _folds(study, candidate)))
+            seen[same] += 1
     if refused:
         raise StudyError([Problem(f"rows {', '.join(sorted(names))}: {reason}", place) for (reason, place), names in refused.items()])
     return arms
 
 
 def _baselines(study: Study) -> list[Arm]:
-    return [Arm(name, study.settings.model_copy(update={"head": head}), 0, {}) for name, head in study.baseline_heads().items()]
+    """Return the baselines, each on every representation that rows have; one fitted in one go cannot be trained with its encoder."""
+    arms = []
+    levels = study.factors.get(REPRESENTATION)
+    for name, one in study.named_baselines().items():
+        for level in levels if isinstance(levels, list) else [study.sentence_encoder.representation]:
+            if level == "unfrozen" and isinstance(one.head, CLOSED_FORM):
+                continue
+            for candidate, values in _candidates(one.tune):
+                settings = study.settings.model_copy(update={"head": one.head})
+                settings = with_values(settings, {REPRESENTATION: level, **values})
+                named, factors = (f"{name}.{level}", {REPRESENTATION: level}) if levels else (name, {})
+                arms.append(Arm(named, settings, 0, dict(factors), candidate, _folds(study, candidate)))
+    return arms
 
 
-def _trial(study: Study, arm: Arm, inputs: Inputs, split: int) -> Trial:
+def _candidates(tune: Candidates) -> list[tuple[int | None, dict[str, Value]]]:
+    """Return every combination of the values to be tuned, numbered; where there is one only, nothing is chosen and it has no number."""
+    found = [dict(zip(tune, values, strict=True)) for values in itertools.product(*tune.values())]
+    return [(number if len(found) > 1 else None, values) for number, values in enumerate(found)]
+
+
+def _folds(study: Study, candidate: int | None) -> tuple[Fold, ...]:
+    return study.selection.all_folds() if study.selection and candidate is not None else ()
+
+
+def _trial(study: Study, arm: Arm, inputs: Inputs, split: int, fold: Fold | None) -> Trial:
     """Return one trial. A split's seed depends on study and split alone: the same splits serve every arm, as blocks.
 
     `simulator: auto` stays in the key: simulators agree to rounding, and a study may go on where another one is the fastest.
     """
     split_seed = _seed(study.seed, 1, split)
-    seed = _seed(study.seed, 2, split, arm.replicate)
+    part = [] if fold is None else [1 + fold.repeat, fold.index]
+    seed = _seed(study.seed, 2, split, arm.replicate, *part)
     hashes = {"data_hash": inputs.corpus.hash, "sentence_encoder_hash": inputs.sentence_encoder.hash}
-    identity = json.dumps([RESULTS_VERSION, _deciding(arm.settings), *hashes.values(), split_seed, seed, arm.replicate], sort_keys=True)
+    decides = [RESULTS_VERSION, _deciding(arm.settings), *hashes.values(), split_seed, seed, arm.replicate, *part]
+    identity = json.dumps(decides, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGEST_LENGTH]
     return Trial(
-        key=f"{arm.name}-s{split:02d}-{digest}",
+        key=f"{key_front(arm.name, arm.candidate)}-s{split:02d}{'' if fold is None else f'.r{fold.repeat}f{fold.index}'}-{digest}",
         arm=arm.name,
+        candidate=arm.candidate,
+        fold=fold,
         settings=arm.settings,
         split=split,
         split_seed=split_seed,
@@ -118,14 +153,28 @@ def _trial(study: Study, arm: Arm, inputs: Inputs, split: int) -> Trial:
     )
 
 
+def key_front(arm: str, candidate: int | None) -> str:
+    """Return the front of a trial's key, such as `r07`, or `r07.c2` where the arm has candidates."""
+    return arm if candidate is None else f"{arm}.c{candidate}"
+
+
+def named_by(trial: Trial, key: str) -> Trial:
+    """Return the trial under another key of the same digest, which it has where its row has got another number since it was entered."""
+    front = key.rsplit("-", 2)[0]
+    arm, _, number = front.rpartition(".c") if trial.candidate is not None else (front, "", None)
+    return trial.model_copy(update={"key": key, "arm": arm, "candidate": number and int(number)})
+
+
 def _deciding(settings: TrialSettings) -> dict[str, object]:
     """Return the settings that decide a result: not where data and encoder lie (their hashes count), nor what a classical head ignores."""
-    content = settings.model_dump(mode="json", exclude={"sentence_encoder": True, "data": {"name", "path", "sentences", "difficulty"}})
+    content = settings.model_dump(mode="json", exclude={"sentence_encoder": {"name"}, "data": {"name", "path", "sentences", "difficulty"}})
+    if settings.sentence_encoder.representation == "frozen":
+        del content["sentence_encoder"]  # nothing is tuned
     if settings.mpi == Mpi() or not isinstance(settings.head, QuantumHead):
         del content["mpi"]  # how many ranks train it is rounding, too; named, they may be a factor
     if not isinstance(settings.head, QuantumHead):
         del content["simulator"]
-    if isinstance(settings.head, LogisticHead | SvcHead):
+    if isinstance(settings.head, CLOSED_FORM):
         del content["training"], content["precision"]
     return content
 

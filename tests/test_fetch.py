@@ -34,7 +34,7 @@ def test_what_is_missing_is_computed_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert first.output.count("computing embeddings") == 1
     trial = read_plan(study, ["data.sentences=120"]).trials[0]
     file = embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)
-    assert embeddings.load(trial.data_hash, trial.sentence_encoder_hash).shape == (120, 384)
+    assert embeddings.load(file).shape == (120, 384)
     assert f"embeddings        {file}  (" in first.output
     assert f"HF_HUB_OFFLINE=1 hadamard run {study}" in first.output
     assert f"jobs must have the same HADAMARD_CACHE={tmp_path / 'cache'}" in first.output

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from model.adam import Adam
+from model.dense_heads import MultiLayerPerceptron
 from model.errors import SettingsError
 from model.evaluation import Embedded, evaluate
 from model.head_layout import check_head, parameters
-from model.heads import Head, MultiLayerPerceptron, QuantumClassifier
+from model.heads import Head, QuantumClassifier
 from model.reduction import AmplitudeEncoding
 from model.settings import MlpHead, QuantumHead, Training
 from model.simulators import choose
@@ -180,7 +181,7 @@ def test_the_quantum_head_learns_a_quadratic_rule() -> None:
 
 @pytest.mark.parametrize("hidden", [0, 5])
 def test_perceptrons_are_those_of_torch(hidden: int) -> None:
-    started = Started(MultiLayerPerceptron(MlpHead(kind="mlp", hidden=hidden), normal(3, DIMENSION)), [0, 1])
+    started = Started(MultiLayerPerceptron(MlpHead(kind="mlp", hidden=hidden), [normal(3, DIMENSION)]), [0, 1])
     assert started.parameters.shape == (2, parameters(MlpHead(kind="mlp", hidden=hidden), DIMENSION))
     rows = normal(2, 6, DIMENSION)
     for trial, (logits, row) in enumerate(zip(started(rows), started.parameters, strict=True)):

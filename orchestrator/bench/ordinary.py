@@ -115,7 +115,7 @@ def rates(trial: Trial, seconds: float) -> Rates:
     """Return the rates of one trial, from about so many seconds of training and evaluation."""
     head, training, sentences = trial.settings.head, trial.settings.training, sentences_of(trial)
     assert isinstance(head, QuantumHead)
-    split = sentences.split(trial.split_seed)
+    split = sentences.split(trial)
     embedded = torch.from_numpy(sentences.embeddings[split.train]).double()
     states = AmplitudeEncoding(head, [embedded]).states(embedded[None])[0]
     labels = torch.from_numpy(sentences.labels[split.train])
