@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from orchestrator.report.headline import headline
 from orchestrator.report.page import write
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
-from orchestrator.report.tables import cost_effects, energy_note, row_table
+from orchestrator.report.tables import cost_effects, cost_rows, energy_note, row_table
 from tests.designs import asked
 
 FACTORS = (
@@ -115,13 +116,13 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
     }
 
 
-def represented(splits: int, heads: Mapping[str, tuple[float, int]] = BASELINES) -> Study:
+def represented(splits: int, representations: tuple[str, ...] = ("frozen", "setfit")) -> Study:
     """Return a study in which SetFit gives every head, quantum or not, 3 points, and each classical head runs on both embeddings."""
-    design = build(asked("full_factorial"), (EMBEDDINGS, FACTORS[0], FACTORS[1]), seed=1)
+    design = build(asked("full_factorial"), (replace(EMBEDDINGS, levels=representations), FACTORS[0], FACTORS[1]), seed=1)
     both = {
         f"{name}.{level}": (accuracy + SETFIT_GAIN * (level == "setfit"), size)
-        for name, (accuracy, size) in heads.items()
-        for level in ("frozen", "setfit")
+        for name, (accuracy, size) in BASELINES.items()
+        for level in representations
     }
     study = synthetic(design, splits, both)
     results = study["results"].assign(cv_accuracy=study["results"]["validation_accuracy"])
@@ -369,6 +370,19 @@ def test_heads_are_compared_on_the_same_embeddings() -> None:
     assert "The row picked by cross-validation" in sentences(study)
 
 
+def test_three_representations_of_which_one_has_fewer_heads() -> None:
+    study = represented(splits=6, representations=("frozen", "setfit", "unfrozen"))
+    lost = study["results"]["arm"].isin(["logistic.unfrozen", "svc.unfrozen"])
+    study = {**study, "results": study["results"][~lost].reset_index(drop=True)}
+    questions = {answer.question: answer.text for answer in answers(study)}
+    assert "is not told apart from mlp (−2.0 ± " in questions["Against classical heads, on unfrozen embeddings"]
+    texts = [answer.text for answer in answers(study) if answer.question == "What does the representation do?"]
+    assert [text.split(" embeddings")[0] for text in texts] == ["SetFit", "Unfrozen"]
+    assert "mlp" in texts[1]
+    assert "svc" not in texts[1]
+    assert set(pictures_of(study)) >= {"paired_differences", "qubits", "costs"}
+
+
 def test_a_head_is_known_by_its_name_without_its_embeddings() -> None:
     assert head_of("svc.setfit") == "svc"
 
@@ -457,6 +471,17 @@ def test_costs_are_ratios_of_levels() -> None:
     qubits = next(line for line in lines if line[0] == "qubits")
     assert float(qubits[2].split()[1]) == pytest.approx(2, rel=0.05)
     assert float(qubits[3].split()[1]) == pytest.approx(2, rel=0.05)
+
+
+def test_trials_that_were_not_chosen_have_their_costs_told() -> None:
+    study = small()
+    folds = study["costs"].assign(key="fold of " + study["costs"]["key"], train_s=10.0, energy_j=np.nan)
+    lines = cost_rows(study["results"], pd.concat([study["costs"], folds]))
+    assert [line["group"] for line in lines][-1] == "all trials, with folds and candidates not chosen"
+    whole = study["costs"]["train_s"].sum() + 10 * len(folds)
+    assert lines[-1]["Training time"].endswith(f", {duration(whole)} in all")
+    assert lines[-1]["Energy"].endswith(f"in all, measured for {len(study['costs'])}")
+    assert len(cost_rows(study["results"], study["costs"])) == len(lines) - 1
 
 
 def test_energy_that_was_not_measured_is_never_a_number() -> None:

@@ -5,16 +5,16 @@ Owns these tables, and how comparisons of several representations hold together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import Comparison, paired_differences, picking_column
+from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL, Comparison, paired_differences, picking_column
 from orchestrator.analysis.inference import Uncertainty, student
 from orchestrator.design.factors import Factor
 
 REPRESENTATION = "sentence_encoder.representation"
-FEWEST_SPLITS = 3
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,13 @@ def groups(results: pd.DataFrame) -> tuple[Group, ...]:
     """
     parts = _by_representation(results)
     compared = {name: paired_differences(part) for name, part in parts.items()}
-    count = sum(map(len, compared.values()))
+    count = with_intervals(one for found in compared.values() for one in found)
     return tuple(Group(name, part, tuple(_among(one, count) for one in compared[name])) for name, part in parts.items())
+
+
+def with_intervals(comparisons: Iterable[Comparison]) -> int:
+    """Return how many of the comparisons have intervals, which is how many hold together."""
+    return sum(one.interval is not None for one in comparisons)
 
 
 def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:
@@ -101,7 +106,8 @@ def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:
                 differences = (table[head, level] - table[head, first]).dropna()
                 if len(differences):
                     pairs.append((str(head), level, differences))
-    return tuple(_gain(head, level, first, differences, len(pairs)) for head, level, differences in pairs)
+    tested = sum(len(differences) >= FEWEST_FOR_INTERVAL for _, _, differences in pairs)
+    return tuple(_gain(head, level, first, differences, tested) for head, level, differences in pairs)
 
 
 def head_of(arm: str) -> str:
@@ -126,6 +132,6 @@ def _among(comparison: Comparison, count: int) -> Comparison:
 def _gain(head: str, level: str, first: str, differences: pd.Series, count: int) -> Gain:
     mean, splits = float(differences.mean()), len(differences)
     known = Uncertainty()
-    if splits >= FEWEST_SPLITS:
+    if splits >= FEWEST_FOR_INTERVAL:
         known = student(mean, float(differences.std(ddof=1)) / splits**0.5, splits - 1, count)
     return Gain(head, level, first, mean, splits, **vars(known))

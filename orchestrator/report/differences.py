@@ -48,7 +48,9 @@ def representations(design: Design, effects: Sequence[Effect], table: Effects, g
             continue
         text = f"{capital(name_of(level))} embeddings instead of {name_of(first)} ones {'; they '.join(clauses)}."
         detail = f"± is half of a 95 % interval: for quantum rows one that holds for all {count(len(table.effects), 'effect')} together"
-        detail = detail + (f", for classical heads one that holds for all {len(gains)} of them, paired by split." if gains else ".")
+        detail = detail + (
+            f", for classical heads one that holds for all {len(gains)} of their differences, paired by split." if gains else "."
+        )
         if published and level == "setfit":
             detail += f" Published for logistic regression on {ENCODER}: {signed(SETFIT_GAP.size)} points ({SETFIT_GAP.source})."
         lead = (told or heads)[0]
@@ -68,8 +70,9 @@ def against(group: Group, by: str, among: int) -> Iterator[Answer]:
     if not picked:
         if group.results["row"].isna().any():
             yield Answer(question, "No baseline shares a finished split with the design yet.")
-        elif group.representation is None:
-            yield Answer(question, "The study has no baselines: nothing here says whether a classical head would do better.")
+        else:
+            where = "The study" if group.representation is None else "This representation"
+            yield Answer(question, f"{where} has no baselines: nothing here says whether a classical head would do better.")
         return
     told = sorted((_Told(_head(one, group), one.mean, one) for one in picked), key=lambda one: one.difference)
     row = f"The row picked by {by}, {picked[0].arm},"

@@ -16,7 +16,7 @@ from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
 from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
-from orchestrator.report.arms import REPRESENTATION, Gain, Group, picked_by
+from orchestrator.report.arms import REPRESENTATION, Gain, Group, picked_by, with_intervals
 from orchestrator.report.differences import against, representations
 from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
 
@@ -52,7 +52,7 @@ def headline(
     if others or not embeddings:
         answers.append(_effects(others, effects, pairs))
     for group in groups:
-        answers += against(group, picked_by(results), sum(len(other.comparisons) for other in groups))
+        answers += against(group, picked_by(results), with_intervals(one for other in groups for one in other.comparisons))
     return answers + list(_best(screen))
 
 
