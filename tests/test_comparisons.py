@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, expected_maximum, paired_differences, screen
+from orchestrator.analysis.inference import sidak_level
 from tests.published_designs import HARDNESS
 
 
@@ -79,6 +81,18 @@ def test_one_common_split_gives_no_interval_and_none_no_comparison() -> None:
     assert paired_differences(results_of({"r00": [0.9, None], "svc": [None, 0.5]})) == ()
     assert paired_differences(results_of({"r00": [None], "svc": [0.5]})) == ()
     assert paired_differences(results_of({"r00": [0.9, 0.8]})) == ()
+
+
+def test_intervals_are_adjusted_for_all_comparisons_that_have_one() -> None:
+    rng = np.random.default_rng(8)
+    arms: dict[str, list[float | None]] = {name: list(rng.normal(0.7, 0.02, 6)) for name in ("r00", "r01", "svc", "mlp")}
+    found = paired_differences(results_of({**arms, "logistic": [0.7, 0.6, None, None, None, None]}))
+    assert len(found) == 9
+    known = [comparison for comparison in found if comparison.interval]
+    assert {comparison.among for comparison in known} == {len(known)} == {6}
+    for comparison in known:
+        margin = float(stats.t.isf(sidak_level(6) / 2, 5) * (comparison.standard_error or 0))
+        assert comparison.simultaneous == pytest.approx((comparison.mean - margin, comparison.mean + margin))
 
 
 def test_equal_differences_need_no_bootstrap() -> None:

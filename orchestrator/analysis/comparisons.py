@@ -82,7 +82,8 @@ def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", s
             pairs.append((picked, name, rows[picked] - baselines[name]))
     pairs = [(arm, name, differences.dropna()) for arm, name, differences in pairs]
     pairs = [pair for pair in pairs if len(pair[2])]
-    return tuple(_compare(arm, name, differences, len(pairs), seed) for arm, name, differences in pairs)
+    tested = sum(len(differences) >= FEWEST_FOR_INTERVAL for _, _, differences in pairs)
+    return tuple(_compare(arm, name, differences, tested, seed) for arm, name, differences in pairs)
 
 
 def picking_column(results: pd.DataFrame) -> str:

@@ -81,7 +81,7 @@ class Effects:
 
 
 def main_effects(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
-    """Estimate each factor's effect from low to high, with splits as blocks.
+    """Estimate each factor's effect from low to high, with splits as blocks: fixed, or random where failures unbalanced the design.
 
     Args:
         design: the design that the rows of `results` belong to.

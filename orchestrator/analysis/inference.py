@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import stats
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -39,6 +40,8 @@ class Uncertainty:
     simultaneous: Interval | None = None
     """Holds for all estimates of the table together, at the same level."""
     simultaneous_p: float | None = None
+    among: int | None = None
+    """How many estimates that is."""
 
     @property
     def stands_out(self) -> bool:
@@ -82,7 +85,7 @@ class ErrorTerm:
 
     def half_width(self, unit: float) -> float | None:
         """Return half the width of a t interval for an estimate with this standard error per unit of `sd`."""
-        return None if self.sd is None else float(stats.t.isf((1 - LEVEL) / 2, self.df)) * unit * self.sd
+        return None if self.sd is None else t_margins(self.df, 1)[0] * unit * self.sd
 
 
 NO_ERROR = ErrorTerm("none")
@@ -120,12 +123,15 @@ class Fit:
 
 def least_squares(matrix: Array, response: Array) -> Fit:
     """Fit `response` [n] on `matrix` [n, coefficients]; what lies below the rounding of the response counts as nothing."""
-    inverse = np.linalg.pinv(matrix)
+    trials, coefficients = matrix.shape
+    padded = np.vstack([matrix, np.zeros((max(coefficients - trials, 0), coefficients))])  # so that there is a direction per coefficient
+    left, sizes, right = np.linalg.svd(padded, full_matrices=False)
+    rank = int(np.sum(sizes > sizes.max(initial=0.0) * max(matrix.shape) * np.finfo(float).eps))
+    inverse = (right[:rank].T / sizes[:rank]) @ left[:trials, :rank].T
     rounding = ROUNDING * float(np.max(np.abs(response), initial=0.0))
     beta = _without_rounding(inverse @ response, rounding)
     residuals = _without_rounding(response - matrix @ beta, rounding)
-    df = len(response) - int(np.linalg.matrix_rank(matrix))
-    return Fit(beta, inverse @ inverse.T, linalg.null_space(matrix), float(np.sum(residuals**2)), df)
+    return Fit(beta, inverse @ inverse.T, right[rank:].T, float(np.sum(residuals**2)), trials - rank)
 
 
 def _without_rounding(numbers: Array, rounding: float) -> Array:
@@ -177,7 +183,7 @@ def uncertainties(estimates: Sequence[float], units: Sequence[float], error: Err
 
 def student(estimate: float, standard_error: float, df: float, count: int) -> Uncertainty:
     """Return Student's t intervals and p values of an estimate, alone and as one of `count` that are to hold together."""
-    alone, together = (float(q) * standard_error for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(count) / 2], df))
+    alone, together = (margin * standard_error for margin in t_margins(df, count))
     p = float(2 * stats.t.sf(abs(estimate) / standard_error, df)) if standard_error > 0 else float(estimate == 0)
     return Uncertainty(
         standard_error=standard_error,
@@ -185,7 +191,15 @@ def student(estimate: float, standard_error: float, df: float, count: int) -> Un
         p=p,
         simultaneous=(estimate - together, estimate + together),
         simultaneous_p=sidak_p(p, count),
+        among=count,
     )
+
+
+@cache
+def t_margins(df: float, count: int) -> tuple[float, float]:
+    """Return half the widths, in standard errors, of a t interval by itself and of one of `count` that are to hold together."""
+    alone, together = stats.t.isf([(1 - LEVEL) / 2, sidak_level(count) / 2], df)
+    return float(alone), float(together)
 
 
 def _by_lenth(estimates: Sequence[float], units: Sequence[float]) -> list[Uncertainty]:
@@ -198,6 +212,7 @@ def _by_lenth(estimates: Sequence[float], units: Sequence[float]) -> list[Uncert
             standard_error=margins.pse * by,
             interval=(one - margins.margin * by, one + margins.margin * by),
             simultaneous=(one - margins.simultaneous_margin * by, one + margins.simultaneous_margin * by),
+            among=len(estimates),
         )
         for one, by in zip(estimates, relative, strict=True)
     ]
@@ -212,8 +227,7 @@ def lenth(estimates: Sequence[float]) -> Lenth | None:
     pse = 1.5 * float(np.median(small)) if len(small) else 0.0
     if pse == 0:
         return None  # most effects are exactly nothing: there is no scatter to measure with
-    df = len(sizes) / 3
-    alone, together = (float(q) for q in stats.t.isf([(1 - LEVEL) / 2, sidak_level(len(sizes)) / 2], df))
+    alone, together = t_margins(len(sizes) / 3, len(sizes))
     return Lenth(pse, alone * pse, together * pse)
 
 
@@ -235,7 +249,7 @@ def sidak_level(count: int) -> float:
     """Return the error rate that each of `count` statements may have so that all hold at once.
 
     Sidak's inequality covers two-sided t intervals with a common error term however they are correlated, and is never wider than
-    Bonferroni's.
+    Bonferroni's. Paired differences have error terms of their own, for which it is not proven; simulation finds it on the safe side.
     """
     return float(1 - LEVEL ** (1 / count))
 
