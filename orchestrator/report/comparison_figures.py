@@ -35,7 +35,8 @@ def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> F
         by: what rows are picked by, in words.
         published: gaps that others measured, drawn as lines.
     """
-    lines = [(group.representation, shown(group.comparisons)) for group in groups if group.comparisons]
+    full = in_full(groups)
+    lines = [(group.representation, shown(group.comparisons, full)) for group in groups if group.comparisons]
     comparisons = [one for _, found in lines for one in found]
     height = sum(len(found) + HEADING * (name is not None) for name, found in lines) + _gaps(lines)
     figure = Figure(figsize=(WIDTH, 1.2 + 0.34 * (height + 0.9 * len(published))))
@@ -72,13 +73,18 @@ def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> F
     return titled(figure, _title(comparisons, intervals))
 
 
-def shown(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def in_full(groups: Sequence[Group]) -> bool:
+    """Return whether there is room for every comparison, or only for that of the row picked over all splits."""
+    return len({one.baseline for group in groups for one in group.comparisons}) <= MOST_IN_FULL
+
+
+def shown(comparisons: Sequence[Comparison], full: bool) -> list[Comparison]:
     """Return the comparisons to draw, those of the baseline that is hardest to beat first."""
     by_baseline: dict[str, list[Comparison]] = {}
     for one in comparisons:
         by_baseline.setdefault(one.baseline, []).append(one)
     ordered = sorted(by_baseline.values(), key=lambda found: found[-1].mean)
-    if len(ordered) <= MOST_IN_FULL:
+    if full:
         return [one for found in ordered for one in found]
     return [found[-1] for found in ordered]
 

@@ -83,9 +83,9 @@ def _title(arms: pd.DataFrame) -> str:
         return f"Most accurate: {_described(best)}"
     rows, heads = arms[~arms["baseline"]], arms[arms["baseline"]]
     other, whose = (rows, "best quantum row") if best["baseline"] else (heads, "best classical head")
-    return f"Most accurate: {_described(best)}; {whose}: {_described(other.loc[other['mean'].idxmax()])}"
+    return f"Most accurate: {_described(best)}; {whose}: {_described(other.loc[other['mean'].idxmax()], '')}"
 
 
-def _described(arm: pd.Series) -> str:
-    size = "" if pd.isna(arm["parameters"]) else f", {int(arm['parameters']):,} parameters"
+def _described(arm: pd.Series, unit: str = " parameters") -> str:
+    size = "" if pd.isna(arm["parameters"]) else f", {int(arm['parameters']):,}{unit}"
     return f"{arm['arm']} ({percent(float(arm['mean']))}{size})"

@@ -39,7 +39,7 @@ def representations(design: Design, effects: Sequence[Effect], table: Effects, g
     """
     factor = next(factor for factor in design.factors if factor.path == REPRESENTATION)
     first, *others = map(str, factor.levels)
-    by_level = dict(zip(others, effects, strict=True)) if effects else {}
+    by_level = {effect.label.partition(" = ")[2] or others[0]: effect for effect in effects}
     for level in others:
         told = [_Told("quantum rows", by_level[level].estimate, by_level[level])] if level in by_level else []
         heads = [_Told(name_of(gain.head), gain.mean, gain) for gain in gains if gain.representation == level]

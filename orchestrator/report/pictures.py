@@ -113,7 +113,7 @@ def _comparisons(found: Found) -> Iterator[Picture]:
         return
     caption = "Differences on the same splits; small dots are single splits."
     caption += INTERVALS if any(one.interval for one in compared) else ""
-    if any(len({one.baseline for one in group.comparisons}) > comparison_figures.MOST_IN_FULL for group in found.groups):
+    if not comparison_figures.in_full(found.groups):
         caption += f" Of each classical head the row picked by {picked_by(found.results)} is shown; the table has all comparisons."
     gaps = QUANTUM_GAPS if found.published else ()
     if gaps:
