@@ -12,6 +12,7 @@ from pathlib import Path
 from model.settings import Trial
 from orchestrator.design.design import Design, build
 from orchestrator.design.kinds import DesignError
+from orchestrator.design.power import splits_needed
 from orchestrator.ledger import Ledger
 from orchestrator.study import Study, study_of
 from orchestrator.study_file import Problem, StudyError, StudyFile
@@ -51,7 +52,23 @@ def make_plan(study: Study) -> Plan:
         design = build(study.design, study.factor_list(), study.seed)
     except DesignError as error:
         raise StudyError([Problem(str(error), ("design",))]) from error
+    _check_power(study, design)
     return Plan(study, design, trials_of(study, design))
+
+
+def _check_power(study: Study, design: Design) -> None:
+    """Raise a StudyError if the study has too few splits to find what it says that it wants to find."""
+    if (wanted := study.power) is None:
+        return
+    needed = splits_needed(design, wanted.sd, wanted.effect, wanted.power)
+    if needed is None or needed > study.design.splits:
+        enough = "no number of splits would" if needed is None else f"it takes at least design.splits: {needed}"
+        reason = (
+            f"design.splits = {study.design.splits} do not find an effect of {100 * wanted.effect:g} points with power {wanted.power:g} "
+            f"where one trial's standard deviation within its split is {100 * wanted.sd:g} points: {enough}. "
+            "Take more splits or rows, or want less"
+        )
+        raise StudyError([Problem(reason, ("power",))])
 
 
 def reopen(directory: Path) -> tuple[Ledger, Plan]:

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from model.adam import Adam
-from model.dense_heads import MultiLayerPerceptron
+from model.dense_heads import MultiLayerPerceptron, QuadraticFourier
 from model.errors import SettingsError
 from model.evaluation import Embedded, evaluate
 from model.head_layout import check_head, parameters
 from model.heads import Head, QuantumClassifier
 from model.reduction import AmplitudeEncoding
-from model.settings import MlpHead, QuantumHead, Training
+from model.settings import MlpHead, Noise, QuadraticHead, QuantumHead, Training
 from model.simulators import choose
-from model.team import train_epoch
+from model.team import epoch_order, train_epoch
 
 DIMENSION = 12
 
@@ -201,3 +201,121 @@ def test_the_draws_are_the_same_in_double_precision() -> None:
     torch.testing.assert_close(
         double.logits(start, embeddings().double(), draws()).float(), single.logits(start.float(), embeddings(), draws()), atol=2e-6, rtol=0
     )
+
+
+CONTROLS = {
+    "untrained": QuantumHead(qubits=4, encoder="untrained", encoders=2),
+    "linear": QuantumHead(qubits=4, encoder="linear", encoders=2, merge="concatenate"),
+    "pca": QuantumHead(qubits=4, encoder="pca"),
+    "encoder-only": QuantumHead(qubits=4, second_module=False, encoders=2),
+    "encoder-only-concatenate": QuantumHead(qubits=4, second_module=False, encoders=2, merge="concatenate"),
+    "linear-only": QuantumHead(qubits=4, encoder="linear", second_module=False),
+    "no-reupload": QuantumHead(qubits=4, reuploads=0, measured=2),
+    "no-reupload-concatenate": QuantumHead(qubits=4, reuploads=0, encoders=2, merge="concatenate"),
+    "no-cnot": QuantumHead(qubits=4, entangling=False),
+}
+
+
+@pytest.mark.parametrize("head", CONTROLS.values(), ids=CONTROLS)
+def test_controls_train_what_the_layout_counts_and_are_the_same_in_company(head: QuantumHead) -> None:
+    started = classifier(head)
+    assert started.parameters.shape == (1, parameters(head, DIMENSION))
+    (gradient,) = torch.autograd.grad(started(embeddings()).sum(), started.parameters)
+    assert gradient.isfinite().all()
+    team = classifiers(head, [0, 1, 2])
+    rows = normal(3, 6, DIMENSION)
+    together = team(rows)
+    alone = team.head.only([2]).logits(team.parameters[2:], rows[2:], draws())
+    torch.testing.assert_close(together[2:], alone)
+
+
+def test_without_cnots_the_logits_know_one_qubit_alone() -> None:
+    """The measured qubit's angles come from encoder output 0, which then is the weight of one half of the amplitudes."""
+    started = classifier(QuantumHead(qubits=4, entangling=False))
+    rows = embeddings()
+    signs = torch.ones(DIMENSION)
+    signs[[1, 9]] = -1  # changes every product of amplitudes but their squares
+    torch.testing.assert_close(started(rows), started(rows * signs), rtol=0, atol=0.2)
+    entangled = classifier(QuantumHead(qubits=4, initial_angles=1.0))
+    assert (entangled(rows) - entangled(rows * signs)).abs().max() > 1e-3
+
+
+def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> None:
+    head = QuantumHead(qubits=4, reuploads=0, encoder_layers=2, layers=1)
+    from model.circuit import Circuit, encoder_circuit, pqc
+    from model.head_layout import circuits
+
+    first, second = circuits(head)
+    assert second.gates == ()
+    own = list(encoder_circuit(4, 2, 1).gates)
+    assert first == Circuit(4, (*own, *pqc(4, 1, 1, first=first.weights - 8)), 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"reuploads": 0, "encoder": "linear"}, "Use head.encoder: circuit, or at least 1 re-upload"),
+        ({"encoder": "pca", "encoders": 2}, "use head.encoders: 1"),
+        ({"encoder": "pca", "qubits": 13}, "no 13 principal components of an embedding of 12 dimensions"),
+        ({"second_module": False, "encoders": 2, "merge": "blocks"}, "Use mean or concatenate"),
+        ({"second_module": False, "noise": Noise(shots=10)}, "head.noise is that of a second module by itself"),
+        ({"noise": Noise(two_qubit_error=0.3, scale=4.0)}, "use a smaller scale"),
+    ],
+)
+def test_ablations_that_contradict_other_settings_are_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        check_head(QuantumHead(**{"qubits": 4, **settings}), DIMENSION, "auto")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("components", [0, 3])
+def test_a_perceptron_reads_principal_components_of_its_own_training_side(components: int) -> None:
+    sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
+    head = MultiLayerPerceptron(MlpHead(kind="mlp", hidden=5, components=components), sides)
+    started = Started(head, [0, 1])
+    assert started.parameters.shape[1] == parameters(MlpHead(kind="mlp", hidden=5, components=components), DIMENSION)
+    if components:
+        seen = head.principal.of(torch.stack(sides))  # type: ignore[union-attr]
+        assert seen.abs().amax(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0])
+        assert seen.mean(dim=1).abs().max() < 1e-5
+        products = seen[0].T @ seen[0]
+        assert (products - products.diag().diag()).abs().max() < 1e-4 * products.abs().max()
+
+
+@pytest.mark.parametrize("frequencies", [0, 2])
+def test_quadratic_forms_are_squares_and_their_series_cosines_and_sines(frequencies: int) -> None:
+    settings = QuadraticHead(kind="quadratic", components=5, forms=3, rank=2, frequencies=frequencies)
+    sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
+    head = QuadraticFourier(settings, sides)
+    started = Started(head, [0, 1])
+    assert started.parameters.shape[1] == parameters(settings, DIMENSION)
+    rows = normal(2, 4, DIMENSION)
+    logits = started(rows).detach()
+    for trial in range(2):
+        forms, linear, bias = torch.split(started.parameters[trial].detach(), head.sizes)
+        for row in range(4):
+            y = head.principal.of(rows)[trial, row]
+            values = [sum((-1) ** r * float(forms.view(3, 2, 5)[k, r] @ y) ** 2 for r in range(2)) for k in range(3)]
+            if frequencies:
+                angles = [np.pi * n * value for n in (1, 2) for value in values]
+                values = [*np.cos(angles), *np.sin(angles)]
+            wanted = linear.view(2, -1) @ torch.tensor(values, dtype=torch.float32) + bias
+            torch.testing.assert_close(logits[trial, row], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_quantum_head_fits_a_target_that_it_can_represent() -> None:
+    """A teacher of the same layout labels sentences, half of them, which it is surest of, and students from other angles learn to."""
+    layout = QuantumHead(qubits=6, encoder_layers=2, connectivity=2, reuploads=2, layers=1)
+    drawn = nn.functional.normalize(normal(870, 64, seed=1), dim=1)
+    teacher = QuantumClassifier([layout.model_copy(update={"initial_angles": 0.5})], [drawn], choose("compiled"))
+    logits = teacher.logits(teacher.start([torch.Generator().manual_seed(11)]), drawn[None], draws())[0].detach()
+    margins = logits[:, 1] - logits[:, 0]
+    margins -= margins.median()
+    kept = margins.abs().argsort()[-435:]
+    corpus = Embedded(drawn[kept], (margins[kept] > 0).long(), torch.float32)
+    students = QuantumClassifier([layout] * 4, [corpus.embeddings] * 4, choose("compiled"))
+    start = students.start([torch.Generator().manual_seed(seed) for seed in range(4)])
+    adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training(lr=0.01)] * 4, 0)
+    for epoch in range(1, 121):
+        order = torch.stack([epoch_order(seed, epoch, 435) for seed in range(4)])
+        train_epoch(students, adam, corpus, order, 16, draws(4))
+    assert min(score.accuracy for score in evaluate(students, adam.parameters.detach(), corpus, order, draws(4))) > 0.97
