@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from model.marks import Marks, from_text
 from model.settings import QuantumHead
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
@@ -72,6 +73,12 @@ def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
         for record in records
         if isinstance(record.trial.settings.head, QuantumHead)
     }
+
+
+def right_sentences(records: Sequence[TrialRecord]) -> dict[str, Marks]:
+    """Return by trial key which test sentences the trial classified right, of the trials whose results say so."""
+    written = {record.trial.key: (record.result or {}).get("test_right") for record in records}
+    return {key: from_text(text) for key, text in written.items() if text}
 
 
 def failure_lines(failed: Sequence[TrialRecord]) -> list[str]:

@@ -37,7 +37,7 @@ from orchestrator.plan_view import drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.report.formats import count
-from orchestrator.results import costs_table, curves, failure_lines, results_table
+from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
 from orchestrator.stopping import Stopping
 from orchestrator.study import Study
@@ -199,6 +199,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
         results=results_table(plan, records),
         costs=costs_table(records),
         curves=curves(records),
+        right=right_sentences(records),
         provenance=ledger.provenance()["shown"],
     )
 

@@ -22,14 +22,16 @@ from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
 from orchestrator.report import drawing, published
 from orchestrator.report.answers import Answer
-from orchestrator.report.arms import REPRESENTATION, arm_means, gains, groups, head_of
+from orchestrator.report.arms import arm_means, gains, groups, head_of
 from orchestrator.report.cost_figures import pareto_front
+from orchestrator.report.disagreements import disagreements, in_words
 from orchestrator.report.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
 from orchestrator.report.headline import headline
 from orchestrator.report.page import write
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
 from orchestrator.report.tables import cost_effects, cost_rows, energy_note, row_table
+from orchestrator.study import REPRESENTATION
 from tests.designs import asked
 
 FACTORS = (
@@ -112,6 +114,7 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
         "results": results,
         "costs": costs_of(results, rng),
         "curves": curves,
+        "right": {},
         "provenance": {"git commit": "0123abcd", "data": "sha256 9f2c", "command": "hadamard run study.yaml"},
     }
 
@@ -384,6 +387,24 @@ def test_three_representations_of_which_one_has_fewer_heads() -> None:
     lost = without(study, lambda r: r[REPRESENTATION] == "setfit")
     (only,) = [answer.text for answer in answers(lost) if answer.question == "What does the representation do?"]
     assert only.startswith("Unfrozen embeddings instead of frozen ones raise accuracy by 2.8 ± ")
+
+
+@pytest.mark.usefixtures("quick")
+def test_sentences_that_one_head_alone_gets_right_are_told_by_split(tmp_path: Path) -> None:
+    study = small()
+    results, picked = study["results"], best_by_validation(study["results"])
+    marks = {"logistic": np.arange(200) < 150, picked: np.arange(200) < 100}  # 50 that only the baseline gets right, on every split
+    right = {key: marks[arm] for key, arm in zip(results["key"], results["arm"], strict=True) if arm in marks}
+    found = disagreements(groups(results), right)
+    assert {pair: in_words(test) for pair, test in found.items()} == {(picked, "logistic"): "worse on 3 of 3"}
+    assert disagreements(groups(results), {}) == {}
+    assert (
+        in_words(disagreements(groups(results), dict.fromkeys(right, marks["logistic"]))[picked, "logistic"])
+        == "not told apart on any of 3"
+    )
+    text = Page(write(tmp_path / "with", **{**study, "right": right}).read_text()).text
+    assert "worse on 3 of 3" in text
+    assert "McNemar" not in Page(write(tmp_path / "without", **study).read_text()).text
 
 
 def test_a_head_is_known_by_its_name_without_its_embeddings() -> None:

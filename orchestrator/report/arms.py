@@ -13,8 +13,7 @@ import pandas as pd
 from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL, Comparison, paired_differences, picking_column
 from orchestrator.analysis.inference import Uncertainty, student
 from orchestrator.design.factors import Factor
-
-REPRESENTATION = "sentence_encoder.representation"
+from orchestrator.study import REPRESENTATION
 
 
 @dataclass(frozen=True)

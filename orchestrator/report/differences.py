@@ -13,9 +13,10 @@ from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Uncertainty
 from orchestrator.design.design import Design
 from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
-from orchestrator.report.arms import REPRESENTATION, Gain, Group, head_of
+from orchestrator.report.arms import Gain, Group, head_of
 from orchestrator.report.formats import count, listed, plus_minus, signed, signed_plus_minus
 from orchestrator.report.published import ENCODER, SETFIT_GAP
+from orchestrator.study import REPRESENTATION
 
 
 @dataclass(frozen=True)

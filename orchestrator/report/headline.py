@@ -16,9 +16,10 @@ from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
 from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
-from orchestrator.report.arms import REPRESENTATION, Gain, Group, picked_by, with_intervals
+from orchestrator.report.arms import Gain, Group, picked_by, with_intervals
 from orchestrator.report.differences import against, representations
 from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
+from orchestrator.study import REPRESENTATION
 
 
 def headline(

@@ -14,18 +14,21 @@ import jinja2
 import pandas as pd
 
 from model.journal import write_atomically
+from model.marks import Marks
 from orchestrator.analysis.comparisons import screen
 from orchestrator.analysis.curvature import curvature
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
 from orchestrator.report import published, tables
-from orchestrator.report.arms import REPRESENTATION, gains, groups, picked_by
+from orchestrator.report.arms import gains, groups, picked_by
+from orchestrator.report.disagreements import disagreements
 from orchestrator.report.drawing import save
 from orchestrator.report.formats import count
 from orchestrator.report.headline import headline
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
+from orchestrator.study import REPRESENTATION
 
 
 def write(
@@ -36,6 +39,7 @@ def write(
     results: pd.DataFrame,
     costs: pd.DataFrame,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
+    right: Mapping[str, Marks],
     provenance: Mapping[str, str],
 ) -> Path:
     """Write the report and return the path of its page.
@@ -50,6 +54,7 @@ def write(
         results: as `results_table` makes it.
         costs: as `costs_table` makes it; missing is not measured.
         curves: per key its epochs, each with epoch, train_accuracy and validation_accuracy.
+        right: per key which of its split's test sentences a trial classified right; of those where it is known.
         provenance: what a reader needs to run it again, as text.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -58,6 +63,7 @@ def write(
     write_atomically(directory / "costs.csv", costs.to_csv(index=False, lineterminator="\n"))
     mains, pairs = main_effects(design, results), interactions(design, results)
     compared, beside = groups(results), published.applies(study)
+    sentences = disagreements(compared, right)
     by_representation = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
     pictures = draw(Found(design, results, costs, mains, pairs, compared, curves, beside))
     for picture in pictures:
@@ -78,7 +84,12 @@ def write(
         pairs=pairs,
         pair_rows=tables.effect_rows(pairs),
         has_baselines=bool(results["row"].isna().any()),
-        comparisons=[tables.comparison_row(comparison, picked_by(results)) for group in compared for comparison in group.comparisons],
+        comparisons=[
+            tables.comparison_row(one, picked_by(results), sentences.get((one.arm, one.baseline)))
+            for group in compared
+            for one in group.comparisons
+        ],
+        mcnemar=bool(sentences),
         published=published.ACCURACIES if beside else (),
         encoder=published.ENCODER,
         own_encoder=study.get("sentence encoder", "the study's own"),

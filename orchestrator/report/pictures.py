@@ -19,8 +19,9 @@ from orchestrator.analysis.observations import observed
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
 from orchestrator.report import comparison_figures, cost_figures, effect_figures, trend_figures
-from orchestrator.report.arms import REPRESENTATION, Group, arm_means, head_of, picked_by
+from orchestrator.report.arms import Group, arm_means, head_of, picked_by
 from orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
+from orchestrator.study import REPRESENTATION
 
 FEWEST_FOR_HALF_NORMAL = 6
 MOST_INTERACTION_PANELS = 8

@@ -15,9 +15,11 @@ from cluster.energy import SHORTEST_WINDOW_S
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation
 from orchestrator.analysis.effects import Effects, main_effects
 from orchestrator.analysis.inference import Interval
+from orchestrator.analysis.mcnemar import McNemarOverSplits
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, level_label, levels_text, short_names
 from orchestrator.report.arms import arm_means, picked_by
+from orchestrator.report.disagreements import in_words
 from orchestrator.report.formats import NONE, count, duration, joules, listed, p_value, percent, signed
 
 NOT_MEASURED = "not measured"
@@ -109,8 +111,14 @@ def test_rows(design: Design, effects: Effects) -> list[tuple[str, str, str, str
     return [(names[test.factors[0]], f"{test.df[0]}, {test.df[1]:g}", f"{test.f:.2f}", p_value(test.p)) for test in effects.tests]
 
 
-def comparison_row(comparison: Comparison, by: str) -> dict[str, str]:
-    """Return one line of the table of paired differences; `by` says what rows are picked by."""
+def comparison_row(comparison: Comparison, by: str, sentences: McNemarOverSplits | None) -> dict[str, str]:
+    """Return one line of the table of paired differences.
+
+    Args:
+        comparison: an arm minus a baseline.
+        by: what rows are picked by, in words.
+        sentences: McNemar's test of the two, if it is known.
+    """
     verdict = NONE if comparison.simultaneous is None else "not told apart"
     if comparison.stands_out or comparison.is_hint:
         verdict = ("better" if comparison.mean > 0 else "worse") + ("" if comparison.stands_out else ", a hint")
@@ -122,6 +130,7 @@ def comparison_row(comparison: Comparison, by: str) -> dict[str, str]:
         "alone": _interval(comparison.interval),
         "together": _interval(comparison.simultaneous),
         "bootstrap": _interval(comparison.bootstrap),
+        "sentences": in_words(sentences) or NONE,
         "verdict": verdict,
         "note": comparison.note or "",
     }

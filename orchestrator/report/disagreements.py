@@ -1,0 +1,51 @@
+"""On how many splits the test sentences themselves tell the picked row from a classical head: McNemar's test, for the report's table.
+
+Owns which heads are set against each other sentence by sentence. Does not own the test, nor what holds over splits (paired differences).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from model.marks import Marks
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED
+from orchestrator.analysis.mcnemar import McNemarOverSplits, mcnemar, mcnemar_over_splits
+from orchestrator.report.arms import Group
+
+Disagreements = dict[tuple[str, str], McNemarOverSplits]
+"""By arm and baseline."""
+
+
+def disagreements(groups: Sequence[Group], right: Mapping[str, Marks]) -> Disagreements:
+    """Return McNemar's test of each picked row against each baseline, over the splits on which sentences of both are known.
+
+    Args:
+        groups: the arms by embeddings, with their comparisons.
+        right: by a trial's key, which of its split's test sentences it classified right.
+    """
+    found: Disagreements = {}
+    for group in groups:
+        keys = group.results[group.results["key"].isin(list(right))].set_index(["arm", "split"])["key"]
+        for one in group.comparisons:
+            if one.arm in (MEAN_ROW, PICKED):
+                continue
+            by_split = {split: _pair(keys, one.arm, one.baseline, split) for split in one.by_split}
+            tests = {split: mcnemar(right[a], right[b]) for split, (a, b) in by_split.items() if a is not None and b is not None}
+            if tests:
+                found[one.arm, one.baseline] = mcnemar_over_splits(tests)
+    return found
+
+
+def in_words(test: McNemarOverSplits | None) -> str | None:
+    """Return on how many splits the row is better and worse; None where sentences are not known."""
+    if test is None:
+        return None
+    told = [f"{verdict} on {number}" for number, verdict in ((test.a_better, "better"), (test.b_better, "worse")) if number]
+    return f"{', '.join(told) or 'not told apart on any'} of {test.splits}"
+
+
+def _pair(keys: pd.Series, arm: str, baseline: str, split: int) -> tuple[str | None, str | None]:
+    one, other = (keys.get((name, split)) for name in (arm, baseline))
+    return one, other
