@@ -62,10 +62,12 @@ def tuned(
         StopRequest: It was told to stop; nothing of it is kept.
         DivergedError: The weights are no longer numbers.
     """
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
     from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
+    from transformers import PrinterCallback
 
+    disable_progress_bars()
     pairs = draw_pairs(labels, tuning, np.random.default_rng([seed, 2]))
     columns = {
         "first": [texts[first] for first, _, _ in pairs],
@@ -92,6 +94,7 @@ def tuned(
         trainer = SentenceTransformerTrainer(
             model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=CosineSimilarityLoss(model)
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.add_callback(_stops(told_to_stop))
         trainer.train()
     if told_to_stop():
