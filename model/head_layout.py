@@ -134,10 +134,17 @@ def check_head(head: Head, dimension: int, simulator: str) -> None:
             f"head.reduction = projection needs the gradient of the state, which {simulator} does not give; use simulator: auto"
         )
     check_noise(head.noise)
-    if head.encoder == "pca" and head.qubits > dimension:
-        raise SettingsError(f"head.encoder = pca has no {head.qubits} principal components of an embedding of {dimension} dimensions")
     if has_encoder_circuit(head):
         check_width(head, dimension)
+
+
+def check_components(head: Head, dimension: int, train: int) -> None:
+    """Raise a SettingsError if a head reads more principal components than there are of so many training sentences and dimensions."""
+    name, wanted = "head.components", head.components if isinstance(head, MlpHead | QuadraticHead) else 0
+    if isinstance(head, QuantumHead) and head.encoder == "pca":
+        name, wanted = "head.encoder = pca, head.qubits", head.qubits
+    if wanted > (most := min(dimension, train)):
+        raise SettingsError(f"{name} = {wanted}, but {train} training sentences of {dimension} dimensions have {most} principal components")
 
 
 def _check_ablations(head: QuantumHead) -> None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from model import text
 from model.errors import SettingsError
-from model.head_layout import check_head
+from model.head_layout import check_components, check_head
 from model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
@@ -83,6 +83,7 @@ def _rows(study: Study, design: Design) -> list[Arm]:
             try:
                 settings = with_values(study.settings, {**row.values, **values})
                 check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
+                _check_components(study, settings)
                 if not any(path == "simulator" or path.startswith("mpi.") for path in row.values):
                     place = ("mpi",)
                 check_sharing(settings)
@@ -111,9 +112,21 @@ def _baselines(study: Study) -> list[Arm]:
             for candidate, values in _candidates(one.tune):
                 settings = study.settings.model_copy(update={"head": one.head})
                 settings = with_values(settings, {REPRESENTATION: level, **values})
+                try:
+                    _check_components(study, settings)
+                except SettingsError as error:
+                    raise StudyError([Problem(f"{name}: {error}", ("baselines",))]) from error
                 named, factors = (f"{name}.{level}", {REPRESENTATION: level}) if levels else (name, {})
                 arms.append(Arm(named, settings, 0, dict(factors), candidate, _folds(study, candidate)))
     return arms
+
+
+def _check_components(study: Study, settings: TrialSettings) -> None:
+    """Raise a SettingsError if the head reads more principal components than the smallest training side of a split or fold has."""
+    train, validation = settings.data.sides
+    folds = study.selection.all_folds() if study.selection else ()
+    smallest = min([train, *(train + validation - 2 * settings.data.held_out(fold) for fold in folds)])
+    check_components(settings.head, inputs_of(settings).sentence_encoder.dimension, smallest)
 
 
 def _candidates(tune: Candidates) -> list[tuple[int | None, dict[str, Value]]]:

@@ -256,7 +256,6 @@ def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> N
     [
         ({"reuploads": 0, "encoder": "linear"}, "Use head.encoder: circuit, or at least 1 re-upload"),
         ({"encoder": "pca", "encoders": 2}, "use head.encoders: 1"),
-        ({"encoder": "pca", "qubits": 13}, "no 13 principal components of an embedding of 12 dimensions"),
         ({"second_module": False, "encoders": 2, "merge": "blocks"}, "Use mean or concatenate"),
         ({"second_module": False, "noise": Noise(shots=10)}, "head.noise is that of a second module by itself"),
         ({"noise": Noise(two_qubit_error=0.3, scale=4.0)}, "use a smaller scale"),
