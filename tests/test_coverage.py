@@ -41,7 +41,7 @@ def failed(rng: np.random.Generator, share: float, count: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize(("splits", "split_sd", "lost"), [(10, 1.0, 0.0), (10, 1.0, 0.1), (20, 0.3, 0.1)])
 def test_intervals_of_main_effects_cover_at_their_level(splits: int, split_sd: float, lost: float) -> None:
-    """A fraction of resolution IV, splits as blocks; two interactions are there, which this design keeps out of main effects."""
+    """A fraction of resolution IV, splits as blocks; two factors interact, which this design keeps out of main effects."""
     rng = np.random.default_rng(splits + round(10 * lost))
     design = build(asked("fractional_factorial", resolution=4), tuple(Factor(name, levels=(0, 1)) for name in "abcdef"), 0)
     means = design.coded @ EFFECTS / 2 + 0.2 * design.coded[:, 0] * design.coded[:, 1]
