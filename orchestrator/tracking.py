@@ -10,6 +10,7 @@ import functools
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ STUDY_TAG, ROLE_TAG, TRIAL_TAG, ARM_TAG, CAUSE_TAG = (f"hadamard.{name}" for nam
 MLFLOW_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_LOGGING_LEVEL": "CRITICAL"}
 """The next round tries again anyway; a request that MLflow repeats by itself could create a run twice."""
 BATCH = 500
+SHARE = 0.05
+"""Of the time, rounds of shipping take no more while trials run, which want the cores."""
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")
 NOT_PARAMS = ("data.path",)
 """Settings that decide no result and may change, which MLflow forbids to params."""
@@ -83,8 +86,11 @@ class BackgroundShipper:
         self._thread.join(timeout=60)
 
     def _run(self, ledger: Ledger, plan: Plan, every_s: float) -> None:
-        while not self._stop.wait(every_s):
+        pause_s = every_s
+        while not self._stop.wait(pause_s):
+            begin = time.monotonic()
             ship(ledger, plan, run_has_ended=False)
+            pause_s = max(every_s, (time.monotonic() - begin) / SHARE)
 
 
 class _Round:
