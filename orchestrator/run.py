@@ -40,7 +40,7 @@ from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
 from orchestrator.stopping import Stopping
-from orchestrator.study import Study
+from orchestrator.study import REPRESENTATION, Study
 from orchestrator.study_file import located
 from slurm import jobs
 
@@ -210,7 +210,8 @@ def _at_a_glance(plan: Plan, records: Sequence[TrialRecord]) -> dict[str, str]:
     return {
         "name": study.study,
         "data": f"{study.data.name}; {drawn(study.data)}",
-        "sentence encoder": study.sentence_encoder.name,
+        "sentence encoder": study.sentence_encoder.name
+        + ("" if REPRESENTATION in study.factors else f", {study.sentence_encoder.representation}"),
         "head": _fixed(study, "head"),
         "training": _fixed(study, "training"),
         "simulator": ", ".join(ran) or simulators_in_words(plan.trials),
