@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from orchestrator.inputs import inputs_of
 from orchestrator.packs import Pack, expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan
 from orchestrator.report.formats import duration
+from orchestrator.study import Study
 from orchestrator.study_file import located
 
 NARROW, WIDE = 120, 1000
@@ -75,6 +77,20 @@ def simulators_in_words(trials: Sequence[Trial], packs: Sequence[Pack] = ()) -> 
     return "; ".join(sorted(reasons)) or "none: no quantum head"
 
 
+def choice_in_words(study: Study) -> str | None:
+    """Return among how many candidates each arm chooses, and by what; None where nothing is tuned."""
+    counted = {"rows": study.tune, **{name: one.tune for name, one in study.named_baselines().items()}}
+    candidates = {name: math.prod(map(len, tune.values())) for name, tune in counted.items()}
+    tuned = [f"{name} {number}" for name, number in candidates.items() if number > 1]
+    if not tuned:
+        return None
+    by = "by the validation side"
+    if (selection := study.selection) is not None:
+        repeated = "" if selection.repeats == 1 else f", repeated {selection.repeats} times,"
+        by = f"by {selection.folds}-fold cross-validation{repeated} inside the drawn sentences"
+    return f"candidates on each split, chosen {by}: {', '.join(tuned)}"
+
+
 def drawn(data: Data) -> str:
     """Return the sizes of a split in words."""
     train, validation = data.sides
@@ -112,6 +128,8 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
     console.print(
         f"{'trials':<10}{len(plan.trials)}: {len(plan.design.rows)} rows{baselines}, each on {study.design.splits} splits", soft_wrap=True
     )
+    if (choice := choice_in_words(study)) is not None:
+        console.print(f"{'choice':<10}{choice}", soft_wrap=True)
     on_gpus = sum(pack.gpus for pack in packs)
     each = "for each process" if any(pack.ranks > 1 for pack in packs) else "each"
     gpus = f"; {on_gpus} of them on {allocation.total_gpus} GPUs, one GPU {each}" if on_gpus else ""

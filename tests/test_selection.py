@@ -11,6 +11,7 @@ from model import text
 from model.settings import Fold
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
+from orchestrator.plan_view import choice_in_words
 from orchestrator.results import results_table
 from orchestrator.selection import choices
 from orchestrator.study import REPRESENTATION
@@ -61,6 +62,13 @@ def test_the_candidate_with_the_best_folds_is_chosen_whatever_it_does_on_the_tes
     (line,) = results_table(plan, arm(plan, {0: 0.6, 1: 0.8, 2: 0.7})).to_dict("records")
     assert (line["arm"], line["candidate"], line["test_accuracy"]) == ("r00", 1, pytest.approx(0.1))
     assert line["cv_accuracy"] == pytest.approx(0.8)
+
+
+def test_a_plan_says_among_how_many_is_chosen_and_by_what(tmp_path: Path) -> None:
+    plan = read(tmp_path, TUNED)
+    words = choice_in_words(plan.study)
+    assert words == "candidates on each split, chosen by 2-fold cross-validation, repeated 2 times, inside the drawn sentences: rows 3"
+    assert choice_in_words(read(tmp_path).study) is None
 
 
 def test_without_folds_the_validation_side_chooses_and_of_equals_the_first(tmp_path: Path) -> None:
