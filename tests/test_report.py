@@ -115,7 +115,7 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
         "costs": costs_of(results, rng),
         "curves": curves,
         "right": {},
-        "provenance": {"git commit": "0123abcd", "data": "sha256 9f2c", "command": "hadamard run study.yaml"},
+        "provenance": {"git commit": "0123abcd", "data hash": "9f2c", "command": "hadamard run study.yaml"},
     }
 
 
@@ -131,7 +131,7 @@ def represented(splits: int, representations: tuple[str, ...] = ("frozen", "setf
     results = study["results"].assign(cv_accuracy=study["results"]["validation_accuracy"])
     baseline = results["row"].isna()
     results[REPRESENTATION] = results[REPRESENTATION].where(~baseline, results["arm"].str.split(".").str[-1]).astype("string")
-    return {**study, "results": results, "study": {**study["study"], "data": "sst2; per split 435 train"}}
+    return {**study, "results": results, "provenance": {**study["provenance"], "data hash": published.SST2_HASH}}
 
 
 def epoch_of(epoch: int, test: float, rng: np.random.Generator) -> dict[str, float]:
@@ -292,7 +292,7 @@ def answers(study: Study) -> list[Answer]:
     design, results = study["design"], study["results"]
     mains, pairs, compared = main_effects(design, results), interactions(design, results), groups(results)
     factor = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
-    beside = published.applies(study["study"])
+    beside = published.applies(study["provenance"])
     return headline(design, results, mains, pairs, compared, gains(results, factor), screen(results), beside)
 
 
@@ -304,7 +304,7 @@ def sentences(study: Study) -> str:
 def pictures_of(study: Study) -> dict[str, Picture]:
     design, results = study["design"], study["results"]
     mains, pairs = main_effects(design, results), interactions(design, results)
-    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], published.applies(study["study"]))
+    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], published.applies(study["provenance"]))
     return {picture.name: picture for picture in draw(found)}
 
 
@@ -418,7 +418,7 @@ def test_published_gaps_are_drawn_beside_sst2_alone() -> None:
     assert {"paper's best head +3.14", "paper, one encoder +0.65", "photonic heads −0.2"} <= set(labels)
     assert "paraphrase-mpnet-base-v2" in drawn["paired_differences"].caption
     assert "independent +3.6" in [text.get_text() for text in drawn["effects"].figure.axes[0].texts]
-    other = pictures_of({**study, "study": {"data": "reviews; per split"}})
+    other = pictures_of({**study, "provenance": {"data hash": "0123456789abcdef"}})
     assert not any("paper" in text.get_text() for text in other["paired_differences"].figure.axes[0].texts)
     assert [gap.size for gap in published.QUANTUM_GAPS] == pytest.approx([0.0314, 0.0065, -0.0016])
     for gap in (*published.QUANTUM_GAPS, published.SETFIT_GAP):

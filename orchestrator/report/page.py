@@ -62,7 +62,7 @@ def write(
     results.to_parquet(directory / "results.parquet", index=False)
     write_atomically(directory / "costs.csv", costs.to_csv(index=False, lineterminator="\n"))
     mains, pairs = main_effects(design, results), interactions(design, results)
-    compared, beside = groups(results), published.applies(study)
+    compared, beside = groups(results), published.applies(provenance)
     sentences = disagreements(compared, right)
     by_representation = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
     pictures = draw(Found(design, results, costs, mains, pairs, compared, curves, beside))
