@@ -110,6 +110,17 @@ def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_s
     return _once(tuned_file(trial), compute)
 
 
+def busy(trial: Trial) -> bool:
+    """Whether another process is tuning the sentence encoder that a trial reads by: whoever has other work should do that first."""
+    if trial.settings.sentence_encoder.representation != "setfit" or (file := tuned_file(trial)).exists():
+        return False
+    try:
+        with open(file.with_suffix(".lock")) as lock:
+            return not locked(lock, wait=False)
+    except FileNotFoundError:
+        return False
+
+
 def _once(file: Path, compute: Callable[[], Embeddings]) -> Path:
     """Write what is computed unless it is there; two processes asking at once compute it once, where files can be locked."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from model.embeddings import busy
 from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
 from model.head_layout import shape
 from model.journal import PackFiles, TrialFiles, read_json
@@ -50,13 +51,14 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
     for files in pack.trials:
         if not files.result.exists() and (member := _read(files)):
             groups.setdefault(member.trial.key if files.directory in alone else shape(member.trial), []).append(member)
-    for alike in groups.values():
-        for start in range(0, len(alike), MOST_TOGETHER):
-            group = alike[start : start + MOST_TOGETHER]
-            with ExitStack() as locks:
-                for member in group:
-                    locks.enter_context(member.files.locked())
-                _train_alike([member for member in group if not member.files.result.exists()], pack_directory.name, told_to_stop)
+    teams = [alike[start : start + MOST_TOGETHER] for alike in groups.values() for start in range(0, len(alike), MOST_TOGETHER)]
+    while teams:
+        free = next((at for at, team in enumerate(teams) if not busy(team[0].trial)), 0)
+        team = teams.pop(free)
+        with ExitStack() as locks:
+            for member in team:
+                locks.enter_context(member.files.locked())
+            _train_alike([member for member in team if not member.files.result.exists()], pack_directory.name, told_to_stop)
 
 
 def _read(files: TrialFiles) -> Member | None:
