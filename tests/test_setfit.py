@@ -12,6 +12,7 @@ import torch
 from model import embeddings, text, train
 from model.errors import StopRequest
 from model.heads import QuantumClassifier
+from model.journal import locked
 from model.sentence_encoders import locate
 from model.sentences import sentences_of
 from model.setfit import draw_pairs
@@ -118,3 +119,19 @@ def test_the_encoder_below_a_head_starts_where_it_was_and_has_a_gradient() -> No
         there = head.logits(moved, rows, draws)
     change = ((there - logits)[0, 0, 1] - (there - logits)[0, 0, 0]).item()
     assert change == pytest.approx(1e-2 * of_encoder.norm().item(), rel=0.1)
+
+
+def test_who_has_other_work_does_not_wait_for_an_encoder_that_another_tunes(tmp_path: Path) -> None:
+    trial = plan_trials(tmp_path, "sentence_encoder.representation=setfit")[0]
+    frozen = plan_trials(tmp_path)[0]
+    file = embeddings.tuned_file(trial)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    assert not embeddings.busy(trial)
+    with open(file.with_suffix(".lock"), "w") as lock:
+        assert locked(lock, wait=False)
+        assert embeddings.busy(trial)
+        assert not embeddings.busy(frozen)
+        file.touch()
+        assert not embeddings.busy(trial)
+        file.unlink()
+    assert not embeddings.busy(trial)
