@@ -93,15 +93,15 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]
 
     A pack is no larger than balances the load, nor than fits the part of the memory that each core has; one trial alone may need more than
     that, and then fewer packs run at once. Little work of several shapes shares a process, whose start costs more than training a small
-    trial.
+    trial; so do all shapes that need the same sentence encoder tuned.
     """
     order = {trial.key: position for position, trial in enumerate(trials)}
     for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
     packs = []
     for kind, groups in _by_kind(trials, allocation).items():
         places = kind.places(allocation)
-        shared = _share(_teams(groups, places, for_states, kind.sharing), places, for_states)
-        packs += [_pack(teams, kind, order) for teams in shared]
+        by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing))
+        packs += [_pack(teams, kind, order) for teams in [*by_tuning, *_share(others, places, for_states)]]
     return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 
 
@@ -161,6 +161,19 @@ def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing:
         most = max(1, min(balanced, for_states // max(1, _trial_bytes(group[0], sharing))))
         teams += [_team(group[start : start + most], sharing) for start in range(0, len(group), most)]
     return teams
+
+
+def _to_be_tuned(teams: Sequence[_Team]) -> tuple[list[list[_Team]], list[_Team]]:
+    """Put teams together that need the same sentence encoder tuned, so that no process waits for another's; return them, and the rest."""
+    by_file: dict[Path, list[_Team]] = {}
+    others = []
+    for team in teams:
+        trial = team.trials[0]
+        if trial.settings.sentence_encoder.representation == "setfit" and not tuned_file(trial).exists():
+            by_file.setdefault(tuned_file(trial), []).append(team)
+        else:
+            others.append(team)
+    return list(by_file.values()), others
 
 
 def _share(teams: Sequence[_Team], places: int, for_states: int) -> list[list[_Team]]:

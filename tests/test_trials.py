@@ -9,6 +9,7 @@ import pytest
 from cluster.allocation import Allocation
 from model.errors import DataError
 from model.head_layout import shape
+from model.settings import Trial
 from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
 from orchestrator.fit import check_fit
 from orchestrator.packs import expected_seconds, pack_up
@@ -233,3 +234,18 @@ def test_an_estimate_counts_every_sentence_of_a_large_corpus(tmp_path: Path) -> 
     assert few is not None
     assert many is not None
     assert many - few > 2 * 100_000 * 1e-6
+
+
+def test_trials_that_need_the_same_encoder_tuned_share_a_pack(tmp_path: Path) -> None:
+    content = TINY.replace("  training.lr: [0.02, 0.1]\n", "  sentence_encoder.representation: [frozen, setfit]\n")
+    plan = plan_of(tmp_path, "design.splits=3", content=content)
+
+    def is_tuned(trial: Trial) -> bool:
+        return trial.settings.sentence_encoder.representation == "setfit"
+
+    packs = [pack for pack in pack_up(plan.trials, machine(2, 16)) if any(map(is_tuned, pack.trials))]
+    assert sorted(sorted({trial.split for trial in pack.trials}) for pack in packs) == [[0], [1], [2]]
+    for pack in packs:
+        assert all(map(is_tuned, pack.trials))
+        assert len(pack.trials) == 3  # two rows and the baseline
+        assert pack.memory_bytes > 2 * PROCESS_BYTES
