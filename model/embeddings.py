@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model import text
-from model.errors import EXIT_USER_ERROR, UserError
+from model.errors import EXIT_USER_ERROR, StopRequest, UserError
 from model.journal import locked, why_not_writable, write_atomically
 from model.sentence_encoders import LocatedSentenceEncoder, locate
 from model.settings import Trial, TrialSettings, Tuning
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 Embeddings = npt.NDArray[np.float32]
 TUNING_VERSION = 1
-"""Raised when a change of the code changes what tuning gives: what the cache holds of before is then not found."""
+"""Raised when a change of the code changes what tuning gives: what the cache and ledgers hold of before is then not found."""
+ENCODED_AT_ONCE = 1000
+"""Sentences between two looks whether to stop: seconds on a core."""
+LOST_LOCK_S = 3600.0
+"""Longer than embedding or tuning takes: the lock is then that of a node that was lost, and computing twice does no harm."""
 
 
 def cache_directory() -> Path:
@@ -70,14 +75,14 @@ def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -
         import torch
         from sentence_transformers import SentenceTransformer
 
-        _without_network()
+        without_network()
         torch.set_num_threads(threads)
         encoded = _encode(SentenceTransformer(str(encoder.directory)), corpus.texts)
         if encoded.shape[1] != encoder.dimension:
             raise AssertionError(f"{encoder.directory} describes {encoder.dimension} dimensions but gave {encoded.shape[1]}")
         return encoded
 
-    return _once(cached_file(corpus.hash, encoder.hash), compute)
+    return _once(cached_file(corpus.hash, encoder.hash), compute, lambda: False)
 
 
 def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_stop: Callable[[], bool]) -> Path:
@@ -96,18 +101,20 @@ def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_s
     def compute() -> Embeddings:
         from model import setfit
 
-        _without_network()
+        without_network()
         settings = trial.settings.sentence_encoder
         texts = [corpus.texts[row] for row in split.train]
         directory = locate(settings.name).directory
         model = setfit.tuned(directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, told_to_stop)
         rows = np.sort(np.concatenate([split.train, split.validation, split.test]))
-        encoded = _encode(model, tuple(corpus.texts[row] for row in rows), settings.tuning)
-        whole = np.full((len(corpus.texts), encoded.shape[1]), np.nan, np.float32)
-        whole[rows] = encoded
+        whole = np.full((len(corpus.texts), locate(settings.name).dimension), np.nan, np.float32)
+        for some in np.array_split(rows, max(1, len(rows) // ENCODED_AT_ONCE)):
+            if told_to_stop():
+                raise StopRequest
+            whole[some] = _encode(model, tuple(corpus.texts[row] for row in some), settings.tuning)
         return whole
 
-    return _once(tuned_file(trial), compute)
+    return _once(tuned_file(trial), compute, told_to_stop)
 
 
 def busy(trial: Trial) -> bool:
@@ -121,11 +128,21 @@ def busy(trial: Trial) -> bool:
         return False
 
 
-def _once(file: Path, compute: Callable[[], Embeddings]) -> Path:
-    """Write what is computed unless it is there; two processes asking at once compute it once, where files can be locked."""
+def _once(file: Path, compute: Callable[[], Embeddings], told_to_stop: Callable[[], bool]) -> Path:
+    """Write what is computed unless it is there; two processes asking at once compute it once, where files can be locked.
+
+    Raises:
+        StopRequest: It was told to stop while another process computed.
+    """
+    if file.exists():
+        return file
     file.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOST_LOCK_S
     with open(file.with_suffix(".lock"), "w") as lock:
-        locked(lock, wait=True)
+        while not locked(lock, wait=False) and not file.exists() and time.monotonic() < deadline:
+            if told_to_stop():
+                raise StopRequest
+            time.sleep(0.5)
         if not file.exists():
             buffer = io.BytesIO()
             np.save(buffer, compute())
@@ -133,7 +150,7 @@ def _once(file: Path, compute: Callable[[], Embeddings]) -> Path:
     return file
 
 
-def _without_network() -> None:
+def without_network() -> None:
     """Keep the model's library, whose files are on disk, from asking the hub for news, and from drawing its loading bar."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import transformers

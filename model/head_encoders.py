@@ -30,8 +30,8 @@ class Encoders(Protocol):
 
     sizes: list[int]
 
-    def start(self, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
-        """Draw the initial parts of a trial's parameters, angles uniform in +-angles."""
+    def start(self, trial: int, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
+        """Draw the initial parts of a trial's parameters, angles uniform in +-angles; `trial` is its place in the team."""
         ...
 
     def outputs(self, parts: Sequence[torch.Tensor], embeddings: torch.Tensor) -> torch.Tensor:
@@ -60,23 +60,25 @@ class EncoderCircuits:
         self.encoding = AmplitudeEncoding(settings, train_embeddings)
         self.circuit: Circuit = circuits(settings)[0]
         self.sizes = [math.prod(self.encoding.projection)] if self.encoding.projection else []
-        self.drawn: list[torch.Tensor] = []
+        self.drawn: dict[int, torch.Tensor] = {}
         if self.trained:
             self.sizes.append(self.count * self.circuit.weights)
 
-    def start(self, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
+    def start(self, trial: int, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
         """Draw the projection, if any, normal, and the angles."""
         found = [normal(math.prod(self.encoding.projection), generator) / self.encoding.dimension**0.5] if self.encoding.projection else []
         weights = uniform(self.count * self.circuit.weights, angles if self.trained else math.pi, generator)
         if self.trained:
             return [*found, weights]
-        self.drawn.append(weights)
+        self.drawn[trial] = weights
         return found
 
     def outputs(self, parts: Sequence[torch.Tensor], embeddings: torch.Tensor) -> torch.Tensor:
         """Return outputs, by one call of the simulator: to it, the encoders of a trial are trials of their own."""
         trials, rows, _ = embeddings.shape
-        projection, weights = (parts[:-1], parts[-1]) if self.trained else (parts, torch.stack(self.drawn).to(embeddings))
+        projection, weights = (
+            (parts[:-1], parts[-1]) if self.trained else (parts, torch.stack([self.drawn[trial] for trial in range(trials)]).to(embeddings))
+        )
         states = self.encoding.states(embeddings, *projection)
         states = states[:, None].expand(-1, self.count, -1, -1).reshape(trials * self.count, rows, -1)
         outputs = self.simulator.expectations(self.circuit, weights.reshape(trials * self.count, -1), states=states)
@@ -86,7 +88,7 @@ class EncoderCircuits:
         """Return the encoders of some of the trials."""
         some = copy.copy(self)
         some.encoding = self.encoding.only(trials)
-        some.drawn = [self.drawn[trial] for trial in trials] if self.drawn else []
+        some.drawn = {place: self.drawn[trial] for place, trial in enumerate(trials)} if self.drawn else {}
         return some
 
 
@@ -97,7 +99,7 @@ class LinearMaps:
         self.count, self.qubits, self.dimension = settings.encoders, settings.qubits, dimension
         self.sizes = [self.count * dimension * self.qubits]
 
-    def start(self, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
+    def start(self, trial: int, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
         """Draw the maps normal, as large as gives outputs of about one over the root of the dimension."""
         return [normal(self.sizes[0], generator) / self.dimension**0.5]
 
@@ -118,7 +120,7 @@ class Components:
         self.principal = Principal(train_embeddings, settings.qubits, centred=True)
         self.sizes: list[int] = []
 
-    def start(self, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
+    def start(self, trial: int, angles: float, generator: torch.Generator) -> list[torch.Tensor]:
         """Return nothing: there are no parameters."""
         return []
 

@@ -9,7 +9,19 @@ import functools
 
 from model.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
 from model.errors import SettingsError
-from model.settings import CLOSED_FORM, FourierHead, Head, LogisticHead, MlpHead, Noise, QuadraticHead, QuantumHead, SvcHead, Trial
+from model.settings import (
+    CLOSED_FORM,
+    FourierHead,
+    Head,
+    LogisticHead,
+    MlpHead,
+    Noise,
+    QuadraticHead,
+    QuantumHead,
+    SvcHead,
+    Trial,
+    TrialSettings,
+)
 from model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
@@ -123,8 +135,9 @@ def check_head(head: Head, dimension: int, simulator: str) -> None:
     _check_ablations(head)
     if head.connectivity >= head.qubits:
         raise SettingsError(f"head.connectivity = {head.connectivity} needs more qubits than head.qubits = {head.qubits}")
-    if head.second_module and head.measured > second_module_qubits(head):
-        raise SettingsError(f"head.measured = {head.measured}, but the second module has {second_module_qubits(head)} qubits")
+    width = second_module_qubits(head) if head.reuploads else head.qubits
+    if head.second_module and head.measured > width:
+        raise SettingsError(f"head.measured = {head.measured}, but what is measured has {width} qubits")
     if head.merge == "blocks" and head.encoders > 1 and head.reuploads < head.encoders:
         raise SettingsError(
             f"head.merge = blocks feeds encoder e to block e, but head.encoders = {head.encoders} meet head.reuploads = {head.reuploads}"
@@ -145,6 +158,23 @@ def check_components(head: Head, dimension: int, train: int) -> None:
         name, wanted = "head.encoder = pca, head.qubits", head.qubits
     if wanted > (most := min(dimension, train)):
         raise SettingsError(f"{name} = {wanted}, but {train} training sentences of {dimension} dimensions have {most} principal components")
+
+
+def check_representation(settings: TrialSettings) -> None:
+    """Raise a SettingsError if a head cannot be trained together with its sentence encoder, where it is to be."""
+    if settings.sentence_encoder.representation != "unfrozen":
+        return
+    head = settings.head
+    if isinstance(head, CLOSED_FORM):
+        raise SettingsError(
+            f"sentence_encoder.representation = unfrozen trains encoder and head together by gradient, but a {head.kind} head is fitted in "
+            "one go. Use frozen or setfit, or head: {kind: mlp, hidden: 0}, which is a logistic regression trained by gradient"
+        )
+    if isinstance(head, QuantumHead) and has_encoder_circuit(head) and settings.simulator in ADJOINT_DEVICES:
+        raise SettingsError(
+            f"sentence_encoder.representation = unfrozen needs the gradient of the state, which {settings.simulator} does not give; "
+            "use simulator: auto"
+        )
 
 
 def _check_ablations(head: QuantumHead) -> None:

@@ -68,8 +68,8 @@ class QuantumClassifier:
         """Draw what the encoders start with, angles uniform in +-initial_angles, the linear layer uniform in +-1/sqrt(what it reads)."""
         bound = 1 / math.sqrt(self.read)
         rows = []
-        for angles, generator in zip(self.initial_angles, generators, strict=True):
-            drawn = [*self.encoders.start(angles, generator), uniform(self.second_module.weights, angles, generator)]
+        for trial, (angles, generator) in enumerate(zip(self.initial_angles, generators, strict=True)):
+            drawn = [*self.encoders.start(trial, angles, generator), uniform(self.second_module.weights, angles, generator)]
             drawn += [uniform(size, bound, generator) for size in self.sizes[-2:]]
             rows.append(torch.cat(drawn))
         return torch.stack(rows).to(self.angle_scales)

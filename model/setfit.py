@@ -31,7 +31,7 @@ def draw_pairs(labels: npt.NDArray[np.int64], tuning: Tuning, generator: np.rand
     For each sentence and epoch, `pairs` partners are drawn from its own class, itself left out, and as many from the other.
 
     Returns:
-        All pairs of all epochs, in the order in which they are to be trained.
+        All pairs of all epochs; the trainer shuffles them once more.
     """
     sides = [np.flatnonzero(labels == label) for label in (0, 1)]
     found: list[tuple[int, int, float]] = []
@@ -78,7 +78,7 @@ def tuned(
     with tempfile.TemporaryDirectory() as nothing:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=nothing,
-            num_train_epochs=1,  # the pairs of all epochs are there, in order
+            num_train_epochs=1,  # the pairs of all epochs are there
             per_device_train_batch_size=tuning.batch,
             learning_rate=tuning.lr,
             warmup_steps=WARM_UP,

@@ -76,7 +76,8 @@ class Team:
 
             directory = locate(settings.sentence_encoder.name).directory
             self.corpus = Numbered(embedded.labels)
-            self.head = UnfrozenHead(self.head, directory, sentences.texts, settings.sentence_encoder.tuning, settings.training)
+            tuning = settings.sentence_encoder.tuning
+            self.head = UnfrozenHead(self.head, directory, sentences.texts, tuning, settings.training, device)
         start = self.head.start([torch.Generator().manual_seed(trial.seed) for trial in trials])
         self.state = torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)])
         self.journaled = [0] * len(members)

@@ -77,11 +77,12 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
         return
     if told_to_stop():
         raise StopRequest
-    settings, begin = members[0].trial.settings, time.perf_counter()
+    settings = members[0].trial.settings
     for member in members:
         member.start(pack)
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
+        begin = time.perf_counter()  # an encoder that was tuned just now is everybody's
         if isinstance(settings.head, CLOSED_FORM):
             for member in members:
                 if told_to_stop():

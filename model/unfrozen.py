@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import torch
 
+from model.embeddings import without_network
 from model.heads import Draws, Head
 from model.settings import Training, Tuning
 
@@ -39,7 +40,7 @@ class UnfrozenHead:
     back to where it began. Nothing is dropped out, so that a trial is a function of its seed.
     """
 
-    def __init__(self, head: Head, directory: Path, texts: Sequence[str], tuning: Tuning, training: Training) -> None:
+    def __init__(self, head: Head, directory: Path, texts: Sequence[str], tuning: Tuning, training: Training, device: torch.device) -> None:
         """Put a head of one trial on the sentence encoder of this directory.
 
         Args:
@@ -48,11 +49,13 @@ class UnfrozenHead:
             texts: Of the corpus.
             tuning: Learning rate and precision of the encoder.
             training: Of the head.
+            device: Where its parameters are.
         """
         from sentence_transformers import SentenceTransformer
 
+        without_network()
         self.head, self.texts = head, texts
-        self.encoder = SentenceTransformer(str(directory)).eval().requires_grad_(False)
+        self.encoder = SentenceTransformer(str(directory), device=str(device)).eval().requires_grad_(False)
         self.weights = dict(self.encoder.named_parameters())
         self.unit = tuning.lr / training.lr
         self.low = tuning.precision == "bfloat16"

@@ -177,7 +177,7 @@ def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int
         kept = STATES_KEPT if circuit.real else 2 * STATES_KEPT
         if simulator in ("torch", "default.qubit"):
             kept = GATE_STATES_KEPT * len(circuit.gates)
-        amplitudes += kept * copies * rows * (1 << circuit.qubits)
+        amplitudes += kept * copies * rows * (1 << circuit.qubits) if circuit.gates else 0
     return amplitudes
 
 

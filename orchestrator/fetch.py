@@ -48,7 +48,8 @@ def places(settings: TrialSettings) -> Iterator[tuple[str, Path]]:
     if (corpus := _corpus_place(settings)) is not None:
         yield "corpus", corpus.absolute()
     yield "sentence encoder", inputs.sentence_encoder.directory.absolute()
-    yield "embeddings", embeddings.cached_file(inputs.corpus.hash, inputs.sentence_encoder.hash).absolute()
+    if settings.sentence_encoder.representation != "setfit":  # what is tuned on a split is embedded by the first to train on it
+        yield "embeddings", embeddings.cached_file(inputs.corpus.hash, inputs.sentence_encoder.hash).absolute()
 
 
 def where(place: Path) -> tuple[str, bool]:

@@ -6,6 +6,7 @@ Owns the grouping of trials by shape, work and memory. Does not own rates, the r
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]
     for kind, groups in _by_kind(trials, allocation).items():
         places = kind.places(allocation)
         by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing))
+        if len(by_tuning) < places:  # rather wait for an encoder than leave cores without work
+            by_tuning, others = [], [*others, *itertools.chain(*by_tuning)]
         packs += [_pack(teams, kind, order) for teams in [*by_tuning, *_share(others, places, for_states)]]
     return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 

@@ -33,7 +33,7 @@ from orchestrator.owners import Owner
 from orchestrator.ownership import Ownership
 from orchestrator.packs import Pack, expected_seconds, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
-from orchestrator.plan_view import drawn, expected, simulators_in_words
+from orchestrator.plan_view import choice_in_words, drawn, expected, simulators_in_words
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
 from orchestrator.report.formats import count
@@ -243,7 +243,9 @@ def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, 
 def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation) -> None:
     study = plan.study
     arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
-    console.print(f"{study.study}: {arms} x {count(study.design.splits, 'split')} = {count(len(plan.trials), 'trial')}")
+    console.print(f"{study.study}: {arms}, each on {count(study.design.splits, 'split')}: {count(len(plan.trials), 'trial')}")
+    if (choice := choice_in_words(study)) is not None:
+        console.print(f"choice:    {choice}")
     gpus = f" and {count(allocation.total_gpus, 'GPU')}" if allocation.gpus else ""
     nodes = f" on {allocation.nodes} nodes" if allocation.nodes > 1 else ""
     where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"

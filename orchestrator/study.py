@@ -6,6 +6,7 @@ Owns what is valid, and reports every problem at once with file:line. Does not o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, Vali
 
 from model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
 from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import DesignSettings
+from orchestrator.design.kinds import DesignSettings, Explicit
 from orchestrator.study_file import Location, Problem, StudyError, StudyFile
 from orchestrator.study_problems import messages_of, plain_types, problems_of, suggestion
 
@@ -30,6 +31,9 @@ def _as_baseline(given: object) -> object:
 
 REPRESENTATION = "sentence_encoder.representation"
 """The factor whose levels baselines have, too: rows on one representation are compared with baselines on the same."""
+
+
+NEVER_TUNED = ("sentence_encoder.name", REPRESENTATION, "simulator", "precision")
 
 
 def _levels_or_range(given: object) -> str:
@@ -175,14 +179,32 @@ def _check(study: Study) -> Iterator[tuple[Location, str]]:
             for index, level in enumerate(given):
                 if message := _invalid(study.settings, path, level):
                     yield (*location, index), f"level {level!r}: {message}"
+    if isinstance(study.design, Explicit):
+        yield from _check_beside(study, study.design)
     yield from _check_candidates(study)
+
+
+def _check_beside(study: Study, design: Explicit) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong with the settings that rows of an explicit design have beside their factors."""
+    for index, row in enumerate(design.rows):
+        others = {path: value for path, value in row.items() if path not in study.factors}
+        for path, value in others.items():
+            place: Location = ("design", "rows", index, path)
+            if (missing := _unknown_path(study.settings, path)) is not None:
+                yield place, missing
+            elif message := _invalid(study.settings, path, value):
+                yield place, f"{value!r}: {message}"
+        if others.keys() != design.rows[0].keys() - study.factors.keys():
+            yield ("design", "rows", index), "sets other settings beside its factors than row 0: name the same ones in every row"
 
 
 def _check_candidates(study: Study) -> Iterator[tuple[Location, str]]:
     """Yield what is wrong with the settings to be tuned, of the rows and of each baseline."""
-    names = [one.name for one in study.baselines if one.name]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield ("baselines",), f"two baselines have the name {name}"
+    if len(study.named_baselines()) < len(study.baselines):
+        yield ("baselines",), "two baselines have the same name: give them a `name` each"
+    for name in study.named_baselines():
+        if re.fullmatch(r"r\d+", name):
+            yield ("baselines",), f"{name} is what a row of the design is called; give the baseline another name"
     tuned: list[tuple[Location, TrialSettings, Candidates]] = [(("tune",), study.settings, study.tune)]
     for index, one in enumerate(study.baselines):
         tuned.append((("baselines", index, "tune"), study.settings.model_copy(update={"head": one.head}), one.tune))
@@ -190,12 +212,19 @@ def _check_candidates(study: Study) -> Iterator[tuple[Location, str]]:
         for path, values in candidates.items():
             if path in study.factors:
                 yield (*place, path), "is a factor; a setting is either compared or tuned"
+            elif path.startswith(("data.", "mpi.")) or path in NEVER_TUNED:
+                yield (*place, path), "cannot be tuned: candidates have to see the same sentences, and differ in what decides a result"
+            elif any(value in values[:at] for at, value in enumerate(values)):
+                yield (*place, path), "a value is given twice"
             elif (missing := _unknown_path(settings, path)) is not None:
                 yield (*place, path), missing
             else:
                 yield from (((*place, path, at), why) for at, value in enumerate(values) if (why := _invalid(settings, path, value)))
-    if study.selection and not any(candidates for _, _, candidates in tuned):
-        yield ("selection",), "there is nothing to choose from: give `tune` some values, of the study or of a baseline"
+    if study.selection and not any(len(values) > 1 for _, _, candidates in tuned for values in candidates.values()):
+        yield ("selection",), "there is nothing to choose from: give `tune` two values, of the study or of a baseline"
+    if study.selection and study.selection.folds > study.data.train_per_class:
+        most = study.data.train_per_class
+        yield ("selection", "folds"), f"{most} drawn sentences of each class cannot be divided into more than {most} folds"
 
 
 def _check_range(settings: TrialSettings, path: str, given: Range) -> Iterator[str]:

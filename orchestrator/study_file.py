@@ -116,8 +116,8 @@ class StudyFile:
         keys = tuple(dotted.split("."))
         if not equals or not all(keys):
             raise StudyError([Problem("write it as path.to.key=value, for example training.epochs=5", where=f"--set {override}")])
-        if keys[0] == "factors" and len(keys) > 1:  # a factor's name is itself a dotted path
-            keys = ("factors", ".".join(keys[1:]))
+        if keys[0] in ("factors", "tune") and len(keys) > 1:  # the names in there are themselves dotted paths
+            keys = (keys[0], ".".join(keys[1:]))
         value = _parse(text, f"--set {override}")
         node = self.content
         for key in keys[:-1]:

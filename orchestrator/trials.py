@@ -9,14 +9,16 @@ import hashlib
 import itertools
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import ValidationError
 
 from model import text
+from model.embeddings import TUNING_VERSION
 from model.errors import SettingsError
-from model.head_layout import check_components, check_head
+from model.head_layout import check_components, check_head, check_representation
 from model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Value
@@ -54,22 +56,35 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
         StudyError: Rows whose settings cannot go together; every such row is named.
         DataError, SentenceEncoderError: A corpus or sentence encoder is not there.
     """
-    trials = tuple(
-        _trial(study, arm, inputs_of(arm.settings), split, fold)
-        for arm in [*_rows(study, design), *_baselines(study)]
-        for split in range(study.design.splits)
-        for fold in (None, *arm.folds)
-    )
-    twins: dict[str, list[str]] = {}
-    for trial in trials:
-        twins.setdefault(trial.digest, []).append(trial.arm)
-    if same := sorted({" and ".join(arms) for arms in twins.values() if len(arms) > 1}):
-        raise StudyError([Problem(f"{arms} are the same head with the same settings; leave one out", ("baselines",)) for arms in same])
+    rows, baselines = _rows(study, design), _baselines(study)
+    found = {
+        (trial.arm, trial.digest): trial  # a candidate that differs in what decides nothing, such as how a frozen encoder is tuned, is none
+        for arm in reversed([*rows, *baselines])
+        for split in reversed(range(study.design.splits))
+        for fold in reversed((None, *arm.folds))
+        for trial in [_trial(study, arm, inputs_of(arm.settings), split, fold)]
+    }
+    trials = tuple(reversed(found.values()))
+    _check_twins(trials, {arm.name for arm in baselines})
     for data, seed in {(trial.settings.data, trial.split_seed) for trial in trials}:
         text.split(corpus_of(data), data, seed)  # too few sentences, or too many copies, are found out now
         if study.selection:
             text.hold_out(corpus_of(data), data, seed, study.selection.all_folds()[0])
     return trials
+
+
+def _check_twins(trials: Sequence[Trial], baselines: set[str]) -> None:
+    """Raise a StudyError if two arms would be the same trials: a factor then decides nothing, or a baseline is there twice."""
+    twins: dict[str, list[str]] = {}
+    for trial in trials:
+        twins.setdefault(trial.digest, []).append(trial.arm)
+    problems = []
+    for arms in sorted({tuple(arms) for arms in twins.values() if len(arms) > 1}):
+        place: Location = ("baselines",) if baselines & set(arms) else ("factors",)
+        why = "leave one out" if baselines & set(arms) else "what tells them apart decides nothing for this head or representation"
+        problems.append(Problem(f"{' and '.join(arms)} are the same head with the same settings: {why}", place))
+    if problems:
+        raise StudyError(problems)
 
 
 def _rows(study: Study, design: Design) -> list[Arm]:
@@ -79,12 +94,13 @@ def _rows(study: Study, design: Design) -> list[Arm]:
     for index in design.run_order:
         row = design.rows[index]
         for candidate, values in _candidates(study.tune):
-            place: Location = ("factors",)
+            place: Location = ("tune",) if values else ("factors",)
             try:
-                settings = with_values(study.settings, {**row.values, **values})
+                settings = with_values(study.settings, {**row.values, **row.beside, **values})
                 check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
                 _check_components(study, settings)
-                if not any(path == "simulator" or path.startswith("mpi.") for path in row.values):
+                check_representation(settings)
+                if not any(path == "simulator" or path.startswith("mpi.") for path in (*row.values, *row.beside)):
                     place = ("mpi",)
                 check_sharing(settings)
             except ValidationError as error:
@@ -97,7 +113,7 @@ def _rows(study: Study, design: Design) -> list[Arm]:
             arms.append(Arm(row.name, settings, seen[same], row.values, candidate, _folds(study, candidate)))
             seen[same] += 1
     if refused:
-        raise StudyError([Problem(f"rows {', '.join(sorted(names))}: {reason}", place) for (reason, place), names in refused.items()])
+        raise StudyError([Problem(f"rows {', '.join(sorted(set(names)))}: {reason}", place) for (reason, place), names in refused.items()])
     return arms
 
 
@@ -107,13 +123,14 @@ def _baselines(study: Study) -> list[Arm]:
     levels = study.factors.get(REPRESENTATION)
     for name, one in study.named_baselines().items():
         for level in levels if isinstance(levels, list) else [study.sentence_encoder.representation]:
-            if level == "unfrozen" and isinstance(one.head, CLOSED_FORM):
+            if levels and level == "unfrozen" and isinstance(one.head, CLOSED_FORM):
                 continue
             for candidate, values in _candidates(one.tune):
                 settings = study.settings.model_copy(update={"head": one.head})
                 settings = with_values(settings, {REPRESENTATION: level, **values})
                 try:
                     _check_components(study, settings)
+                    check_representation(settings)
                 except SettingsError as error:
                     raise StudyError([Problem(f"{name}: {error}", ("baselines",))]) from error
                 named, factors = (f"{name}.{level}", {REPRESENTATION: level}) if levels else (name, {})
@@ -148,7 +165,9 @@ def _trial(study: Study, arm: Arm, inputs: Inputs, split: int, fold: Fold | None
     part = [] if fold is None else [1 + fold.repeat, fold.index]
     seed = _seed(study.seed, 2, split, arm.replicate, *part)
     hashes = {"data_hash": inputs.corpus.hash, "sentence_encoder_hash": inputs.sentence_encoder.hash}
-    decides = [RESULTS_VERSION, _deciding(arm.settings), *hashes.values(), split_seed, seed, arm.replicate, *part]
+    decides = [RESULTS_VERSION, _deciding(arm.settings), *hashes.values(), split_seed, seed, arm.replicate]
+    if fold is not None:
+        decides.append(fold.model_dump())
     identity = json.dumps(decides, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGEST_LENGTH]
     return Trial(
@@ -181,8 +200,14 @@ def named_by(trial: Trial, key: str) -> Trial:
 def _deciding(settings: TrialSettings) -> dict[str, object]:
     """Return the settings that decide a result: not where data and encoder lie (their hashes count), nor what a classical head ignores."""
     content = settings.model_dump(mode="json", exclude={"sentence_encoder": {"name"}, "data": {"name", "path", "sentences", "difficulty"}})
-    if settings.sentence_encoder.representation == "frozen":
-        del content["sentence_encoder"]  # nothing is tuned
+    match settings.sentence_encoder.representation:
+        case "frozen":
+            del content["sentence_encoder"]  # nothing is tuned
+        case "setfit":
+            content["tuning_version"] = TUNING_VERSION
+        case "unfrozen":
+            for name in ("pairs", "epochs", "batch"):
+                del content["sentence_encoder"]["tuning"][name]
     if settings.mpi == Mpi() or not isinstance(settings.head, QuantumHead):
         del content["mpi"]  # how many ranks train it is rounding, too; named, they may be a factor
     if not isinstance(settings.head, QuantumHead):

@@ -274,9 +274,8 @@ REFUSALS: list[tuple[DesignSettings, tuple[Factor, ...], list[str]]] = [
     (
         asked("explicit", rows=[{"head.qubit": 6, "training.lr": 3e-3}]),
         (QUBITS, LR),
-        ["nothing of head.qubits and names head.qubit, which is no factor (did you mean head.qubits?)"],
+        ["says nothing of head.qubits, though it names head.qubit (did you mean head.qubits?)"],
     ),
-    (asked("explicit", rows=[{"head.qubits": 6, "x": 1}]), (QUBITS,), ["row 0", "names x"]),
     (asked("explicit", rows=[{"head.qubits": 8}]), (QUBITS,), ["row 0", "head.qubits the value 8", "6, 10"]),
     (asked("explicit", rows=[{"head.share_blocks": 1}]), (SHARED,), ["the value 1", "false, true"]),
     (asked("explicit", rows=[{"training.lr": 0.1}]), (LR,), ["the value 0.1", "0.003 to 0.03"]),

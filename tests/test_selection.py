@@ -54,6 +54,21 @@ def test_each_candidate_is_run_on_every_split_and_fold_with_seeds_of_its_own(tmp
     assert {trial.key.rsplit("-", 1)[0] for trial in one} == {"r00.c2-s01", *(f"r00.c2-s01.r{r}f{f}" for r in (0, 1) for f in (0, 1))}
 
 
+def test_a_fold_of_four_is_not_one_of_five(tmp_path: Path) -> None:
+    digests = [{trial.digest for trial in read(tmp_path, TUNED, [f"selection.folds={of}"]).trials if trial.fold} for of in (2, 3)]
+    assert not digests[0] & digests[1]
+
+
+def test_how_an_encoder_is_tuned_is_chosen_for_those_that_are(tmp_path: Path) -> None:
+    content = TINY.replace("  training.lr: [0.02, 0.1]\n", "  sentence_encoder.representation: [frozen, setfit]\n")
+    plan = read(tmp_path, f"{content}tune: {{sentence_encoder.tuning.lr: [1.0e-5, 1.0e-4]}}\n")
+    rows = [trial for trial in plan.trials if trial.split == 0 and trial.arm.startswith("r")]
+    by_representation = [trial.settings.sentence_encoder.representation for trial in rows]
+    assert (by_representation.count("frozen"), by_representation.count("setfit")) == (2, 4)
+    overridden = read(tmp_path, TINY, ["tune.training.batch=[4, 8]"])
+    assert len(overridden.trials) == 4 * 2 * 2 + 2
+
+
 def test_the_candidate_with_the_best_folds_is_chosen_whatever_it_does_on_the_test_side(tmp_path: Path) -> None:
     plan = read(tmp_path, TUNED)
     (choice,) = choices(arm(plan, {0: 0.6, 1: 0.8, 2: 0.7}))
@@ -127,13 +142,27 @@ def test_baselines_have_a_name_candidates_and_every_representation(tmp_path: Pat
         ("tune: {training.lr: [0.1, 0.2]}", "is a factor; a setting is either compared or tuned"),
         ("tune: {training.speed: [0.1, 0.2]}", "no such setting"),
         ("tune: {training.batch: [8, -1]}", "greater than or equal to 1"),
+        ("tune: {training.batch: [8, 8.0]}", "a value is given twice"),
+        ("tune: {data.train_per_class: [8, 16]}", "cannot be tuned"),
+        ("tune: {simulator: [torch, fused]}", "cannot be tuned"),
+        ("tune: {head.layers: [0, 1], head.measured: [1, 9]}", "study.yaml:11: tune: rows r00, r02: head.measured = 9"),
         ("selection: {folds: 4}", "there is nothing to choose from"),
-        ("tune: {training.batch: [8, 4]}\nselection: {folds: 17}", "cannot be divided into 17 folds"),
+        ("tune: {training.batch: [8]}\nselection: {folds: 4}", "there is nothing to choose from"),
+        ("tune: {training.batch: [8, 4]}\nselection: {folds: 17}", "cannot be divided into more than 16 folds"),
+        ("baselines: [svc, {kind: logistic, name: svc}]", "two baselines have the same name"),
+        ("baselines: [logistic, {kind: logistic, C: 3.0}, {kind: svc, name: logistic2}]", "two baselines have the same name"),
+        ("baselines: [{kind: svc, name: r01}]", "r01 is what a row of the design is called"),
+        ("baselines: [{kind: logistic, tune: {training.epochs: [1, 2]}}]", None),
+        ("sentence_encoder: {representation: unfrozen}", "a logistic head is fitted in one go"),
         ("baselines: [{kind: quadratic}]", "quadratic: head.components = 32, but 27 training sentences of 384 dimensions have 27"),
         ("power: {effect: 0.001}", "it takes at least design.splits: "),
     ],
 )
-def test_bad_input_names_its_line(tmp_path: Path, added: str, words: str) -> None:
+def test_bad_input_names_its_line(tmp_path: Path, added: str, words: str | None) -> None:
+    if words is None:  # what decides nothing for a head is no candidate, and no error either
+        plan = read(tmp_path, f"{TINY.replace('baselines: [logistic]', '')}{added}\n")
+        assert sum(trial.arm == "logistic" for trial in plan.trials) == 2
+        return
     with pytest.raises(Exception, match=words) as error:
         read(tmp_path, f"{TINY.replace('baselines: [logistic]', '') if 'baselines' in added else TINY}{added}\n")
     if isinstance(error.value, StudyError):

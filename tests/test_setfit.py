@@ -99,7 +99,7 @@ def test_the_encoder_below_a_head_starts_where_it_was_and_has_a_gradient() -> No
     directory, texts = locate("all-MiniLM-L6-v2").directory, ["a fine film", "a dull and tiresome one", "well made", "badly made"]
     tuning = Tuning(lr=1e-3, precision="float32")
     inner = QuantumClassifier([QuantumHead(qubits=9, encoder_layers=1, layers=1)], [torch.randn(8, 384)], choose("compiled"))
-    head = UnfrozenHead(inner, directory, texts, tuning, Training(lr=0.01))
+    head = UnfrozenHead(inner, directory, texts, tuning, Training(lr=0.01), torch.device("cpu"))
     generators = [torch.Generator().manual_seed(3)]
     parameters = head.start(generators).requires_grad_()
     rows = torch.tensor([[2, 0, 3]])

@@ -155,3 +155,28 @@ def test_with_values_changes_only_what_it_names(tmp_path: Path) -> None:
     assert changed.head.qubits == 3
     assert changed.training == settings.training.model_copy(update={"lr": 0.5})
     assert changed.data == settings.data
+
+
+BESIDE = (
+    GOOD[: GOOD.index("factors:")]
+    + """\
+factors:
+  head.qubits: [4, 6]
+design:
+  kind: explicit
+  rows:
+    - {head.qubits: 4, head.layers: 2}
+    - {head.qubits: 6, head.layers: 1}
+"""
+)
+
+
+def test_rows_written_by_hand_may_set_more_than_their_factors(tmp_path: Path) -> None:
+    assert load(write(tmp_path, BESIDE)).design.rows[1] == {"head.qubits": 6, "head.layers": 1}  # type: ignore[union-attr]
+    for wrong, words in (
+        ("head.layers: 1", "head.layer: 1"),
+        ("head.layers: 1", "head.layers: -1"),
+        (", head.layers: 1", ""),
+    ):
+        found = problems(tmp_path, BESIDE.replace(wrong, words))
+        assert any("study.yaml:" in line and ("layer" in line or "sets other settings" in line) for line in found), found

@@ -95,7 +95,7 @@ def _rows(known: Known) -> Proposal | str | None:
     added = rows_for(known.design, known.reachable)
     if not added:
         return f"rows: {lost}, and no other rows give back {listed(missing)}. Change the factors' levels, or take out what fails."
-    rows = [row.values for row in known.design.rows] + added
+    rows = [{**row.values, **row.beside} for row in known.design.rows] + added
     design = {"kind": "explicit", "splits": known.study.design.splits, "rows": rows}
     why = f"{lost}, so {listed(missing)} cannot be estimated any more; {count(len(added), 'row')} elsewhere give it back."
     return Proposal("rows", why, (f"design={json.dumps(design)}",))

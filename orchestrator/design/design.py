@@ -5,7 +5,7 @@ Owns rows and run order. Does not own how the rows of each kind come about (poin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from orchestrator.design.columns import Matrix
 from orchestrator.design.estimable import check_estimable
 from orchestrator.design.factors import Factor, Value
 from orchestrator.design.kinds import DesignSettings
-from orchestrator.design.points import check_factors, coded_value, points
+from orchestrator.design.points import beside, check_factors, coded_value, points
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Row:
     """One per factor. Numeric: in [-1, 1]. Categorical: -1 and 1 for two levels, else the level's index."""
     values: dict[str, Value]
     """Real values by dotted path."""
+    beside: dict[str, Value] = field(default_factory=dict)
+    """Other settings of a row of an explicit design, which change along with its factors and have no effect of their own."""
 
     @property
     def name(self) -> str:
@@ -59,7 +61,12 @@ def build(settings: DesignSettings, factors: tuple[Factor, ...], seed: int) -> D
     """
     check_factors(settings, factors)
     rows = tuple(
-        Row(i, tuple(map(coded_value, factors, point)), {f.path: v for f, v in zip(factors, point, strict=True)})
+        Row(
+            i,
+            tuple(map(coded_value, factors, point)),
+            {f.path: v for f, v in zip(factors, point, strict=True)},
+            beside(settings, factors, i),
+        )
         for i, point in enumerate(points(settings, factors, seed))
     )
     order = np.random.default_rng([seed, 1]).permutation(len(rows))

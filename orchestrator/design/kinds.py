@@ -114,7 +114,8 @@ class Explicit(Blocked):
 
     kind: Literal["explicit"]
     rows: Annotated[list[dict[str, Value]], Field(min_length=1)]
-    """One value for every factor, by its dotted path."""
+    """A value for every factor, by its dotted path. A row may set other settings beside them, the same ones in every row: they change
+    along with the factors, as layers that make up for qubits do, and get no effect of their own."""
 
 
 DesignSettings = Annotated[

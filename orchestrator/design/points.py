@@ -211,15 +211,22 @@ def _one_at_a_time(factors: Sequence[Factor]) -> list[Point]:
 
 def _explicit(index: int, row: dict[str, Value], factors: Sequence[Factor]) -> Point:
     paths = [factor.path for factor in factors]
-    missing, unknown = [path for path in paths if path not in row], [path for path in row if path not in paths]
-    if missing or unknown:
-        problems = [f"says nothing of {', '.join(missing)}"] if missing else []
-        problems += [f"names {path}, which is no factor{_meant(path, paths)}" for path in unknown]
+    if missing := [path for path in paths if path not in row]:
+        others = [f"{path}{_meant(path, missing)}" for path in row if path not in paths]
+        named = f", though it names {', '.join(others)}" if others else ""
         raise DesignError(
-            f"row {index} of the explicit design {' and '.join(problems)}. "
-            f"Every row gives exactly these factors a value: {', '.join(paths)}."
+            f"row {index} of the explicit design says nothing of {', '.join(missing)}{named}. "
+            f"Every row gives these factors a value: {', '.join(paths)}."
         )
     return tuple(_checked(index, factor, row[factor.path]) for factor in factors)
+
+
+def beside(settings: DesignSettings, factors: Sequence[Factor], row: int) -> dict[str, Value]:
+    """Return what a row of an explicit design sets beside its factors; nothing for other kinds."""
+    if not isinstance(settings, Explicit):
+        return {}
+    paths = {factor.path for factor in factors}
+    return {path: value for path, value in settings.rows[row].items() if path not in paths}
 
 
 def _meant(path: str, paths: Sequence[str]) -> str:
