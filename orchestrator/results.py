@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from model.marks import Marks, from_text
-from model.settings import QuantumHead
+from model.settings import CLOSED_FORM
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.selection import Choice, choices
@@ -67,11 +67,11 @@ def costs(record: TrialRecord) -> dict[str, Any]:
 
 
 def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
-    """Return the journal's epochs by trial key, for heads that are trained by gradient."""
+    """Return the journal's epochs by trial key, of the trials that stand for an arm on a split and whose head is trained by gradient."""
     return {
-        record.trial.key: [event for event in record.events if event["event"] == "epoch"]
-        for record in records
-        if isinstance(record.trial.settings.head, QuantumHead)
+        choice.record.trial.key: [event for event in choice.record.events if event["event"] == "epoch"]
+        for choice in choices(records)
+        if choice.status == "done" and not isinstance(choice.record.trial.settings.head, CLOSED_FORM)
     }
 
 

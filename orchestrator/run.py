@@ -195,6 +195,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
     return page.write(
         ledger.report,
         study=_at_a_glance(plan, records),
+        quantum=plan.study.head.kind == "quantum",
         design=plan.design,
         results=results_table(plan, records),
         costs=costs_table(records),

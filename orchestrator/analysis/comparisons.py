@@ -1,6 +1,6 @@
 """How the design's rows compare with each baseline on the same splits, and how much of the screen's best row is luck.
 
-Owns paired differences, the choice of a row by validation accuracy, and the expected gain of a maximum. Does not own effects of factors.
+Owns paired differences, the choice of a row inside the drawn sentences, and the expected gain of a maximum. Does not own effects of factors.
 """
 
 from __future__ import annotations
@@ -32,11 +32,6 @@ class Comparison(Uncertainty):
     bootstrap: Interval | None = None
     """Percentiles of resampled splits, bias-corrected and accelerated; None with too few splits or none that differ."""
     note: str | None = None
-
-    @property
-    def title(self) -> str:
-        """The arm, and for a row how it was picked."""
-        return self.arm if self.arm in (MEAN_ROW, PICKED) else f"{self.arm}, best by validation"
 
 
 @dataclass(frozen=True)
@@ -87,8 +82,9 @@ def paired_differences(results: pd.DataFrame, response: str = "test_accuracy", s
 
 
 def picking_column(results: pd.DataFrame) -> str:
-    """Return what rows are picked by: `cv_accuracy`, inside the drawn sentences, where rows have it, else that on the validation side."""
-    crossed = "cv_accuracy" in results and results.loc[results["row"].notna(), "cv_accuracy"].notna().any()
+    """Return what rows are picked by: `cv_accuracy` where all finished ones have it, else `validation_accuracy`."""
+    rows = results[results["row"].notna() & (results["status"] == "done")]
+    crossed = "cv_accuracy" in rows and len(rows) and rows["cv_accuracy"].notna().all()
     return "cv_accuracy" if crossed else "validation_accuracy"
 
 
@@ -167,7 +163,7 @@ def _mean_over_rows(differences: pd.DataFrame) -> pd.Series:
 
 
 def _picked_by_split(rows: pd.DataFrame, validation: pd.DataFrame) -> pd.Series:
-    """Return the response of the row with the best validation accuracy of each split; the mean of those that tie."""
+    """Return the response of the row that was best inside the drawn sentences of each split; the mean of those that tie."""
     known = validation.where(rows.notna())
     best = known.eq(known.max(axis=1), axis=0)
     return rows.where(best).mean(axis=1)

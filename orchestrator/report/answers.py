@@ -1,6 +1,6 @@
 """An answer to what a reader asks of a study, and the names that people know things by.
 
-Owns what an answer is made of. Does not own any answer.
+Owns what an answer is made of, and what rows and baselines are called. Does not own any answer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,19 @@ class Answer:
     text: str
     detail: str = ""
     tone: Tone = "none"
+
+
+@dataclass(frozen=True)
+class Nouns:
+    """What a row of the design and a baseline are called, each in the singular."""
+
+    row: str
+    baseline: str
+
+
+def nouns(quantum: bool) -> Nouns:
+    """Return the nouns of a study; baselines are always classical heads, so only beside quantum rows does that tell them apart."""
+    return Nouns("quantum row", "classical head") if quantum else Nouns("row", "baseline")
 
 
 def name_of(text: str) -> str:

@@ -16,6 +16,10 @@ from orchestrator.design.factors import Factor
 from orchestrator.study import REPRESENTATION
 
 
+WORDS = {"cv_accuracy": "cross-validation", "validation_accuracy": "validation"}
+"""What arms are ranked by, by its column."""
+
+
 @dataclass(frozen=True)
 class Group:
     """The arms on one kind of embeddings, and how its rows compare with its baselines."""
@@ -39,15 +43,24 @@ class Gain(Uncertainty):
 
 def picked_by(results: pd.DataFrame) -> str:
     """Return what rows are picked by, in words: cross-validation where trials have it, else validation."""
-    return "cross-validation" if picking_column(results) == "cv_accuracy" else "validation"
+    return WORDS[picking_column(results)]
+
+
+def ranking_column(arms: pd.DataFrame) -> str:
+    """Return what these arms can be ranked by: `cv_accuracy` if all of them have it, as no baseline does that tunes nothing.
+
+    Args:
+        arms: those that are to be ranked with each other, as `arm_means` makes them.
+    """
+    return "cv_accuracy" if arms["cv_accuracy"].notna().all() else "validation_accuracy"
 
 
 def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return a line per arm with a finished trial.
 
-    Columns: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, `picking` (mean of what rows are picked by, or of
-    validation accuracy where an arm has no other),
-    `parameters`; with `costs` also `energy_j` and `train_s`, the medians of its trials, missing unless measured for all of them.
+    Columns: `arm`, `baseline`, `done`, `mean` and `sd` of test accuracy, means `validation_accuracy` and `cv_accuracy` (missing where
+    there was no cross-validation), `parameters`; with `costs` also `energy_j` and `train_s`, the medians of its trials, missing unless
+    measured for all of them.
     """
     done = results[results["status"] == "done"]
     grouped = done.groupby("arm", sort=True)
@@ -57,7 +70,8 @@ def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.Da
             "done": grouped.size(),
             "mean": grouped["test_accuracy"].mean(),
             "sd": grouped["test_accuracy"].std(),
-            "picking": grouped[picking_column(results)].mean().fillna(grouped["validation_accuracy"].mean()),
+            "validation_accuracy": grouped["validation_accuracy"].mean(),
+            "cv_accuracy": grouped["cv_accuracy"].mean() if "cv_accuracy" in done else float("nan"),
             "parameters": grouped["parameters"].max(),
         }
     )

@@ -1,4 +1,4 @@
-"""The picture of paired differences between quantum rows and classical heads, with what others published marked in it.
+"""The picture of paired differences between rows and classical heads, with what others published marked in it.
 
 Owns which differences it shows and what its title says. Does not own the look (drawing), nor any number.
 """
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
-from orchestrator.report.answers import name_of
+from orchestrator.report.answers import Nouns, name_of
 from orchestrator.report.arms import Group, head_of
 from orchestrator.report.drawing import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
 from orchestrator.report.published import Gap
@@ -27,12 +27,13 @@ HEADING = 1.5
 
 
 @mpl.rc_context(STYLE)
-def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> Figure:
+def paired(groups: Sequence[Group], by: str, nouns: Nouns, published: Sequence[Gap] = ()) -> Figure:
     """Draw rows minus baselines, split by split and with intervals, under the embeddings that they share.
 
     Args:
         groups: the arms by embeddings.
         by: what rows are picked by, in words.
+        nouns: what rows and baselines are called.
         published: gaps that others measured, drawn as lines.
     """
     full = in_full(groups)
@@ -68,7 +69,7 @@ def paired(groups: Sequence[Group], by: str, published: Sequence[Gap] = ()) -> F
     axes.set_ylim(min(ticks) - 0.8, height + 0.7 + 0.9 * len(published))
     _mark(axes, published, height)
     axes.set_xlabel(
-        "difference of test accuracy, percentage points: left of zero the classical head is better, right of it the quantum row"
+        f"difference of test accuracy, percentage points: left of zero the {nouns.baseline} is better, right of it the {nouns.row}"
     )
     return titled(figure, _title(comparisons, intervals))
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from orchestrator.report.answers import Nouns
 from orchestrator.report.drawing import DOWN, MUTED, STYLE, UP, WIDTH, spread_labels, titled
 from orchestrator.report.formats import percent
 
@@ -25,23 +26,24 @@ KINDS = {
 
 
 @mpl.rc_context(STYLE)
-def tradeoffs(arms: pd.DataFrame, columns: Sequence[str]) -> Figure:
+def tradeoffs(arms: pd.DataFrame, columns: Sequence[str], nouns: Nouns) -> Figure:
     """Draw mean accuracy of arms against each cost, one panel per cost on the same y axis, with the Pareto front named.
 
     Args:
         arms: as `arm_means` makes it, with costs.
         columns: which costs, of `KINDS`; each is known for two arms or more.
+        nouns: what rows and baselines are called.
     """
     figure = Figure(figsize=(WIDTH, 4.0))
     for axes, column in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
         known = arms[arms[column].notna() & (arms[column] > 0)].copy()
         known["cost"] = known[column].astype(float)
-        _panel(axes, known, pareto_front(known))
+        _panel(axes, known, pareto_front(known), nouns)
         axes.set_xlabel(KINDS[column])
     figure.axes[0].set_ylabel("mean test accuracy, %")
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.axes[-1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return titled(figure, _title(arms))
+    return titled(figure, _title(arms, nouns))
 
 
 def pareto_front(arms: pd.DataFrame) -> pd.DataFrame:
@@ -51,8 +53,8 @@ def pareto_front(arms: pd.DataFrame) -> pd.DataFrame:
     return ordered[ordered["mean"] > best]
 
 
-def _panel(axes: Axes, arms: pd.DataFrame, front: pd.DataFrame) -> None:
-    for is_baseline, colour, marker, label in ((False, UP, "o", "quantum rows"), (True, DOWN, "D", "classical heads")):
+def _panel(axes: Axes, arms: pd.DataFrame, front: pd.DataFrame, nouns: Nouns) -> None:
+    for is_baseline, colour, marker, label in ((False, UP, "o", f"{nouns.row}s"), (True, DOWN, "D", f"{nouns.baseline}s")):
         group = arms[arms["baseline"] == is_baseline]
         if len(group):
             axes.plot(
@@ -76,14 +78,14 @@ def _panel(axes: Axes, arms: pd.DataFrame, front: pd.DataFrame) -> None:
         )
 
 
-def _title(arms: pd.DataFrame) -> str:
-    """Say which arm is the most accurate and which quantum row is, with their sizes."""
+def _title(arms: pd.DataFrame, nouns: Nouns) -> str:
+    """Say which arm is the most accurate, and which the best of the other side is, with their sizes."""
     best = arms.loc[arms["mean"].idxmax()]
     if not arms["baseline"].any() or arms["baseline"].all():
         return f"Most accurate: {_described(best)}"
     rows, heads = arms[~arms["baseline"]], arms[arms["baseline"]]
-    other, whose = (rows, "best quantum row") if best["baseline"] else (heads, "best classical head")
-    return f"Most accurate: {_described(best)}; {whose}: {_described(other.loc[other['mean'].idxmax()], '')}"
+    other, whose = (rows, nouns.row) if best["baseline"] else (heads, nouns.baseline)
+    return f"Most accurate: {_described(best)}; best {whose}: {_described(other.loc[other['mean'].idxmax()], '')}"
 
 
 def _described(arm: pd.Series, unit: str = " parameters") -> str:

@@ -1,4 +1,4 @@
-"""Answers about differences of heads: quantum rows against classical ones, and one representation against another.
+"""Answers about differences of heads: rows against baselines, and one representation against another.
 
 Owns how such differences are put into words. Does not own the numbers.
 """
@@ -12,7 +12,7 @@ from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, by_s
 from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Uncertainty
 from orchestrator.design.design import Design
-from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
+from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
 from orchestrator.report.arms import Gain, Group, head_of
 from orchestrator.report.formats import count, listed, plus_minus, signed, signed_plus_minus
 from orchestrator.report.published import ENCODER, SETFIT_GAP
@@ -28,8 +28,10 @@ class _Told:
     known: Uncertainty
 
 
-def representations(design: Design, effects: Sequence[Effect], table: Effects, gains: Sequence[Gain], published: bool) -> Iterator[Answer]:
-    """Yield for each representation but the first what it does for quantum rows and for classical heads.
+def representations(
+    design: Design, effects: Sequence[Effect], table: Effects, gains: Sequence[Gain], published: bool, nouns: Nouns
+) -> Iterator[Answer]:
+    """Yield for each representation but the first what it does for rows and for baselines.
 
     Args:
         design: the study's design, of which representations are a factor.
@@ -37,20 +39,21 @@ def representations(design: Design, effects: Sequence[Effect], table: Effects, g
         table: the main effects that these are among.
         gains: what representations do for classical heads.
         published: whether published numbers of this task belong beside ours.
+        nouns: what rows and baselines are called.
     """
     factor = next(factor for factor in design.factors if factor.path == REPRESENTATION)
     first, *others = map(str, factor.levels)
     by_level = {effect.label.partition(" = ")[2] or others[0]: effect for effect in effects}
     for level in others:
-        told = [_Told("quantum rows", by_level[level].estimate, by_level[level])] if level in by_level else []
+        told = [_Told(f"{nouns.row}s", by_level[level].estimate, by_level[level])] if level in by_level else []
         heads = [_Told(name_of(gain.head), gain.mean, gain) for gain in gains if gain.representation == level]
         clauses = [f"{verb} {_each(part)}" for verb, part in _sides([*told, *heads])]
         if not clauses:
             continue
         text = f"{capital(name_of(level))} embeddings instead of {name_of(first)} ones {'; they '.join(clauses)}."
-        detail = f"± is half of a 95 % interval: for quantum rows one that holds for all {count(len(table.effects), 'effect')} together"
+        detail = f"± is half of a 95 % interval: for {nouns.row}s one that holds for all {count(len(table.effects), 'effect')} together"
         detail = detail + (
-            f", for classical heads one that holds for all {len(gains)} of their differences, paired by split." if gains else "."
+            f", for {nouns.baseline}s one that holds for all {len(gains)} of their differences, paired by split." if gains else "."
         )
         if published and level == "setfit":
             detail += f" Published for logistic regression on {ENCODER}: {signed(SETFIT_GAP.size)} points ({SETFIT_GAP.source})."
@@ -58,13 +61,14 @@ def representations(design: Design, effects: Sequence[Effect], table: Effects, g
         yield Answer("What does the representation do?", text, detail, _tone(lead))
 
 
-def against(group: Group, by: str, among: int) -> Iterator[Answer]:
+def against(group: Group, by: str, among: int, nouns: Nouns) -> Iterator[Answer]:
     """Yield how the picked row compares with each baseline on the same embeddings.
 
     Args:
         group: the arms on one kind of embeddings.
         by: what rows are picked by, in words.
         among: how many comparisons the intervals hold for together.
+        nouns: what rows and baselines are called.
     """
     question = "Against classical heads" + ("" if group.representation is None else f", on {name_of(group.representation)} embeddings")
     picked = [comparison for comparison in group.comparisons if comparison.arm not in (MEAN_ROW, PICKED)]
@@ -90,7 +94,7 @@ def against(group: Group, by: str, among: int) -> Iterator[Answer]:
     text = f"{row} {_joined(clauses)}."
     if beaten and not above and not open_:
         names = listed([one.who for one in told], "or") if len(told) <= MOST_NAMED else f"any of the {len(told)} classical heads"
-        text = f"No quantum row beats {names} on the same embeddings, not even the one that tests best. {text}"
+        text = f"No {nouns.row} beats {names} on the same embeddings, not even the one that tests best. {text}"
     together = f" that holds for all {among} comparisons together" if among > 1 else ""
     detail = f"Differences on {_splits(picked)}, in percentage points; ± is half of a 95 % interval{together}."
     tone: Tone = "down" if below and not above else "up" if above and not below else "none"

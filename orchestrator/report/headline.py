@@ -15,7 +15,7 @@ from orchestrator.analysis.comparisons import Screen
 from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
-from orchestrator.report.answers import MOST_NAMED, Answer, Tone, capital, name_of
+from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
 from orchestrator.report.arms import Gain, Group, picked_by, with_intervals
 from orchestrator.report.differences import against, representations
 from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
@@ -30,7 +30,8 @@ def headline(
     groups: Sequence[Group],
     gains: Sequence[Gain],
     screen: Screen | None,
-    published: bool = False,
+    published: bool,
+    nouns: Nouns,
 ) -> list[Answer]:
     """Return the answers: representations, the other factors, rows against classical heads, the best of the screen.
 
@@ -43,17 +44,18 @@ def headline(
         gains: what representations do for classical heads.
         screen: the best row beside the mean row.
         published: whether published numbers of this task belong beside ours.
+        nouns: what rows and baselines are called.
     """
     representation = [at for at, factor in enumerate(design.factors) if factor.path == REPRESENTATION]
     embeddings = [effect for effect in effects.effects if list(effect.factors) == representation]
     others = [effect for effect in effects.effects if effect not in embeddings]
     answers: list[Answer] = []
     if embeddings or gains:
-        answers += representations(design, embeddings, effects, gains, published)
+        answers += representations(design, embeddings, effects, gains, published, nouns)
     if others or not embeddings:
         answers.append(_effects(others, effects, pairs))
     for group in groups:
-        answers += against(group, picked_by(results), with_intervals(one for other in groups for one in other.comparisons))
+        answers += against(group, picked_by(results), with_intervals(one for other in groups for one in other.comparisons), nouns)
     return answers + list(_best(screen))
 
 

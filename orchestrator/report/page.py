@@ -21,6 +21,7 @@ from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
 from orchestrator.report import published, tables
+from orchestrator.report.answers import nouns
 from orchestrator.report.arms import gains, groups, picked_by
 from orchestrator.report.disagreements import disagreements
 from orchestrator.report.drawing import save
@@ -35,6 +36,7 @@ def write(
     directory: Path,
     *,
     study: Mapping[str, str],
+    quantum: bool,
     design: Design,
     results: pd.DataFrame,
     costs: pd.DataFrame,
@@ -50,6 +52,7 @@ def write(
     Args:
         directory: made if it is not there.
         study: `name` and other settings worth showing, as text; `energy` says why it could not be measured.
+        quantum: whether its rows are quantum heads.
         design: the study's design.
         results: as `results_table` makes it.
         costs: as `costs_table` makes it; missing is not measured.
@@ -65,13 +68,15 @@ def write(
     compared, beside = groups(results), published.applies(provenance)
     sentences = disagreements(compared, right)
     by_representation = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
-    pictures = draw(Found(design, results, costs, mains, pairs, compared, curves, beside))
+    pictures = draw(Found(design, results, costs, mains, pairs, compared, curves, beside, quantum))
     for picture in pictures:
         save(picture.figure, directory / f"{picture.name}.png")
     page = _template().render(
         name=study.get("name", "study"),
         outline=tables.outline(study, design, results),
-        answers=headline(design, results, mains, pairs, compared, gains(results, by_representation), screen(results), beside),
+        answers=headline(
+            design, results, mains, pairs, compared, gains(results, by_representation), screen(results), beside, nouns(quantum)
+        ),
         remarks=remarks(results, mains, curvature(design, results)),
         tiles=tables.tiles(results, mains),
         glance=tables.glance(study, design, results),

@@ -19,7 +19,8 @@ from orchestrator.analysis.observations import observed
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
 from orchestrator.report import comparison_figures, cost_figures, effect_figures, trend_figures
-from orchestrator.report.arms import Group, arm_means, head_of, picked_by
+from orchestrator.report.answers import nouns
+from orchestrator.report.arms import WORDS, Group, arm_means, head_of, picked_by, ranking_column
 from orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
 from orchestrator.study import REPRESENTATION
 
@@ -53,6 +54,8 @@ class Found:
     curves: Mapping[str, Sequence[Mapping[str, Any]]]
     published: bool
     """Whether published numbers of this task belong beside ours."""
+    quantum: bool
+    """Whether its rows are quantum heads."""
 
     @property
     def names(self) -> list[str]:
@@ -116,10 +119,11 @@ def _comparisons(found: Found) -> Iterator[Picture]:
     caption += INTERVALS if any(one.interval for one in compared) else ""
     if not comparison_figures.in_full(found.groups):
         caption += f" Of each classical head the row picked by {picked_by(found.results)} is shown; the table has all comparisons."
-    gaps = QUANTUM_GAPS if found.published else ()
+    gaps = QUANTUM_GAPS if found.published and found.quantum else ()
     if gaps:
         caption += f" Dotted: published gaps between quantum and classical heads, measured with {ENCODER} (sources below)."
-    yield Picture("paired_differences", caption, comparison_figures.paired(found.groups, picked_by(found.results), gaps))
+    figure = comparison_figures.paired(found.groups, picked_by(found.results), nouns(found.quantum), gaps)
+    yield Picture("paired_differences", caption, figure)
 
 
 def _qubits(found: Found) -> Iterator[Picture]:
@@ -134,7 +138,7 @@ def _qubits(found: Found) -> Iterator[Picture]:
     bands = "Bands are 95 % intervals, each by itself. " if trends[0].table["low"].notna().all() else ""
     average = "the other factors" if by is None else f"all factors but these two ({found.names[by]} has a line per level)"
     caption = f"Means over {average}. {bands}" + (
-        f"Dashed: the classical head with the highest {picked_by(found.results)} accuracy."
+        f"Dashed: the classical head with the highest {WORDS[ranking_column(_heads(found))]} accuracy."
         if any(trend.baseline for trend in trends)
         else ""
     )
@@ -164,7 +168,9 @@ def _trends(found: Found, qubits: int, by: int | None) -> list[trend_figures.Tre
     named = "" if by is None or found.design.factors[by].path == REPRESENTATION else f"{found.names[by]} "
     means["line"] = ["quantum rows" if by is None else f"quantum, {named}{label[1]}" for label in means["label"]]
     whole = len(found.groups) == 1
-    by_level = {group.representation: _strongest(group.results, group.representation) for group in found.groups}
+    heads = _heads(found)
+    best_first = heads.sort_values(ranking_column(heads), ascending=False, kind="stable")
+    by_level = {group.representation: _strongest(best_first, group) for group in found.groups}
     trends = []
     for line, table in means.groupby("line", sort=False):
         level = None if whole else table["label"].iloc[0][-1]
@@ -174,14 +180,18 @@ def _trends(found: Found, qubits: int, by: int | None) -> list[trend_figures.Tre
     return [trend for trend in trends if len(trend.table) > 1]
 
 
-def _strongest(results: pd.DataFrame, representation: str | None) -> tuple[str, float] | None:
-    """Return name and mean test accuracy of the classical head with the highest accuracy that rows are picked by."""
-    arms = arm_means(results)
-    heads = arms[arms["baseline"]].sort_values("picking", ascending=False, kind="stable")
+def _heads(found: Found) -> pd.DataFrame:
+    arms = arm_means(found.results)
+    return arms[arms["baseline"]]
+
+
+def _strongest(best_first: pd.DataFrame, group: Group) -> tuple[str, float] | None:
+    """Return name and mean test accuracy of the first of these classical heads that is on the group's embeddings."""
+    heads = best_first[best_first["arm"].isin(group.results["arm"])]
     if heads.empty:
         return None
     best = heads.iloc[0]
-    name = str(best["arm"]) if representation is None else f"{head_of(str(best['arm']))}, {representation}"
+    name = str(best["arm"]) if group.representation is None else f"{head_of(str(best['arm']))}, {group.representation}"
     return name, float(best["mean"])
 
 
@@ -194,22 +204,23 @@ def _costs(found: Found) -> Iterator[Picture]:
             "Each dot is an arm, its mean over finished splits. No arm is as accurate for less than those on the line, which carry their "
             "names; how sure such differences are is said by the paired ones above. Parameters: trained ones only."
         )
-        yield Picture("costs", caption, cost_figures.tradeoffs(arms, columns))
+        yield Picture("costs", caption, cost_figures.tradeoffs(arms, columns, nouns(found.quantum)))
 
 
 def _learning(found: Found) -> Iterator[Picture]:
-    """Yield the learning curves of the rows, best picking accuracy first; evenly spaced over that order if there are many."""
-    arms = arm_means(found.results).sort_values("picking", ascending=False, kind="stable")
+    """Yield the learning curves of arms trained by gradient, the best first; evenly spaced over that order if there are many."""
     keys = found.results[found.results["status"] == "done"].groupby("arm")["key"].agg(list)
-    best, by = best_by_validation(found.results), picked_by(found.results)
-    learned = []
-    for arm in arms["arm"]:
-        epochs = [epoch for key in keys[arm] for epoch in found.curves.get(key, ())]
-        if epochs:
-            learned.append((f"{arm}, best by {by}" if arm == best else str(arm), pd.DataFrame(epochs)))
+    epochs = {arm: [epoch for key in of_arm for epoch in found.curves.get(key, ())] for arm, of_arm in keys.items()}
+    arms = arm_means(found.results)
+    arms = arms[[bool(epochs[arm]) for arm in arms["arm"]]]
+    column, best = ranking_column(arms), best_by_validation(found.results)
+    learned = [
+        (f"{arm}, best by {picked_by(found.results)}" if arm == best else str(arm), pd.DataFrame(epochs[arm]))
+        for arm in arms.sort_values(column, ascending=False, kind="stable")["arm"]
+    ]
     if learned:
         kept = sorted(set(np.linspace(0, len(learned) - 1, min(len(learned), MOST_CURVES)).round().astype(int)))
-        some = f" {len(kept)} of {len(learned)} rows, from the best to the worst by {by}." if len(kept) < len(learned) else ""
+        some = f" {len(kept)} of {len(learned)} arms, from the best to the worst by {WORDS[column]}." if len(kept) < len(learned) else ""
         caption = f"Lines: mean over splits. Bands: smallest to largest split.{some}"
         yield Picture("learning_curves", caption, trend_figures.learning_curves([learned[at] for at in kept]))
 

@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from cluster.energy import SHORTEST_WINDOW_S
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation
+from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, picking_column
 from orchestrator.analysis.effects import Effects, main_effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.analysis.mcnemar import McNemarOverSplits
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, level_label, levels_text, short_names
-from orchestrator.report.arms import arm_means, picked_by
+from orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
 from orchestrator.report.disagreements import in_words
 from orchestrator.report.formats import NONE, count, duration, joules, listed, p_value, percent, signed
 
@@ -51,8 +51,9 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
             (f"Row picked by {picked_by(results)}", percent(float(rows.set_index("arm").loc[best, "mean"])), f"{best}, mean test accuracy")
         )
     if len(baselines):
-        top = baselines.sort_values("picking", ascending=False, kind="stable").iloc[0]
-        found.append((f"Baseline picked by {picked_by(results)}", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
+        column = ranking_column(baselines)
+        top = baselines.sort_values(column, ascending=False, kind="stable").iloc[0]
+        found.append((f"Baseline picked by {WORDS[column]}", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
     return found
 
 
@@ -195,8 +196,11 @@ def energy_note(costs: pd.DataFrame, reason: str | None = None) -> str:
 
 
 def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a line per row of the design and per baseline: settings real and coded, trials done, accuracies, parameters."""
-    arms = arm_means(results).set_index("arm")
+    """Return a line per row of the design and per baseline: settings real and coded, trials done, accuracies, parameters.
+
+    `picking` is the accuracy that rows are picked by; baselines may lack it.
+    """
+    arms, column = arm_means(results).set_index("arm"), picking_column(results)
     best = best_by_validation(results)
     settings = {
         row.name: [(level_label(f, c), coded_text(f, c)) for f, c in zip(design.factors, row.coded, strict=True)] for row in design.rows
@@ -214,7 +218,7 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
         if name in arms.index:
             arm = arms.loc[name]
             line["trials"] = f"{arm['done']} of {(results['arm'] == name).sum()}"
-            line["picking"] = percent(float(arm["picking"]))
+            line["picking"] = NONE if pd.isna(arm[column]) else percent(float(arm[column]))
             line["test"] = percent(float(arm["mean"])) + ("" if pd.isna(arm["sd"]) else f" ± {100 * arm['sd']:.1f}")
             line["parameters"] = NONE if pd.isna(arm["parameters"]) else f"{int(arm['parameters']):,}"
         found.append(line)
