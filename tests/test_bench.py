@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from model.circuit import encoder_circuit, second_module_circuit
 from model.errors import SettingsError, UserError
 from model.heads import QuantumClassifier
+from model.reduction import AmplitudeEncoding
 from model.settings import QuantumHead
 from model.simulators import choose
 from orchestrator.bench import comparison, show
@@ -205,7 +206,7 @@ def test_the_ordinary_way_trains_the_same_head(settings: QuantumHead) -> None:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        logits = theirs(ours.encoding.states(embeddings[None])[0])
+        logits = theirs(AmplitudeEncoding(settings, [embeddings]).states(embeddings[None])[0])
     finally:
         torch.set_default_dtype(before)
     expected = ours.logits(parameters, embeddings[None], [np.random.default_rng()])[0]
@@ -222,6 +223,7 @@ def test_rates_are_scaled_to_all_steps_and_evaluations(tmp_path: Path) -> None:
     [
         (("kind: quantum", "noise: {shots: 100}"), "has noise or shots"),
         (("reduction: pca", "reduction: projection"), "use pca or truncate"),
+        (("kind: quantum", "kind: quantum, second_module: false"), "lacks a part of the paper's head"),
     ],
 )
 def test_what_the_ordinary_way_cannot_do_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:

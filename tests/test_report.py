@@ -21,7 +21,7 @@ from orchestrator.analysis.inference import Array
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
 from orchestrator.report import drawing, published
-from orchestrator.report.answers import Answer
+from orchestrator.report.answers import Answer, nouns
 from orchestrator.report.arms import arm_means, gains, groups, head_of
 from orchestrator.report.cost_figures import pareto_front
 from orchestrator.report.disagreements import disagreements, in_words
@@ -30,7 +30,7 @@ from orchestrator.report.headline import headline
 from orchestrator.report.page import write
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
-from orchestrator.report.tables import cost_effects, cost_rows, energy_note, row_table
+from orchestrator.report.tables import cost_effects, cost_rows, energy_note, row_table, tiles
 from orchestrator.study import REPRESENTATION
 from tests.designs import asked
 
@@ -110,6 +110,7 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
     results = pd.DataFrame(lines).astype({**texts, "row": "Int64", "split": "Int64", "parameters": "Int64"})
     return {
         "study": {"name": "demo", "corpus": "reviews, 2000 sentences", "sentence encoder": "all-MiniLM-L6-v2, frozen"},
+        "quantum": True,
         "design": design,
         "results": results,
         "costs": costs_of(results, rng),
@@ -293,7 +294,7 @@ def answers(study: Study) -> list[Answer]:
     mains, pairs, compared = main_effects(design, results), interactions(design, results), groups(results)
     factor = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
     beside = published.applies(study["provenance"])
-    return headline(design, results, mains, pairs, compared, gains(results, factor), screen(results), beside)
+    return headline(design, mains, pairs, compared, gains(results, factor), screen(results), beside, nouns(study["quantum"]))
 
 
 def sentences(study: Study) -> str:
@@ -304,7 +305,8 @@ def sentences(study: Study) -> str:
 def pictures_of(study: Study) -> dict[str, Picture]:
     design, results = study["design"], study["results"]
     mains, pairs = main_effects(design, results), interactions(design, results)
-    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], published.applies(study["provenance"]))
+    beside = published.applies(study["provenance"])
+    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], beside, study["quantum"])
     return {picture.name: picture for picture in draw(found)}
 
 
@@ -441,6 +443,67 @@ def test_rows_are_picked_by_cross_validation_where_they_have_it() -> None:
     assert "The row picked by cross-validation, r02," in sentences({**study, "results": crossed})
     unknown = crossed.assign(cv_accuracy=crossed["cv_accuracy"].where(crossed["row"].isna()))
     assert best_by_validation(unknown) == best_by_validation(results)  # classical heads alone have it
+    some = crossed.assign(cv_accuracy=crossed["cv_accuracy"].where(crossed["arm"] == "r02"))
+    assert best_by_validation(some) == best_by_validation(results)  # one row alone has it
+
+
+def test_each_representation_says_what_its_row_was_picked_by() -> None:
+    study = represented(splits=4)
+    results = study["results"]
+    tuned = results.assign(cv_accuracy=results["cv_accuracy"].where(results[REPRESENTATION] == "setfit"))  # frozen rows tune nothing
+    told = {answer.question: answer.text for answer in answers({**study, "results": tuned})}
+    assert "The row picked by validation" in told["Against classical heads, on frozen embeddings"]
+    assert "The row picked by cross-validation" in told["Against classical heads, on SetFit embeddings"]
+
+
+def test_baselines_are_ranked_by_what_all_of_them_have() -> None:
+    study = small()
+    accuracies = {"logistic": 0.7, "svc": 0.8, "mlp": 0.6}
+    results = study["results"].assign(cv_accuracy=0.5)
+    results["validation_accuracy"] = results["arm"].map(accuracies).fillna(results["validation_accuracy"]).astype(float)
+    results.loc[results["arm"] == "mlp", "cv_accuracy"] = 0.9
+    mains = main_effects(study["design"], results)
+
+    def picked(table: pd.DataFrame) -> tuple[str, str]:
+        what, _, remark = tiles(table, mains)[-1]
+        return what, remark.partition(",")[0]
+
+    assert picked(results) == ("Baseline picked by cross-validation", "mlp")
+    results.loc[results["arm"] == "logistic", "cv_accuracy"] = np.nan  # it tunes nothing
+    assert picked(results) == ("Baseline picked by validation", "svc")
+    rows = {row["name"]: row["picking"] for row in row_table(study["design"], results)}
+    assert (rows["r00"], rows["mlp"], rows["logistic"]) == ("50.0 %", "90.0 %", "–")
+    qubits = pictures_of({**study, "results": results})["qubits"]
+    assert "svc" in [text.get_text() for text in qubits.figure.axes[0].texts]
+    assert qubits.caption.endswith("the classical head with the highest validation accuracy.")
+
+
+def test_only_quantum_rows_are_called_so() -> None:
+    for quantum in (True, False):
+        study = represented(splits=6) | {"quantum": quantum}
+        drawn = pictures_of(study)
+        costs, paired = drawn["costs"].figure, drawn["paired_differences"]
+        legend = costs.axes[-1].get_legend()
+        assert legend
+        words = [text.get_text() for text in legend.get_texts()]
+        assert words[:2] == (["quantum rows", "classical heads"] if quantum else ["rows", "baselines"])
+        assert ("best quantum row:" if quantum else "best row:") in costs.get_suptitle()
+        assert paired.figure.axes[0].get_xlabel().endswith("right of it the quantum row" if quantum else "right of it the row")
+        assert any("paper" in text.get_text() for text in paired.figure.axes[0].texts) == quantum  # published gaps
+        assert ("Dotted" in paired.caption) == quantum
+        told = sentences(study)
+        assert ("quantum" in told) == quantum
+        assert ("for quantum rows, by " if quantum else "for rows, by ") in told
+        assert ("No quantum row beats " if quantum else "No row beats ") in told
+
+
+def test_heads_beside_the_rows_have_learning_curves_of_their_own() -> None:
+    study = small()
+    some = {key: epochs for key, epochs in study["curves"].items() if key.startswith("r00")}
+    keys = study["results"].loc[study["results"]["arm"] == "mlp", "key"]
+    curves = some | dict(zip(keys, some.values(), strict=True))
+    figure = pictures_of({**study, "curves": curves})["learning_curves"].figure
+    assert {axes.get_title("left").partition(",")[0] for axes in figure.axes if axes.lines} == {"r00", "mlp"}
 
 
 def test_the_headline_counts_what_is_missing() -> None:

@@ -93,7 +93,17 @@ def test_energy_is_missing_unless_it_was_measured(plan: Plan) -> None:
     assert costs_table([record(plan.trials[1])])["energy_window_s"].dtype == float
 
 
-def test_curves_are_those_of_quantum_heads(plan: Plan) -> None:
+def test_curves_are_those_of_heads_trained_by_gradient(tmp_path: Path) -> None:
+    plan = read(tmp_path, TINY, ["baselines=[logistic, svc, fourier, mlp, {kind: quadratic, components: 4}]"])
     epoch = {"event": "epoch", "epoch": 1}
     found = curves([record(trial, "done", epoch) for trial in plan.trials])
-    assert found == {trial.key: [epoch] for trial in plan.trials if trial.arm != "logistic"}
+    assert found == {trial.key: [epoch] for trial in plan.trials if trial.arm not in ("logistic", "svc", "fourier")}
+    assert {key.partition("-")[0] for key in found} == {"r00", "r01", "r02", "r03", "mlp", "quadratic"}
+
+
+def test_curves_are_those_of_the_candidates_chosen_and_of_no_fold(tmp_path: Path) -> None:
+    plan = read(tmp_path, TINY, ["tune.training.batch=[4, 8]", "selection.folds=2", "selection.repeats=1"])
+    records = [record(trial, "done", {"event": "epoch", "epoch": 1}) for trial in plan.trials]
+    chosen = results_table(plan, records).query("row.notna()")["key"]
+    assert len(chosen) == 4 * 2
+    assert set(curves(records)) == set(chosen)

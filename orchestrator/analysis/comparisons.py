@@ -1,6 +1,6 @@
 """How the design's rows compare with each baseline on the same splits, and how much of the screen's best row is luck.
 
-Owns paired differences, the choice of a row inside the drawn sentences, and the expected gain of a maximum. Does not own effects of factors.
+Owns paired differences, the choice of a row inside drawn sentences, and the expected gain of a maximum. Does not own effects of factors.
 """
 
 from __future__ import annotations

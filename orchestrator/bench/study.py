@@ -100,6 +100,8 @@ def _check(plan: Plan) -> None:
             raise SettingsError(f"{trial.arm} has noise or shots, which {DEVICE} does not do by the adjoint method; leave head.noise out")
         if head.reduction == "projection":
             raise SettingsError(f"{trial.arm} has head.reduction = projection, whose gradient {DEVICE} does not give; use pca or truncate")
+        if head.encoder != "circuit" or not head.second_module or head.reuploads == 0:
+            raise SettingsError(f"{trial.arm} lacks a part of the paper's head, which is all that the ordinary way has; bench a whole one")
 
 
 def _ours(plan: Plan, path: Path, overrides: Sequence[str], budget_s: float, allocation: Allocation, directory: Path) -> Way:

@@ -15,7 +15,6 @@ from orchestrator.analysis.inference import Uncertainty, student
 from orchestrator.design.factors import Factor
 from orchestrator.study import REPRESENTATION
 
-
 WORDS = {"cv_accuracy": "cross-validation", "validation_accuracy": "validation"}
 """What arms are ranked by, by its column."""
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
 from orchestrator.report.answers import Nouns, name_of
-from orchestrator.report.arms import Group, head_of
+from orchestrator.report.arms import Group, head_of, picked_by
 from orchestrator.report.drawing import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
 from orchestrator.report.published import Gap
 
@@ -27,23 +27,23 @@ HEADING = 1.5
 
 
 @mpl.rc_context(STYLE)
-def paired(groups: Sequence[Group], by: str, nouns: Nouns, published: Sequence[Gap] = ()) -> Figure:
+def paired(groups: Sequence[Group], nouns: Nouns, published: Sequence[Gap] = ()) -> Figure:
     """Draw rows minus baselines, split by split and with intervals, under the embeddings that they share.
 
     Args:
         groups: the arms by embeddings.
-        by: what rows are picked by, in words.
         nouns: what rows and baselines are called.
         published: gaps that others measured, drawn as lines.
     """
     full = in_full(groups)
-    lines = [(group.representation, shown(group.comparisons, full)) for group in groups if group.comparisons]
+    compared = [group for group in groups if group.comparisons]
+    lines = [(group.representation, shown(group.comparisons, full)) for group in compared]
     comparisons = [one for _, found in lines for one in found]
     height = sum(len(found) + HEADING * (name is not None) for name, found in lines) + _gaps(lines)
     figure = Figure(figsize=(WIDTH, 1.2 + 0.34 * (height + 0.9 * len(published))))
     axes = figure.subplots()
     y, ticks, labels = height, [], []
-    for name, found in lines:
+    for group, (name, found) in zip(compared, lines, strict=True):
         if name is not None:
             axes.text(
                 -0.012,
@@ -59,7 +59,7 @@ def paired(groups: Sequence[Group], by: str, nouns: Nouns, published: Sequence[G
             y -= 0.7 * (at > 0 and starts_a_block(found, at))
             _draw(axes, y, one)
             ticks.append(y)
-            labels.append(f"{_arm(one, found, by)}  −  {one.baseline if name is None else head_of(one.baseline)}")
+            labels.append(f"{_arm(one, found, picked_by(group.results))}  −  {one.baseline if name is None else head_of(one.baseline)}")
             y -= 1
         y -= HEADING - 0.9
     axes.set_yticks(ticks, labels, color=INK)

@@ -13,7 +13,7 @@ from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Uncertainty
 from orchestrator.design.design import Design
 from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
-from orchestrator.report.arms import Gain, Group, head_of
+from orchestrator.report.arms import Gain, Group, head_of, picked_by
 from orchestrator.report.formats import count, listed, plus_minus, signed, signed_plus_minus
 from orchestrator.report.published import ENCODER, SETFIT_GAP
 from orchestrator.study import REPRESENTATION
@@ -61,12 +61,11 @@ def representations(
         yield Answer("What does the representation do?", text, detail, _tone(lead))
 
 
-def against(group: Group, by: str, among: int, nouns: Nouns) -> Iterator[Answer]:
+def against(group: Group, among: int, nouns: Nouns) -> Iterator[Answer]:
     """Yield how the picked row compares with each baseline on the same embeddings.
 
     Args:
         group: the arms on one kind of embeddings.
-        by: what rows are picked by, in words.
         among: how many comparisons the intervals hold for together.
         nouns: what rows and baselines are called.
     """
@@ -80,7 +79,7 @@ def against(group: Group, by: str, among: int, nouns: Nouns) -> Iterator[Answer]
             yield Answer(question, f"{where} has no baselines: nothing here says whether a classical head would do better.")
         return
     told = sorted((_Told(_head(one, group), one.mean, one) for one in picked), key=lambda one: one.difference)
-    row = f"The row picked by {by}, {picked[0].arm},"
+    row = f"The row picked by {picked_by(group.results)}, {picked[0].arm},"
     beaten = _every_row_is_below(group, picked)
     known = [one for one in picked if one.interval]
     if not known:

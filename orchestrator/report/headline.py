@@ -9,14 +9,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from orchestrator.analysis.comparisons import Screen
 from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
 from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
-from orchestrator.report.arms import Gain, Group, picked_by, with_intervals
+from orchestrator.report.arms import Gain, Group, with_intervals
 from orchestrator.report.differences import against, representations
 from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
 from orchestrator.study import REPRESENTATION
@@ -24,7 +22,6 @@ from orchestrator.study import REPRESENTATION
 
 def headline(
     design: Design,
-    results: pd.DataFrame,
     effects: Effects,
     pairs: Effects,
     groups: Sequence[Group],
@@ -37,7 +34,6 @@ def headline(
 
     Args:
         design: the study's design.
-        results: one line per trial.
         effects: main effects.
         pairs: interactions.
         groups: comparisons of rows with classical heads on the same embeddings.
@@ -54,8 +50,9 @@ def headline(
         answers += representations(design, embeddings, effects, gains, published, nouns)
     if others or not embeddings:
         answers.append(_effects(others, effects, pairs))
+    among = with_intervals(one for group in groups for one in group.comparisons)
     for group in groups:
-        answers += against(group, picked_by(results), with_intervals(one for other in groups for one in other.comparisons), nouns)
+        answers += against(group, among, nouns)
     return answers + list(_best(screen))
 
 

@@ -74,9 +74,7 @@ def write(
     page = _template().render(
         name=study.get("name", "study"),
         outline=tables.outline(study, design, results),
-        answers=headline(
-            design, results, mains, pairs, compared, gains(results, by_representation), screen(results), beside, nouns(quantum)
-        ),
+        answers=headline(design, mains, pairs, compared, gains(results, by_representation), screen(results), beside, nouns(quantum)),
         remarks=remarks(results, mains, curvature(design, results)),
         tiles=tables.tiles(results, mains),
         glance=tables.glance(study, design, results),
@@ -90,7 +88,7 @@ def write(
         pair_rows=tables.effect_rows(pairs),
         has_baselines=bool(results["row"].isna().any()),
         comparisons=[
-            tables.comparison_row(one, picked_by(results), sentences.get((one.arm, one.baseline)))
+            tables.comparison_row(one, picked_by(group.results), sentences.get((one.arm, one.baseline)))
             for group in compared
             for one in group.comparisons
         ],

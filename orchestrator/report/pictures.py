@@ -118,12 +118,11 @@ def _comparisons(found: Found) -> Iterator[Picture]:
     caption = "Differences on the same splits; small dots are single splits."
     caption += INTERVALS if any(one.interval for one in compared) else ""
     if not comparison_figures.in_full(found.groups):
-        caption += f" Of each classical head the row picked by {picked_by(found.results)} is shown; the table has all comparisons."
+        caption += " Beside each classical head only the picked row is shown; the table has all comparisons."
     gaps = QUANTUM_GAPS if found.published and found.quantum else ()
     if gaps:
         caption += f" Dotted: published gaps between quantum and classical heads, measured with {ENCODER} (sources below)."
-    figure = comparison_figures.paired(found.groups, picked_by(found.results), nouns(found.quantum), gaps)
-    yield Picture("paired_differences", caption, figure)
+    yield Picture("paired_differences", caption, comparison_figures.paired(found.groups, nouns(found.quantum), gaps))
 
 
 def _qubits(found: Found) -> Iterator[Picture]:
@@ -210,9 +209,9 @@ def _costs(found: Found) -> Iterator[Picture]:
 def _learning(found: Found) -> Iterator[Picture]:
     """Yield the learning curves of arms trained by gradient, the best first; evenly spaced over that order if there are many."""
     keys = found.results[found.results["status"] == "done"].groupby("arm")["key"].agg(list)
-    epochs = {arm: [epoch for key in of_arm for epoch in found.curves.get(key, ())] for arm, of_arm in keys.items()}
+    epochs = {str(arm): [epoch for key in of_arm for epoch in found.curves.get(key, ())] for arm, of_arm in keys.items()}
     arms = arm_means(found.results)
-    arms = arms[[bool(epochs[arm]) for arm in arms["arm"]]]
+    arms = arms[arms["arm"].isin([arm for arm, learned in epochs.items() if learned])]
     column, best = ranking_column(arms), best_by_validation(found.results)
     learned = [
         (f"{arm}, best by {picked_by(found.results)}" if arm == best else str(arm), pd.DataFrame(epochs[arm]))
