@@ -80,7 +80,7 @@ def test_tuning_draws_classes_apart_on_the_training_side_and_is_done_once(tmp_pa
 
 @pytest.mark.slow
 def test_an_unfrozen_encoder_is_trained_with_its_head_and_goes_on_the_same_after_a_stop(tmp_path: Path) -> None:
-    some = next(trial for trial in plan_trials(tmp_path, "sentence_encoder.representation=unfrozen", "training.epochs=2"))
+    some = next(trial for trial in plan_trials(tmp_path, "sentence_encoder.representation=unfrozen", "training.epochs=2", "baselines=[]"))
     embeddings.ensure(text.load(some.settings.data), locate("all-MiniLM-L6-v2"), 1)
     trial = variant(some, "t0", simulator="compiled")
     (whole,) = trained(tmp_path / "whole", [trial])

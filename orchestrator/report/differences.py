@@ -151,7 +151,7 @@ def _beaten(told: Sequence[_Told], of: int) -> str:
 
 def _open(told: Sequence[_Told], of: int) -> str:
     if len(told) > MOST_NAMED:
-        return _share(told, of)
+        return f"any of the {of} classical heads" if len(told) == of else _share(told, of)
     return listed(
         [
             f"{one.who} ({signed_plus_minus(one.difference, one.known.simultaneous)}{', a hint' if one.known.is_hint else ''})"
