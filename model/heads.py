@@ -81,7 +81,8 @@ class QuantumClassifier:
         if self.second_module.gates:
             inputs = measured * self.angle_scales
             measured = noisy_expectations(self.simulator, self.second_module, second, inputs, self.shape.noise, draws)
-        return torch.baddbmm(bias[:, None], measured, linear.view(len(parameters), CLASSES, -1).mT)
+        # not a matrix product: where one number is read, its last bit depends on some processors on how many trials there are
+        return (measured[:, :, None] * linear.view(len(parameters), 1, CLASSES, -1)).sum(dim=3) + bias[:, None]
 
     def only(self, trials: Sequence[int]) -> Self:
         """Return the heads of some of the trials."""
