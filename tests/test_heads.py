@@ -301,6 +301,7 @@ def test_quadratic_forms_are_squares_and_their_series_cosines_and_sines(frequenc
             torch.testing.assert_close(logits[trial, row], wanted, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_quantum_head_fits_a_target_that_it_can_represent() -> None:
     """A teacher of the same layout labels sentences, half of them, which it is surest of, and students from other angles learn to."""
     layout = QuantumHead(qubits=6, encoder_layers=2, connectivity=2, reuploads=2, layers=1)
