@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.mpi import Places, first_death
+from model.errors import EXIT_STOPPED
 from model.pulse import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
 
 START_S = 120.0
@@ -139,13 +140,16 @@ class Watch:
             said: What it and the ranks have printed.
         """
         words = [self._last_word(rank) for rank in range(len(self._words))]
+        death = first_death(said)
+        if words[0] == EXIT_STOPPED and death is not None:  # told by a launcher that ends all ranks for the sake of the dead one
+            return -death
         if words[0] is not None:  # rank 0 trains, all others only compute for it
             return words[0]
         if first_bad := next((code for code in words if code), None):
             return first_bad
         if self._ended_by_us:
             return -signal.SIGKILL
-        if (death := first_death(said)) is not None:
+        if death is not None:
             return -death
         return 128 - returncode if returncode > 128 else returncode or 1
 

@@ -123,6 +123,7 @@ def test_the_first_rank_that_a_launcher_names_as_dead_tells_the_signal(said: str
     [
         ([0, 0], 0, "", 0),
         ([76, 0], 76, "", 76),
+        ([76, None], 11, HYDRA_KILLED.format(number=11), -11),  # rank 0 had time to save when the launcher ended it for the other's sake
         ([0, None], 137, "srun: error: n1: task 1: Killed", 0),  # all was recorded when its end went wrong
         ([None, 12], 137, "srun: error: n2: task 3: Killed", 12),  # MPI_Abort has srun kill all
         ([None, None], 143, SRUN_KILLED.format(word="Killed"), -9),

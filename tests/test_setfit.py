@@ -121,7 +121,8 @@ def test_the_encoder_below_a_head_starts_where_it_was_and_has_a_gradient() -> No
     assert change == pytest.approx(1e-2 * of_encoder.norm().item(), rel=0.1)
 
 
-def test_who_has_other_work_does_not_wait_for_an_encoder_that_another_tunes(tmp_path: Path) -> None:
+def test_who_has_other_work_does_not_wait_for_an_encoder_that_another_tunes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
     trial = plan_trials(tmp_path, "sentence_encoder.representation=setfit")[0]
     frozen = plan_trials(tmp_path)[0]
     file = embeddings.tuned_file(trial)
