@@ -104,10 +104,10 @@ def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_s
         without_network()
         settings = trial.settings.sentence_encoder
         texts = [corpus.texts[row] for row in split.train]
-        directory = locate(settings.name).directory
-        model = setfit.tuned(directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, told_to_stop)
+        encoder = locate(settings.name)
+        model = setfit.tuned(encoder.directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, told_to_stop)
         rows = np.sort(np.concatenate([split.train, split.validation, split.test]))
-        whole = np.full((len(corpus.texts), locate(settings.name).dimension), np.nan, np.float32)
+        whole = np.full((len(corpus.texts), encoder.dimension), np.nan, np.float32)
         for some in np.array_split(rows, max(1, len(rows) // ENCODED_AT_ONCE)):
             if told_to_stop():
                 raise StopRequest

@@ -5,6 +5,7 @@ Owns the three places a model may come from and the check of the packaged one. D
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -32,7 +33,7 @@ class LocatedSentenceEncoder:
     dimension: int
     """Length of an embedding."""
 
-    @property
+    @functools.cached_property
     def weight_bytes(self) -> int:
         """The size of its weights on disk."""
         return sum(file.stat().st_size for file in self.directory.rglob("*") if file.suffix in (".safetensors", ".bin"))

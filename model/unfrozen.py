@@ -57,19 +57,18 @@ class UnfrozenHead:
         self.head, self.texts = head, texts
         self.encoder = SentenceTransformer(str(directory), device=str(device)).eval().requires_grad_(False)
         self.weights = dict(self.encoder.named_parameters())
+        self.sizes = [weight.numel() for weight in self.weights.values()]
         self.unit = tuning.lr / training.lr
         self.low = tuning.precision == "bfloat16"
 
     def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
         """Draw the head's parameters; the encoder has not moved."""
         drawn = self.head.start(generators)
-        return torch.cat([drawn, drawn.new_zeros(len(drawn), sum(weight.numel() for weight in self.weights.values()))], dim=1)
+        return torch.cat([drawn, drawn.new_zeros(len(drawn), sum(self.sizes))], dim=1)
 
     def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
         """Return logits [1, rows, 2]; what it is given for embeddings are the numbers of the sentences, [1, rows]."""
-        moved = sum(weight.numel() for weight in self.weights.values())
-        of_head, of_encoder = torch.split(parameters, [parameters.shape[1] - moved, moved], dim=1)
-        parts = torch.split(of_encoder[0], [weight.numel() for weight in self.weights.values()])
+        of_head, *parts = torch.split(parameters, [parameters.shape[1] - sum(self.sizes), *self.sizes], dim=1)
         moved_to = {
             name: weight + self.unit * part.view_as(weight) for (name, weight), part in zip(self.weights.items(), parts, strict=True)
         }

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.head_layout import circuits, parameters, rows_per_sentence
+from model.sentence_encoders import LocatedSentenceEncoder
 from model.settings import CLOSED_FORM, EVALUATION_ROWS, QuantumHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve
 from model.simulators.distributed import rows_at_once
@@ -112,10 +113,11 @@ def tuning_seconds(trial: Trial, sentences: int) -> float:
     return 4 * tuning.pairs * tuning.epochs * numbers[0] / TUNED_PER_CORE_S + sum(numbers) / SENTENCES_PER_CORE_S
 
 
-def tuning_bytes(trial: Trial, weight_bytes: int) -> int:
+def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
     """Return the memory that a process needs where the sentence encoder is tuned in it, whatever trials it trains beside."""
-    frozen = trial.settings.sentence_encoder.representation == "frozen"
-    return 0 if frozen else TUNING_COPIES * weight_bytes + TUNING_ACTIVATION_BYTES
+    if trial.settings.sentence_encoder.representation == "frozen":
+        return 0
+    return TUNING_COPIES * encoder.weight_bytes + TUNING_ACTIVATION_BYTES
 
 
 def _unfrozen_seconds(trial: Trial, sentences: int) -> float:

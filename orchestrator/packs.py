@@ -6,7 +6,6 @@ Owns the grouping of trials by shape, work and memory. Does not own rates, the r
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,9 +100,7 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]
     packs = []
     for kind, groups in _by_kind(trials, allocation).items():
         places = kind.places(allocation)
-        by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing))
-        if len(by_tuning) < places:  # rather wait for an encoder than leave cores without work
-            by_tuning, others = [], [*others, *itertools.chain(*by_tuning)]
+        by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing), places)
         packs += [_pack(teams, kind, order) for teams in [*by_tuning, *_share(others, places, for_states)]]
     return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 
@@ -166,8 +163,11 @@ def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing:
     return teams
 
 
-def _to_be_tuned(teams: Sequence[_Team]) -> tuple[list[list[_Team]], list[_Team]]:
-    """Put teams together that need the same sentence encoder tuned, so that no process waits for another's; return them, and the rest."""
+def _to_be_tuned(teams: Sequence[_Team], places: int) -> tuple[list[list[_Team]], list[_Team]]:
+    """Put teams together that need the same sentence encoder tuned, so that no process waits for another's; return them, and the rest.
+
+    Where fewer encoders are to be tuned than there are places, rather wait for one than leave cores without work: all are the rest.
+    """
     by_file: dict[Path, list[_Team]] = {}
     others = []
     for team in teams:
@@ -176,7 +176,7 @@ def _to_be_tuned(teams: Sequence[_Team]) -> tuple[list[list[_Team]], list[_Team]
             by_file.setdefault(tuned_file(trial), []).append(team)
         else:
             others.append(team)
-    return list(by_file.values()), others
+    return (list(by_file.values()), others) if len(by_file) >= places else ([], list(teams))
 
 
 def _share(teams: Sequence[_Team], places: int, for_states: int) -> list[list[_Team]]:
@@ -229,7 +229,7 @@ def _pack(teams: Sequence[_Team], kind: _Kind, order: Mapping[str, int]) -> Pack
 
 
 def _tuning_bytes(trial: Trial) -> int:
-    return tuning_bytes(trial, inputs_of(trial.settings).sentence_encoder.weight_bytes)
+    return tuning_bytes(trial, inputs_of(trial.settings).sentence_encoder)
 
 
 def _trial_bytes(trial: Trial, sharing: Sharing) -> int:

@@ -109,10 +109,10 @@ def ship_study(directory: Path, everything: bool) -> str:
     where = tracking.tracking_uri(ledger)
     if shipment.error:
         raise UserError(
-            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(tracking.tracked(plan))} trials are there; "
+            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(tracking.tracked(plan.trials))} trials are there; "
             "give the command again later"
         )
-    return f"{shipment.runs} of {len(tracking.tracked(plan))} trials are complete in MLflow at {where}"
+    return f"{shipment.runs} of {len(tracking.tracked(plan.trials))} trials are complete in MLflow at {where}"
 
 
 def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
@@ -268,7 +268,7 @@ def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], s
     console.print(f"MLflow:    {_tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
     if shipment.error:
         console.print(
-            f"           {shipment.runs} of {sum(record.trial.fold is None for record in records)} trials are there ({shipment.error})"
+            f"           {shipment.runs} of {len(tracking.tracked(record.trial for record in records))} trials are there ({shipment.error})"
         )
         console.print(f"           {_tool('hadamard')} ship {ledger.directory}   sends the rest")
 

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,7 +113,7 @@ class _Round:
         parent = self._find_or_create(self.plan.study.study, {ROLE_TAG: "study", "mlflow.note.content": _note(self.plan)})
         driven = functools.cache(self.ledger.driven)
         errors = []
-        for trial in tracked(self.plan):
+        for trial in tracked(self.plan.trials):
             if trial.digest in self.shipped:
                 continue
             try:
@@ -123,7 +123,7 @@ class _Round:
         if self.run_has_ended:
             journals = [file for trial in self.plan.trials if (file := self.ledger.files(trial).journal).exists()]
             self.client.set_terminated(parent, end_time=max((int(file.stat().st_mtime * 1000) for file in journals), default=None))
-        complete = sum(trial.digest in self.shipped for trial in tracked(self.plan))
+        complete = sum(trial.digest in self.shipped for trial in tracked(self.plan.trials))
         return Shipment(complete, errors[0] if errors else None)
 
     def _ship_trial(self, record: TrialRecord, parent: str) -> None:
@@ -163,9 +163,9 @@ class _Round:
         return str(run.info.run_id)
 
 
-def tracked(plan: Plan) -> list[Trial]:
+def tracked(trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials that get a run each; those of a cross-validation, of which there are many, only serve to choose among these."""
-    return [trial for trial in plan.trials if trial.fold is None]
+    return [trial for trial in trials if trial.fold is None]
 
 
 def _log(client: MlflowClient, run: str, record: TrialRecord, ended_ms: int | None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, stats
 
-from orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, student
+from orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, of_mean
 from orchestrator.analysis.observations import noise_within
 
 FEWEST_FOR_INTERVAL = 3
@@ -176,7 +176,7 @@ def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: 
     shared = "1 common split" if len(values) == 1 else f"{len(values)} common splits"
     if len(values) < FEWEST_FOR_INTERVAL:
         return Comparison(arm, baseline, splits, mean, note=f"{shared}: too few for an interval")
-    known = student(mean, float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1, count)
+    known = of_mean(values, count)
     note = None if len(values) >= FEWEST_FOR_BOOTSTRAP else f"{shared}: too few for a bootstrap"
     return Comparison(arm, baseline, splits, mean, _bootstrap(values, seed), note, **vars(known))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from orchestrator.analysis.blocks import fit_in_splits
-from orchestrator.analysis.inference import FEWEST_DF, NO_ERROR, ErrorTerm, Fit, Uncertainty, uncertainties
+from orchestrator.analysis.inference import NO_ERROR, ErrorTerm, Uncertainty, scatter, uncertainties
 from orchestrator.analysis.observations import Observed, observed, setting_noise
 from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import Design
@@ -50,17 +50,9 @@ def curvature(design: Design, results: pd.DataFrame, response: str = "test_accur
     contrast = np.eye(len(fit.beta))[0]
     if not fit.estimable(contrast):
         return None
-    error = _error(fit, setting_noise(seen))
+    # the noise of repeats, which neither curvature nor interactions can swell, or what the model leaves for want of it
+    error = scatter("trials", setting_noise(seen)) or scatter("residual", fit) or NO_ERROR
     estimate = float(contrast @ fit.beta)
     (known,) = uncertainties([estimate], [fit.unit(contrast)], error)
     corners, centres = (len(np.unique(seen.rows[which])) for which in (at_ends, ~at_ends))
     return replace(Curvature(estimate, corners, centres, error), **vars(known))
-
-
-def _error(fit: Fit, noise: Fit) -> ErrorTerm:
-    """Return the noise of repeats, which neither curvature nor interactions can swell, or what the model leaves for want of it."""
-    if noise.df >= FEWEST_DF and noise.rss > 0:
-        return ErrorTerm("trials", float(np.sqrt(noise.rss / noise.df)), noise.df)
-    if fit.df >= FEWEST_DF and fit.rss > 0:
-        return ErrorTerm("residual", float(np.sqrt(fit.rss / fit.df)), fit.df)
-    return NO_ERROR

@@ -29,7 +29,7 @@ from orchestrator.analysis.observations import Observed, observed, setting_noise
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.columns import interaction_columns, main_effect_columns
 from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, level_label, short_names
+from orchestrator.design.factors import Factor, level_label, short_names, shortly_named
 
 Columns = Callable[[Array], Array]
 """From coded settings [n, factors] to the terms of a model [n, terms]."""
@@ -181,8 +181,7 @@ def half_normal(effects: Effects) -> pd.DataFrame:
 
 def finished_aliases(factors: Sequence[Factor], seen: Observed) -> Aliases:
     """Return what the rows with a finished trial mix up, in short names: failures change what a design can tell apart."""
-    named = [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
-    return aliases(named, seen.distinct)
+    return aliases(shortly_named(factors), seen.distinct)
 
 
 @dataclass(frozen=True)

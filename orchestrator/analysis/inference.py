@@ -159,11 +159,16 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
             return ErrorTerm("rows", float(np.sqrt(lack_ss / lack_df)), lack_df, p)
         if biased and p <= SURE_LACK_OF_FIT:
             return ErrorTerm("lenth", lack_of_fit_p=p)
-        if not biased and noise.df >= FEWEST_DF:
-            return ErrorTerm("trials", float(np.sqrt(noise.rss / noise.df)), noise.df, p)
-    if fit.df >= FEWEST_DF and fit.rss > 0:
-        return ErrorTerm("residual", float(np.sqrt(fit.rss / fit.df)), fit.df, p)
-    return NO_ERROR if fit.df >= FEWEST_DF else ErrorTerm("lenth")
+        if not biased and (of_trials := scatter("trials", noise, p)):
+            return of_trials
+    return scatter("residual", fit, p) or (NO_ERROR if fit.df >= FEWEST_DF else ErrorTerm("lenth"))
+
+
+def scatter(method: Literal["residual", "trials"], fit: Fit, lack_of_fit_p: float | None = None) -> ErrorTerm | None:
+    """Return what a fit leaves as a yardstick; None where it leaves nothing, or too few degrees of freedom."""
+    if fit.df < FEWEST_DF or fit.rss <= 0:
+        return None
+    return ErrorTerm(method, float(np.sqrt(fit.rss / fit.df)), fit.df, lack_of_fit_p)
 
 
 def uncertainties(estimates: Sequence[float], units: Sequence[float], error: ErrorTerm) -> list[Uncertainty]:
@@ -179,6 +184,11 @@ def uncertainties(estimates: Sequence[float], units: Sequence[float], error: Err
     if error.sd is None:
         return [Uncertainty() for _ in estimates]
     return [student(one, unit * error.sd, error.df, len(estimates)) for one, unit in zip(estimates, units, strict=True)]
+
+
+def of_mean(values: Array, count: int) -> Uncertainty:
+    """Return how well the mean of independent values [n] is known, n two or more, alone and as one of `count` that hold together."""
+    return student(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))), len(values) - 1, count)
 
 
 def student(estimate: float, standard_error: float, df: float, count: int) -> Uncertainty:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from model.errors import UserError
 from orchestrator.analysis.effects import Effects, main_effects
-from orchestrator.analysis.inference import FEWEST_DF, ErrorTerm
+from orchestrator.analysis.inference import ErrorTerm, scatter
 from orchestrator.analysis.observations import Observed, observed, setting_noise
 from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, short_names
+from orchestrator.design.factors import Factor, shortly_named
 from orchestrator.ledger import FINAL_CAUSES, TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import results_table
@@ -53,7 +52,7 @@ class Known:
     @property
     def named(self) -> list[Factor]:
         """The factors by their short names, as people read of them."""
-        return [replace(one, path=name) for one, name in zip(self.design.factors, short_names(self.design.factors), strict=True)]
+        return shortly_named(self.design.factors)
 
 
 def known_of(plan: Plan, records: Sequence[TrialRecord]) -> Known:
@@ -82,7 +81,4 @@ def known_of(plan: Plan, records: Sequence[TrialRecord]) -> Known:
 
 def _noise(seen: Observed, effects: Effects) -> ErrorTerm:
     """Return the scatter of trials within rows and splits; with too few of them, of trials about the main effects."""
-    within = setting_noise(seen)
-    if within.df >= FEWEST_DF and within.rss > 0:
-        return ErrorTerm("trials", float(np.sqrt(within.rss / within.df)), within.df)
-    return effects.error
+    return scatter("trials", setting_noise(seen)) or effects.error

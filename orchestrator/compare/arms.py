@@ -14,7 +14,7 @@ import numpy as np
 
 from model.settings import Trial
 from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL
-from orchestrator.analysis.inference import Uncertainty, student
+from orchestrator.analysis.inference import Uncertainty, of_mean, student
 from orchestrator.compare.side import Side
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.study import REPRESENTATION
@@ -178,9 +178,8 @@ def _difference(first: Values, second: Values, count: int) -> Difference | None:
     if not _has_interval(first, second):
         return Difference(estimate, method, splits)
     if paired:
-        error, df = float((two - one).std(ddof=1) / math.sqrt(len(one))), float(len(one) - 1)
-    else:
-        error, df = satterthwaite([(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1) for values in (one, two)])
+        return Difference(estimate, method, splits, **vars(of_mean(two - one, count)))
+    error, df = satterthwaite([(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1) for values in (one, two)])
     return Difference(estimate, method, splits, **vars(student(estimate, error, df, count)))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Value = float | int | str | bool
@@ -80,6 +80,11 @@ def short_names(factors: Sequence[Factor]) -> list[str]:
     tails = [factor.path.split(".")[-1] for factor in factors]
     found = [tail if tails.count(tail) == 1 else " ".join(factor.path.split(".")[-2:]) for factor, tail in zip(factors, tails, strict=True)]
     return [name.replace("_", " ") for name in found]
+
+
+def shortly_named(factors: Sequence[Factor]) -> list[Factor]:
+    """Return the factors with their short names as paths, as people read of them."""
+    return [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
 
 
 def value_text(value: Value) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL, Comparison, paired_differences, picking_column
-from orchestrator.analysis.inference import Uncertainty, student
+from orchestrator.analysis.inference import Uncertainty, of_mean, student
 from orchestrator.design.factors import Factor
 from orchestrator.study import REPRESENTATION
 
@@ -142,8 +142,6 @@ def _among(comparison: Comparison, count: int) -> Comparison:
 
 
 def _gain(head: str, level: str, first: str, differences: pd.Series, count: int) -> Gain:
-    mean, splits = float(differences.mean()), len(differences)
-    known = Uncertainty()
-    if splits >= FEWEST_FOR_INTERVAL:
-        known = student(mean, float(differences.std(ddof=1)) / splits**0.5, splits - 1, count)
-    return Gain(head, level, first, mean, splits, **vars(known))
+    values = differences.to_numpy(dtype=float)
+    known = of_mean(values, count) if len(values) >= FEWEST_FOR_INTERVAL else Uncertainty()
+    return Gain(head, level, first, float(values.mean()), len(values), **vars(known))
