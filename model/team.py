@@ -26,6 +26,7 @@ from model.head_layout import circuits
 from model.heads import Draws, Head, QuantumClassifier
 from model.members import Member, share_time
 from model.noise import noise_generator
+from model.phases import Phases
 from model.sentence_encoders import locate
 from model.sentences import Sentences
 from model.settings import MlpHead, QuadraticHead, QuantumHead
@@ -39,18 +40,20 @@ CHECKPOINT_SHARE = 0.1
 class Team:
     """Members alike in shape (`model.head_layout.shape`), each with a row of the parameters and of the sides of its split."""
 
-    def __init__(self, members: Sequence[Member], sentences: Sentences, told_to_stop: Callable[[], bool]) -> None:
+    def __init__(self, members: Sequence[Member], sentences: Sentences, phases: Phases, told_to_stop: Callable[[], bool]) -> None:
         """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
 
         Args:
             members: Who is trained.
             sentences: Of their common corpus.
+            phases: Told what is done for whom.
             told_to_stop: Asked between epochs; if so, members are saved and a StopRequest is raised.
 
         Raises:
             SettingsError: The simulator cannot be opened here.
         """
-        self.members, self.told_to_stop = members, told_to_stop
+        self.members, self.phases, self.told_to_stop = members, phases, told_to_stop
+        phases.begin("training", [member.files for member in members])
         trials = [member.trial for member in members]
         settings = trials[0].settings
         self.training = [trial.settings.training for trial in trials]
@@ -105,8 +108,9 @@ class Team:
         head, parameters = self.head.only(places), self.state[0, places]
         draws = self._draws(places, self.training[0].epochs + 1)
         rows_of_sides = (self.train, self.validation, *([self.test] if self.test.shape[1] else []))  # a fold sees no test sentence
-        sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in rows_of_sides]
         members = [self.members[place] for place in places]
+        self.phases.begin("inference", [member.files for member in members], sum(rows.shape[1] for rows in rows_of_sides))
+        sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in rows_of_sides]
         seconds = share_time(members, begin)
         for member, *seen in zip(members, *sides, strict=True):
             member.files.append("evaluated", seconds=seconds)
@@ -115,6 +119,7 @@ class Team:
     def _train(self, places: list[int], epoch: int, until: int) -> None:
         """Train the members at these places, all at the same epoch, until the given one, or until one of them diverges."""
         members, head = [self.members[place] for place in places], self.head.only(places)
+        named = [member.files for member in members]
         batch = self.training[0].batch
         train, validation = self.train[places], self.validation[places]
         steps = epoch * math.ceil(train.shape[1] / batch)
@@ -125,7 +130,9 @@ class Team:
             begin, epoch = time.perf_counter(), epoch + 1
             order = torch.stack([epoch_order(member.trial.seed, epoch, train.shape[1]) for member in members])
             draws = self._draws(places, epoch)
+            self.phases.begin("training", named)
             seen = train_epoch(head, adam, self.corpus, train.gather(1, order.to(train.device)), batch, draws)
+            self.phases.begin("evaluation", named, validation.shape[1])
             checked = evaluate(head, adam.parameters, self.corpus, validation, draws)
             whole = adam.parameters.isfinite().all(dim=1).tolist()
             seconds = share_time(members, begin)

@@ -22,6 +22,7 @@ from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequ
 from model.head_layout import shape
 from model.journal import PackFiles, TrialFiles, read_json
 from model.members import Member, record_failure, share_time
+from model.phases import Phases
 from model.sentences import Sentences, sentences_of
 from model.settings import CLOSED_FORM, Trial
 from model.team import Team
@@ -52,13 +53,17 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
         if not files.result.exists() and (member := _read(files)):
             groups.setdefault(member.trial.key if files.directory in alone else shape(member.trial), []).append(member)
     teams = [alike[start : start + MOST_TOGETHER] for alike in groups.values() for start in range(0, len(alike), MOST_TOGETHER)]
-    while teams:
-        free = next((at for at, team in enumerate(teams) if not busy(team[0].trial)), 0)
-        team = teams.pop(free)
-        with ExitStack() as locks:
-            for member in team:
-                locks.enter_context(member.files.locked())
-            _train_alike([member for member in team if not member.files.result.exists()], pack_directory.name, told_to_stop)
+    phases = Phases(pack_directory)
+    try:
+        while teams:
+            free = next((at for at, team in enumerate(teams) if not busy(team[0].trial)), 0)
+            team = teams.pop(free)
+            with ExitStack() as locks:
+                for member in team:
+                    locks.enter_context(member.files.locked())
+                _train_alike([member for member in team if not member.files.result.exists()], pack_directory.name, phases, told_to_stop)
+    finally:
+        phases.end()
 
 
 def _read(files: TrialFiles) -> Member | None:
@@ -71,7 +76,7 @@ def _read(files: TrialFiles) -> Member | None:
         return None
 
 
-def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[], bool]) -> None:
+def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_stop: Callable[[], bool]) -> None:
     """Train trials of one shape to their results or failures."""
     if not members:
         return
@@ -80,6 +85,7 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
     settings = members[0].trial.settings
     for member in members:
         member.start(pack)
+    phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
         begin = time.perf_counter()  # an encoder that was tuned just now is everybody's
@@ -88,22 +94,24 @@ def _train_alike(members: Sequence[Member], pack: str, told_to_stop: Callable[[]
                 if told_to_stop():
                     raise StopRequest
                 with _failing([member]):
-                    _fit_classical(member, sentences)
+                    _fit_classical(member, sentences, phases)
             return
-        team = Team(members, sentences, told_to_stop)
+        team = Team(members, sentences, phases, told_to_stop)
         share_time(members, begin)
         team.fit()
         team.finish()
 
 
-def _fit_classical(member: Member, sentences: Sentences) -> None:
+def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
     from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
 
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
     assert isinstance(head, CLOSED_FORM)
     rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
     sides = [(sentences.embeddings[side], sentences.labels[side]) for side in rows]
+    phases.begin("training", [member.files])
     fitted = classical.fit(head, *sides[0], member.trial.seed)
+    phases.begin("inference", [member.files], sum(map(len, rows)))
     scores = [fitted.score(*side) for side in sides]
     share_time([member], begin)
     member.finish(scores, fitted.parameters, simulator=None)

@@ -14,6 +14,7 @@ STOPS: Mapping[str, str] = {
     "cancelled": "the job was cancelled",
     "interrupted": "Ctrl-C or a signal, outside Slurm or in an interactive job",
     "left": "its node left the study",
+    "budget": "the study's budget was used up",
     "superseded": "another driver took the study over",
     "node lost": "the driver's node went down",
     "out of memory": "Slurm ended the job for want of memory",
@@ -35,7 +36,7 @@ FAILURES: Mapping[str, str] = {
 }
 """Causes in the event `failed`."""
 
-SUPERSEDED, LEFT = "superseded", "left"
+SUPERSEDED, LEFT, BUDGET = "superseded", "left", "budget"
 NEAR_LIMIT_S = 150.0
 """What ends a job this long before its time limit, or later, is the limit."""
 EARLY_SIGNAL_S = 900.0

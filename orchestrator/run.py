@@ -5,19 +5,22 @@ Owns the order of these steps. Does not own any of them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 
 from cluster.allocation import Allocation, detect
-from cluster.energy import why_not_measured
+from cluster.energy.choice import open_meter, why_not_measured
 from cluster.launch import STOP_GRACE_S, environment
 from cluster.meeting import check_meeting
 from model import embeddings
@@ -28,20 +31,26 @@ from orchestrator import tracking
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
 from orchestrator.fit import check_fit
+from orchestrator.inputs import inputs_of
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
+from orchestrator.node_meters import nodes_alive, others_meters, own_meter
 from orchestrator.owners import Owner
 from orchestrator.ownership import Ownership
-from orchestrator.packs import Pack, expected_seconds, pack_up
+from orchestrator.packs import Pack, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import choice_in_words, drawn, expected, simulators_in_words
+from orchestrator.price import price
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
+from orchestrator.rates import Rates, known_rates
 from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
+from orchestrator.spending import Limits, Spending, allowed, deadline, ended_by
 from orchestrator.stopping import Stopping
 from orchestrator.study import REPRESENTATION, Study
-from orchestrator.study_file import located
+from orchestrator.study_file import Problem, StudyError, located
+from orchestrator.usage import embedding
 from slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
@@ -59,18 +68,21 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
     allocation = detect()
-    owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
+    owed = allowed(plan.study.budget, ledger.directory, ledger.records(plan.trials))
     ledger.check(plan.study, len(owed))
-    packs = pack_up(owed, allocation)
+    rates = known_rates()
+    packs = pack_up(owed, allocation, rates)
     with located(path, overrides):
         check_fit(packs, allocation)
     _check_simulators(packs)
     if any(pack.ranks > 1 for pack in packs):
         check_meeting()
     embeddings.check_cache()
-    why_not_measured()  # refuses a trace that cannot be replayed
+    why = why_not_measured()
+    if plan.study.budget.energy is not None and why:
+        raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])
     interrupted = False
-    _say_start(console, plan, owed, packs, allocation)
+    _say_start(console, plan, owed, packs, allocation, rates)
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
@@ -82,7 +94,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         records = ledger.records(plan.trials)
         shipment = tracking.ship(ledger, plan, run_has_ended=True)
         page = _write_report(ledger, plan, records)
-        _say_end(console, ledger, records, shipment, page)
+        _say_end(console, ledger, plan, records, shipment, page, interrupted)
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"
@@ -145,15 +157,23 @@ def _train(
             raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
         ownership.stop(why_told(number, jobs.details))
 
+    study, run, meter = ledger.directory, ownership.owner.generation, open_meter()
+    spending = Spending(study, run, plan.study.budget, expected_seconds(packs, allocation), nodes_alive)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
-        with signals:
-            embed(owed, allocation, console)
+        with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
+            embed(owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
             with ray_cluster(allocation, dashboard) as url:
                 if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
                     console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
-                with tracking.BackgroundShipper(ledger, plan), Progress(ledger, plan.trials, owed, console), signals.in_good_order():
-                    run_packs(ledger, packs, plan.study.study, ownership.owner.generation)
+                with contextlib.ExitStack() as stack:
+                    if meter is not None:
+                        stack.enter_context(others_meters(study, run))
+                    stack.enter_context(tracking.BackgroundShipper(ledger, plan))
+                    stack.enter_context(Progress(ledger, plan.trials, owed, console))
+                    stack.enter_context(signals.in_good_order())
+                    limits = Limits(plan.study.budget, deadline(plan.study.budget, spending.note(), allocation.nodes, time.time()))
+                    run_packs(ledger, packs, plan.study.study, run, limits, metered=meter is not None)
     except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
         ownership.check()
         close(map(ledger.files, plan.trials), ownership.owner.cause or "interrupted")
@@ -163,8 +183,16 @@ def _train(
     return signals.told
 
 
-def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> None:
-    """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch."""
+def embed(
+    trials: Sequence[Trial],
+    allocation: Allocation,
+    console: Console,
+    recorded: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
+    """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch.
+
+    `recorded` is entered meanwhile, with the number of sentences.
+    """
     missing: dict[Path, TrialSettings] = {
         file: trial.settings
         for trial in trials
@@ -174,7 +202,8 @@ def embed(trials: Sequence[Trial], allocation: Allocation, console: Console) -> 
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
         command = [sys.executable, "-m", "model.embeddings", settings.model_dump_json(), str(allocation.cpus)]
-        done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
+        with recorded(len(inputs_of(settings).corpus.texts)):
+            done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
 
@@ -241,7 +270,7 @@ def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, 
     return provenance(plan, before["study_id"] if before else uuid.uuid4().hex, before["shown"].get("commit", "") if before else "")
 
 
-def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation) -> None:
+def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> None:
     study = plan.study
     arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
     console.print(f"{study.study}: {arms}, each on {count(study.design.splits, 'split')}: {count(len(plan.trials), 'trial')}")
@@ -251,16 +280,20 @@ def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Seque
     nodes = f" on {allocation.nodes} nodes" if allocation.nodes > 1 else ""
     where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"
     console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
-    console.print(f"expected:  {expected(expected_seconds(packs, allocation))}")
+    console.print(f"expected:  {expected(price(packs, allocation, rates).wall_s, rates)}")
     console.print(f"simulator: {simulators_in_words(plan.trials, packs)}")
 
 
-def _say_end(console: Console, ledger: Ledger, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path) -> None:
+def _say_end(
+    console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], shipment: tracking.Shipment, page: Path, interrupted: bool
+) -> None:
     failed = [record for record in records if record.status == "failed"]
     done = sum(record.status == "done" for record in records)
     console.print(f"done {done}, failed {len(failed)}, owed {len(records) - done - len(failed)} of {len(records)} trials")
     for line in failure_lines(failed):
         console.print(f"  {line}")
+    if not interrupted and (why := ended_by(plan.study.budget, ledger.directory, records)):
+        console.print(why)
     if any(record.owed for record in failed):
         console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
     console.print(f"report:    {page}")

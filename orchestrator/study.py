@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
+from orchestrator.budget import Budget
 from orchestrator.design.factors import Factor, Value
 from orchestrator.design.kinds import DesignSettings, Explicit
 from orchestrator.study_file import Location, Problem, StudyError, StudyFile
@@ -105,6 +106,10 @@ class Study(TrialSettings):
     baselines: list[Annotated[Baseline, BeforeValidator(_as_baseline)]] = Field(default_factory=list)
     power: Power | None = None
     """What the study is to find; too few splits for it are refused."""
+    budget: Budget = Field(default_factory=Budget)
+    """What all runs of the study together may use."""
+    grid_g_per_kwh: Annotated[float, Field(gt=0)] | None = None
+    """Grams of CO2 that the grid emits for a kilowatt-hour, where the report is to state them."""
 
     @property
     def settings(self) -> TrialSettings:

@@ -19,6 +19,7 @@ from model.journal import PackFiles
 from orchestrator.bundles import in_order, reached_job, reservations
 from orchestrator.ledger import Ledger
 from orchestrator.packs import Pack
+from orchestrator.spending import Limits
 from orchestrator.stopping import SIGNALS
 from orchestrator.worker import run_here
 from slurm.ray_start import OBJECT_STORE_BYTES
@@ -68,7 +69,7 @@ def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]
         ray.shutdown()
 
 
-def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> None:
+def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits: Limits, metered: bool) -> None:
     """Run the packs over the Ray cluster to their end, or until the study stops: each pack is one Tune trial.
 
     What went wrong with a trial is in its journal.
@@ -78,6 +79,8 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> Non
         packs: What is owed.
         name: The study's.
         run: The number under which the study's ownership says whether to stop.
+        limits: What they may be begun within.
+        metered: Whether nodes have meters, whose start packs wait for.
     """
     from ray import tune
 
@@ -95,6 +98,10 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int) -> Non
             "ranks": {pack.id: pack.ranks for pack in packs},
             "shards": {pack.id: pack.shards for pack in packs},
             "all_gpus": {pack.id: pack.all_gpus for pack in packs},
+            "expected_s": {pack.id: pack.seconds for pack in packs},
+            "budget": limits.budget.model_dump(),
+            "deadline_s": limits.deadline_s,
+            "metered": metered,
             "job": job,
             "working_directory": os.getcwd(),
             "study": str(ledger.directory.absolute()),

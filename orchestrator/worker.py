@@ -1,6 +1,6 @@
 """What Ray runs on a node: one pack to its end, or until its study stops or its node leaves.
 
-Owns who is asked whether to stop, what became of a worker that had the pack before, and which trials its joules are charged to.
+Owns who is asked whether to stop, what became of a worker that had the pack before, and the record of what its pack holds.
 Does not own the policy of retries, the pack's process, nor where Ray starts what.
 """
 
@@ -11,22 +11,27 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.energy import Energy, open_meter
+from cluster.energy.choice import node_name
+from cluster.energy.recorder import IDLE_S, is_ready
 from cluster.launch import Outcome, run_pack
-from cluster.mpi import Places
 from cluster.place import Place
-from model.journal import PackFiles, TrialFiles, read_json, write_atomically
+from model.journal import PackFiles, read_json, write_atomically
+from orchestrator.budget import Budget
 from orchestrator.bundles import places, wait_for_bundles
 from orchestrator.causes import LEFT, SUPERSEDED
 from orchestrator.ownership import stop_requested
 from orchestrator.packs import CPUS_PER_PACK
 from orchestrator.retries import run_with_retries
+from orchestrator.spending import Limits, why_no_room
+from orchestrator.usage import PackRecord, holding
 
 LOOK_EVERY_S = 1.0
+METER_S = IDLE_S + 30.0
+"""How long a node's meter may take to start; without it, its joules are not measured."""
 NODE_DEATH_S = (
     20.0  # Ray asks a silent node five times, 3 s apart, before it calls it dead; by then it may have started the node's packs elsewhere
 )
@@ -55,9 +60,9 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
     """Run a pack until each trial has a result or has failed for good, or it must stop; return why it must."""
     from ray import tune
 
-    files, run = pack.trials, int(config["run"])
+    files, study, run = pack.trials, Path(config["study"]), int(config["run"])
     ranks, shards, gpus = (int(config[name][config["pack"]]) for name in ("ranks", "shards", "gpus"))
-    meter = open_meter(gpus)
+    record, expected_s = PackRecord(study, run, config["pack"]), config["expected_s"][config["pack"]]
     reported = -1
 
     def report_progress() -> None:
@@ -68,25 +73,27 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
             tune.report({"trials_done": done, "trials": len(files)})
 
     def launch() -> Outcome:
-        open_trials = [one for one in files if not one.result.exists()]
+        undone = [one for one in files if not one.result.exists()]
         where = None
         if ranks > 1:
             if (why := wait_for_bundles(must_stop)) is not None:
                 return Outcome("stopped", why)
             where = places(shards, gpus, config["job"], config["all_gpus"][config["pack"]])
-        meter.begin()
-        outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
-        energy = meter.end()
-        if (
-            energy is not None and _covers(gpus, where) and outcome.cause is None
-        ):  # what was cut short took joules that no trial answers for
-            _attribute(energy, [one for one in open_trials if one.result.exists()])
+        record.begin(holding(where, gpus), expected_s, len(undone))
+        outcome = None
+        try:
+            outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
+        finally:
+            record.end(outcome.cause if outcome else "error", sum(one.result.exists() for one in undone))
         return outcome
 
-    if (why := must_stop()) is not None:  # nothing was begun: there is no word to leave of it
+    limits = Limits(Budget(**config["budget"]), config["deadline_s"])
+    if (why := must_stop() or why_no_room(study, limits, expected_s, ranks)) is not None:  # nothing was begun: there is no word to leave
         report_progress()
         return why
     try:
+        if config["metered"]:
+            _wait_for_meter(study, run, must_stop)
         lost = _take_over(pack, run)
         why = run_with_retries(pack.directory, launch, must_stop, lost, run)
     except Exception as error:  # Tune would only try the same again; the journal is where a user looks
@@ -98,6 +105,13 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
     if why != SUPERSEDED:  # then all of it may be the new driver's by now
         _attempt(pack).unlink(missing_ok=True)
     return why
+
+
+def _wait_for_meter(study: Path, run: int, must_stop: Callable[[], str | None]) -> None:
+    """Wait until this node's meter has seen the node idle, which takes as long as this is the node's first pack; not for ever."""
+    deadline = time.monotonic() + METER_S
+    while not is_ready(study, run, node_name()) and must_stop() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _take_over(pack: PackFiles, run: int) -> str | None:
@@ -131,21 +145,3 @@ def _nodes_alive() -> set[str]:
 def _attempt(pack: PackFiles) -> Path:
     """Return the file that stands as long as a worker has the pack."""
     return pack.directory / "attempt.json"
-
-
-def _covers(gpus: int, where: Places | None) -> bool:
-    """Whether a worker's meter sees all that its pack uses: it sees its own node, and of that node's GPUs its own."""
-    return where is None or (len(set(where.hosts)) == 1 and not gpus)
-
-
-def _attribute(energy: Energy, finished: Sequence[TrialFiles]) -> None:
-    """Share a pack's joules among the trials it finished, by their seconds; one that was begun before has used more than is known."""
-    journals = {one: one.events() for one in finished}
-    seconds = {
-        one: max((event["seconds"] for event in events if event["event"] == "done"), default=0.0) for one, events in journals.items()
-    }
-    for one, events in journals.items():
-        if sum(event["event"] == "started" for event in events) == 1 and sum(seconds.values()):
-            joules = energy.energy_j * seconds[one] / sum(seconds.values())
-            method = f"{energy.method}, shared by seconds"
-            one.append("energy", energy_j=joules, scope=energy.scope, method=method, window_s=energy.window_s)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 
 from cluster.allocation import detect
-from cluster.energy import why_not_measured
+from cluster.energy.choice import why_not_measured
 from model.simulators import ADJOINT_DEVICES, gpu_in_sight
 from orchestrator.checks.finding import Finding, in_own_process
 

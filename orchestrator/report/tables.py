@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cluster.energy import SHORTEST_WINDOW_S
+from cluster.energy.meters import SHORTEST_WINDOW_S
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, picking_column
 from orchestrator.analysis.effects import Effects, main_effects
 from orchestrator.analysis.inference import Interval

@@ -1,0 +1,96 @@
+"""A node's counters over time: a CSV of readings, and the joules between any two moments in it.
+
+Owns the format, which is both what is recorded and what can be replayed, and counters that start again from zero. Does not own the reading
+of counters, nor whose the joules are.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.energy.meters import CPU, Counter
+
+TIME, WRAPS = "time_s", "wraps_at"
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Readings of counters.
+
+    Attributes:
+        counters: In the order of the columns.
+        times_s: Unix times, ascending, [readings].
+        joules: Since the first reading, never starting again, [readings, counters].
+    """
+
+    counters: tuple[Counter, ...]
+    times_s: Array
+    joules: Array
+
+    def of(self, device: str) -> list[int]:
+        """Return the columns of the counters of a device."""
+        return [column for column, counter in enumerate(self.counters) if counter.device == device]
+
+    def at(self, moments_s: Sequence[float] | Array, column: int) -> Array:
+        """Return a counter's joules at moments, by straight lines between readings; NaN before the first and after the last one."""
+        if not len(self.times_s):
+            return np.full(len(moments_s), np.nan)
+        return np.interp(moments_s, self.times_s, self.joules[:, column], left=np.nan, right=np.nan)
+
+
+def trace_of(counters: Sequence[Counter], times_s: Sequence[float], readings: Sequence[Sequence[float]]) -> Trace:
+    """Return a trace of readings [readings, counters] in any order of time.
+
+    A counter that may start again is taken to have done so once wherever a reading is below the one before.
+    """
+    order = np.argsort(np.asarray(times_s, dtype=float), kind="stable")
+    raw = np.asarray(readings, dtype=float).reshape(len(times_s), len(counters))[order]
+    steps = np.diff(raw, axis=0, prepend=raw[:1])
+    wraps = np.array([counter.wraps_at_j or 0.0 for counter in counters])
+    return Trace(tuple(counters), np.asarray(times_s, dtype=float)[order], np.cumsum(np.where(steps < 0, steps + wraps, steps), axis=0))
+
+
+def read_trace(file: Path, counters: Sequence[Counter] | None = None) -> Trace:
+    """Read a trace; a torn last line does not count.
+
+    Args:
+        file: CSV with a column `time_s` (Unix time) and one per counter; a line `wraps_at` says where counters start again, empty: nowhere.
+        counters: What the columns are; left out, those named `gpu...` are of that device and all others of the CPU.
+
+    Raises:
+        ValueError: It is not such a file; the message names the line.
+    """
+    *lines, _torn = file.read_text().split("\n")
+    names, *rows = list(csv.reader(lines)) or [[]]
+    if names[:1] != [TIME] or len(names) < 2:
+        raise ValueError(f"{file}:1: the columns are {TIME} and one or more of joules, not {', '.join(names) or 'none'}")
+    wraps: list[str] = [""] * (len(names) - 1)
+    times, readings = [], []
+    for number, row in enumerate(rows, start=2):
+        try:
+            if row[:1] == [WRAPS]:
+                wraps = row[1:]
+                continue
+            time, *values = map(float, row)
+            if len(values) != len(names) - 1:
+                raise ValueError(f"{len(row)} values for {len(names)} columns")
+        except ValueError as error:
+            raise ValueError(f"{file}:{number}: {error}") from error
+        times.append(time)
+        readings.append(values)
+    return trace_of(counters or _counters(names[1:], wraps), times, readings)
+
+
+def _counters(names: Sequence[str], wraps: Sequence[str]) -> list[Counter]:
+    devices = [name if name == "gpu" or name.startswith("gpu:") else CPU for name in names]
+    return [
+        Counter(name, device, f"trace of {name}", float(wrap) if wrap else None)
+        for name, device, wrap in zip(names, devices, wraps, strict=True)
+    ]

@@ -1,0 +1,72 @@
+"""A study's budget: how much time, how many node-hours, joules and trials it may use, in all of its runs together.
+
+Owns the setting with its units, and when a budget is used up. Does not own what was used, nor who looks (spending.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from model.settings import Settings
+
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+JOULES = {"J": 1.0, "kJ": 1e3, "MJ": 1e6, "Wh": 3600.0, "kWh": 3.6e6}
+NAMES = ("wall", "node_hours", "energy", "trials")
+_QUANTITY = re.compile(r"\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*")
+
+
+def _in(units: Mapping[str, float]) -> BeforeValidator:
+    """Return what turns `2 h` into its number in the first of these units; a number alone is in that unit."""
+
+    def convert(given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        found = _QUANTITY.fullmatch(given)
+        if found is None or found[2] not in units:
+            raise ValueError(f"is a number with a unit: {', '.join(units)}, such as `2 {list(units)[-2]}`; not {given!r}")
+        return float(found[1]) * units[found[2]]
+
+    return BeforeValidator(convert)
+
+
+class Budget(Settings):
+    """What a study may use; None: as much as it takes."""
+
+    wall: Annotated[float, _in(SECONDS), Field(gt=0)] | None = None
+    """Time by the clock while it is run, as `90 min` or `2 h`; seconds, if no unit is given."""
+    node_hours: Annotated[float, Field(gt=0)] | None = None
+    """Hours of all nodes together."""
+    energy: Annotated[float, _in(JOULES), Field(gt=0)] | None = None
+    """What its packs take by the nodes' meters, gross, as `2 kWh` or `500 kJ`; joules, if no unit is given. Needs meters."""
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Trials that come to an end."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything is limited."""
+        return any(getattr(self, name) is not None for name in NAMES)
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was used, or is expected to be; None: not known."""
+
+    wall_s: float | None
+    node_hours: float | None
+    energy_j: float | None
+    trials: int
+
+    def amounts(self) -> dict[str, float | None]:
+        """Return it by the budget's names."""
+        return dict(zip(NAMES, (self.wall_s, self.node_hours, self.energy_j, self.trials), strict=True))
+
+
+def passed(budget: Budget, used: Used) -> list[str]:
+    """Return the names of what is used up."""
+    limits = {name: getattr(budget, name) for name in NAMES}
+    return [name for name, amount in used.amounts().items() if limits[name] is not None and amount is not None and amount >= limits[name]]
