@@ -1,55 +1,28 @@
-"""What a pack is expected to need: seconds and memory, from its circuits and from rates measured once.
+"""What trials that are trained together are expected to need: seconds and memory, from their circuits and a machine's rates.
 
-Owns the rates and where they were measured. Does not own budgets, nor what a run really took: that is in the journals.
+Owns this model, and what memory takes. Does not own the rates of cores (rates.py), packs and prices, nor what a run really took.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from model.head_layout import circuits, parameters, rows_per_sentence
 from model.sentence_encoders import LocatedSentenceEncoder
 from model.settings import CLOSED_FORM, EVALUATION_ROWS, QuantumHead, Trial, TrialSettings
-from model.simulators import ADJOINT_DEVICES, resolve
+from model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
 from model.simulators.distributed import rows_at_once
+from orchestrator.rates import DENSE, FITTED, UNFROZEN, Rates
 from orchestrator.shared_step import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 from orchestrator.sharing import Sharing
 
-
-@dataclass(frozen=True)
-class Rate:
-    """Forward and gradient of one gate on all rows of a pack's step: fixed seconds, and seconds per amplitude of all these rows."""
-
-    gate_s: float
-    amplitude_s: float
-
-
-RATES = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
-"""By simulator; float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
 SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
 """Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
 LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
-STEP_S = 220e-6
-"""A step without its circuits: batch, linear layer, loss and optimiser, in torch's small operations; paid once by a pack."""
-ROW_S = 1.5e-6
-"""A sentence of a batch or an evaluation: its embedding of 384 dimensions is gathered and reduced."""
-PARAMETER_S = 6e-9
-"""A step of the optimiser for each parameter of each trial."""
-TRIAL_EPOCH_S = 0.5e-3
-"""An epoch's order, scores and journal line, for each trial."""
-PACK_START_S = 6.0
-"""From launch to first epoch: interpreter, torch, scikit-learn, corpus."""
-CLASSICAL_S = 1.0
-"""Fit and evaluation of a classical head: seconds at most."""
-SENTENCES_PER_CORE_S = 110.0
-"""Embeddings per second and core by all-MiniLM-L6-v2; a larger encoder takes longer, all-mpnet about six times."""
-TUNED_PER_CORE_S = 40.0
-"""Sentences per second and core in a training step of all-MiniLM-L6-v2, in bfloat16 on a core that multiplies it (measured 2026-11)."""
 TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
 """While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; what a step keeps for them."""
 PROCESS_BYTES = 700 * 2**20
@@ -67,34 +40,49 @@ PARAMETER_COPIES = 10
 """A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
 
 
-def pack_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: Sharing) -> float | None:
-    """Return the expected seconds of one pack, a core for each rank, start included; None for simulators whose rate was never measured.
+def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: Sharing, rates: Rates) -> float | None:
+    """Return the expected seconds of training and evaluating trials, a core for each rank; None for simulators without a measured rate.
 
     Args:
         trials: Alike in shape.
         sentences: Size of the corpus, all of which is evaluated at the end.
         dimension: Length of an embedding.
-        sharing: The ranks that train it.
+        sharing: The ranks that train them.
+        rates: Of the machine.
     """
     settings, count = trials[0].settings, len(trials)
     head, training = settings.head, settings.training
-    if isinstance(head, CLOSED_FORM):
-        return PACK_START_S + CLASSICAL_S * count
-    if simulator_of(settings, sharing) not in (*RATES, "sharded", None):
-        return None
     train, validation, test = sides(trials[0], sentences)
-    step_s = STEP_S + count * (ROW_S * training.batch + PARAMETER_S * (parameters(head, dimension) or 0))
+    part = part_of(settings, sharing)
+    if isinstance(head, CLOSED_FORM):
+        return rates.corrected(part, count * (rates.closed_form_s + rates.closed_form_row_s * (train + validation + test)))
+    if simulator_of(settings, sharing) not in (*rates.simulators, "sharded", None):
+        return None
+    step_s = rates.step_s + count * (rates.row_s * training.batch + rates.parameter_s * (parameters(head, dimension) or 0))
     steps = training.epochs * math.ceil(train / training.batch)
     blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil((train + validation + test) / EVALUATION_ROWS)
     evaluated = (training.epochs * validation + train + validation + test) * count
-    return (
-        PACK_START_S
-        + steps * (step_s + _pass_seconds(settings, count * training.batch, sharing))
-        + evaluated * ROW_S
-        + FORWARD_SHARE * blocks * (STEP_S + _pass_seconds(settings, evaluated / blocks, sharing))
-        + training.epochs * count * TRIAL_EPOCH_S
-        + (_unfrozen_seconds(trials[0], sentences) * count if settings.sentence_encoder.representation == "unfrozen" else 0.0)
+    seconds = (
+        steps * (step_s + _pass_seconds(settings, count * training.batch, sharing, rates))
+        + evaluated * rates.row_s
+        + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, sharing, rates))
+        + training.epochs * count * rates.trial_epoch_s
     )
+    if settings.sentence_encoder.representation == "unfrozen":
+        seconds += count * _unfrozen_seconds(trials[0], sentences, rates)
+    return rates.corrected(part, seconds)
+
+
+def part_of(settings: TrialSettings, sharing: Sharing) -> str:
+    """Return the part of a run's time that a trial belongs to, for what is learned from runs."""
+    if settings.sentence_encoder.representation == "unfrozen":
+        return UNFROZEN
+    if isinstance(settings.head, CLOSED_FORM):
+        return FITTED
+    simulator = simulator_of(settings, sharing)
+    if simulator is None:
+        return DENSE
+    return f"{simulator} on a GPU" if runs_on_gpu(simulator) else simulator
 
 
 def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
@@ -107,10 +95,10 @@ def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
     return train + validation - held_out, held_out, 0
 
 
-def tuning_seconds(trial: Trial, sentences: int) -> float:
+def tuning_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding a corpus of that size."""
     tuning, numbers = trial.settings.sentence_encoder.tuning, sides(trial, sentences)
-    return 4 * tuning.pairs * tuning.epochs * numbers[0] / TUNED_PER_CORE_S + sum(numbers) / SENTENCES_PER_CORE_S
+    return 4 * tuning.pairs * tuning.epochs * numbers[0] / rates.tuned_per_core_s + sum(numbers) / rates.sentences_per_core_s
 
 
 def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
@@ -120,11 +108,11 @@ def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
     return TUNING_COPIES * encoder.weight_bytes + TUNING_ACTIVATION_BYTES
 
 
-def _unfrozen_seconds(trial: Trial, sentences: int) -> float:
+def _unfrozen_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     """Return the expected seconds that the sentence encoder takes of a trial that trains it."""
     train, validation, test = sides(trial, sentences)
     epochs = trial.settings.training.epochs
-    return epochs * train / TUNED_PER_CORE_S + (epochs * validation + train + validation + test) / SENTENCES_PER_CORE_S
+    return epochs * train / rates.tuned_per_core_s + (epochs * validation + train + validation + test) / rates.sentences_per_core_s
 
 
 def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
@@ -191,7 +179,7 @@ def _evaluation_amplitudes(head: QuantumHead, simulator: str | None) -> int:
     return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
 
 
-def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing) -> float:
+def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing, rates: Rates) -> float:
     """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
     head, simulator = settings.head, simulator_of(settings, sharing)
     if not isinstance(head, QuantumHead) or simulator is None:
@@ -199,7 +187,7 @@ def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing) -> flo
     if simulator == "sharded":
         number_bytes = 8 if settings.precision == "float64" else 4
         return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_KERNELS, LOCAL_LINK))
-    rate, copies = RATES[simulator], (head.encoders, rows_per_sentence(head))
+    rate, copies = rates.simulators[simulator], (head.encoders, rows_per_sentence(head))
     return sum(
         len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))
         for copied, circuit in zip(copies, circuits(head), strict=True)

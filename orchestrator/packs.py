@@ -8,26 +8,18 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from cluster.allocation import Allocation
-from model.embeddings import cached_file, tuned_file
+from model.embeddings import tuned_file
 from model.head_layout import shape
 from model.settings import Trial
 from model.simulators import runs_on_gpu
-from orchestrator.estimates import (
-    PACK_START_S,
-    PROCESS_BYTES,
-    SENTENCES_PER_CORE_S,
-    pack_seconds,
-    simulator_of,
-    trial_bytes,
-    tuning_bytes,
-    tuning_seconds,
-)
+from orchestrator.estimates import PROCESS_BYTES, part_of, simulator_of, trial_bytes, tuning_bytes, work_seconds
 from orchestrator.inputs import inputs_of
+from orchestrator.rates import DEFAULTS, PACK_START, Rates
 from orchestrator.sharing import ALONE, Sharing, sharing_of
 
 PACKS_PER_PLACE = 4
@@ -50,6 +42,8 @@ class Pack:
     seconds: float | None
     """Expected duration; None where no rate was measured for the simulator."""
     sharing: Sharing = ALONE
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """The expected seconds by part, as `orchestrator.rates` names them: its start, and the work for each simulator; empty if not known."""
 
     @property
     def ranks(self) -> int:
@@ -73,6 +67,7 @@ class _Team:
 
     trials: tuple[Trial, ...]
     shape: str
+    part: str
     work_s: float | None
     state_bytes: int
 
@@ -88,44 +83,31 @@ class _Kind(NamedTuple):
         return max(1, (allocation.total_gpus if self.gpus else allocation.total_cpus) // self.sharing.ranks)
 
 
-def pack_up(trials: Sequence[Trial], allocation: Allocation) -> tuple[Pack, ...]:
+def pack_up(trials: Sequence[Trial], allocation: Allocation, rates: Rates = DEFAULTS) -> tuple[Pack, ...]:
     """Group trials into packs, in the order in which their first trials come.
 
     A pack is no larger than balances the load, nor than fits the part of the memory that each core has; one trial alone may need more than
     that, and then fewer packs run at once. Little work of several shapes shares a process, whose start costs more than training a small
     trial; so do all shapes that need the same sentence encoder tuned.
+
+    Args:
+        trials: Of a study.
+        allocation: Where they are to run.
+        rates: Of that machine; other rates may give other packs, which decides no result.
     """
     order = {trial.key: position for position, trial in enumerate(trials)}
     for_states = allocation.memory_bytes * CPUS_PER_PACK // allocation.cpus - PROCESS_BYTES
     packs = []
     for kind, groups in _by_kind(trials, allocation).items():
         places = kind.places(allocation)
-        by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing), places)
-        packs += [_pack(teams, kind, order) for teams in [*by_tuning, *_share(others, places, for_states)]]
+        by_tuning, others = _to_be_tuned(_teams(groups, places, for_states, kind.sharing, rates), places)
+        packs += [_pack(teams, kind, order, rates) for teams in [*by_tuning, *_share(others, places, for_states, rates)]]
     return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 
 
-def expected_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None:
-    """Return the expected time for all packs, on cores and on GPUs at once, embeddings included; None if any pack's is not known."""
-    known = [(pack.seconds, pack.gpus, pack.ranks) for pack in packs if pack.seconds is not None]
-    if len(known) < len(packs):
-        return None
-    on_cores, on_gpus = (sum(seconds * ranks for seconds, has, ranks in known if has == gpus) for gpus in (0, 1))
-    longest = max((seconds for seconds, _, _ in known), default=0.0)
-    trained = max(on_cores / allocation.total_cpus, on_gpus / max(1, allocation.total_gpus), longest)
-    return trained + embedding_seconds([trial for pack in packs for trial in pack.trials], allocation.cpus)
-
-
-def embedding_seconds(trials: Sequence[Trial], cpus: int) -> float:
-    """Return the expected time for the embeddings that are not in the cache yet, with so many cores: by encoders as they are, and tuned."""
-    missing: dict[Path, float] = {}
-    for trial in trials:
-        sentences = len(inputs_of(trial.settings).corpus.texts)
-        if trial.settings.sentence_encoder.representation == "setfit":
-            missing[tuned_file(trial)] = tuning_seconds(trial, sentences)
-        else:
-            missing[cached_file(trial.data_hash, trial.sentence_encoder_hash)] = sentences / SENTENCES_PER_CORE_S
-    return sum(seconds for file, seconds in missing.items() if not file.exists()) / cpus
+def start_seconds(rates: Rates) -> float:
+    """Return what every pack takes beside its work."""
+    return rates.corrected(PACK_START, rates.pack_start_s)
 
 
 def need(trial: Trial, sharing: Sharing) -> int:
@@ -153,13 +135,13 @@ def _kind(trial: Trial, allocation: Allocation) -> _Kind:
     return _Kind(gpus(sharing), sharing)
 
 
-def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing: Sharing) -> list[_Team]:
+def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing: Sharing, rates: Rates) -> list[_Team]:
     """Split the trials of each shape into parts that balance the load and fit the memory; so many places train at once."""
     balanced = max(1, math.ceil(sum(map(len, groups)) / (PACKS_PER_PLACE * places)))
     teams = []
     for group in groups:
         most = max(1, min(balanced, for_states // max(1, _trial_bytes(group[0], sharing))))
-        teams += [_team(group[start : start + most], sharing) for start in range(0, len(group), most)]
+        teams += [_team(group[start : start + most], sharing, rates) for start in range(0, len(group), most)]
     return teams
 
 
@@ -179,12 +161,13 @@ def _to_be_tuned(teams: Sequence[_Team], places: int) -> tuple[list[list[_Team]]
     return (list(by_file.values()), others) if len(by_file) >= places else ([], list(teams))
 
 
-def _share(teams: Sequence[_Team], places: int, for_states: int) -> list[list[_Team]]:
+def _share(teams: Sequence[_Team], places: int, for_states: int, rates: Rates) -> list[list[_Team]]:
     """Deal teams out to processes, those with most work first, each to the process with least; as they are where the work is not known."""
     work_s = _work_s(teams)
     if work_s is None:
         return [[team] for team in teams]
-    processes: list[list[_Team]] = [[] for _ in range(min(len(teams), max(places, math.ceil(work_s / (STARTS_WORTH * PACK_START_S)))))]
+    enough = max(places, math.ceil(work_s / (STARTS_WORTH * start_seconds(rates))))
+    processes: list[list[_Team]] = [[] for _ in range(min(len(teams), enough))]
     for team in sorted(teams, key=lambda team: -(team.work_s or 0.0)):
         fitting = [one for one in processes if not one or _state_bytes([*one, team]) <= for_states]
         if not fitting:
@@ -207,24 +190,28 @@ def _state_bytes(teams: Sequence[_Team]) -> int:
     return max(of_shape.values()) + max(_tuning_bytes(team.trials[0]) for team in teams)
 
 
-def _team(trials: Sequence[Trial], sharing: Sharing) -> _Team:
+def _team(trials: Sequence[Trial], sharing: Sharing, rates: Rates) -> _Team:
     inputs = inputs_of(trials[0].settings)
-    seconds = pack_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension, sharing)
-    work_s = None if seconds is None else seconds - PACK_START_S
-    return _Team(tuple(trials), shape(trials[0]), work_s, len(trials) * _trial_bytes(trials[0], sharing))
+    work_s = work_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension, sharing, rates)
+    part = part_of(trials[0].settings, sharing)
+    return _Team(tuple(trials), shape(trials[0]), part, work_s, len(trials) * _trial_bytes(trials[0], sharing))
 
 
-def _pack(teams: Sequence[_Team], kind: _Kind, order: Mapping[str, int]) -> Pack:
+def _pack(teams: Sequence[_Team], kind: _Kind, order: Mapping[str, int], rates: Rates) -> Pack:
     trials = sorted((trial for team in teams for trial in team.trials), key=lambda trial: order[trial.key])
     digest = hashlib.sha256(" ".join(trial.key for trial in trials).encode()).hexdigest()[:8]
-    work_s = _work_s(teams)
+    parts = {PACK_START: start_seconds(rates)}
+    for team in teams:
+        parts[team.part] = parts.get(team.part, 0.0) + (team.work_s or 0.0)
+    known = _work_s(teams) is not None
     return Pack(
         id=f"{trials[0].arm}-{digest}",
         trials=tuple(trials),
         memory_bytes=PROCESS_BYTES + _state_bytes(teams),
         gpus=kind.gpus,
-        seconds=None if work_s is None else PACK_START_S + work_s,
+        seconds=sum(parts.values()) if known else None,
         sharing=kind.sharing,
+        parts=parts if known else {},
     )
 
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.allocation import Allocation, detect
+from cluster.energy.choice import why_not_measured
 from model.circuit import Circuit
 from model.head_layout import circuits, parameters
 from model.settings import Data, QuantumHead, Trial
@@ -26,12 +27,15 @@ from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
 from orchestrator.fit import check_fit
 from orchestrator.inputs import inputs_of
-from orchestrator.packs import Pack, expected_seconds, pack_up
+from orchestrator.packs import Pack, pack_up
 from orchestrator.plan import Plan, read_plan
-from orchestrator.report.formats import duration
+from orchestrator.price import Price, pack_joules, price
+from orchestrator.rates import Rates, known_rates
+from orchestrator.report.formats import count, duration, joules
 from orchestrator.study import Study
 from orchestrator.study_file import located
 
+UNKNOWN_TIME = "not known: no rate was measured for this simulator"
 NARROW, WIDE = 120, 1000
 """Width of the text, and of the table of rows, whose values are never cut."""
 
@@ -46,22 +50,49 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
         as_json: Whether JSON is wanted.
     """
     plan = read_plan(path, overrides)
-    allocation = detect()
-    packs = pack_up(plan.trials, allocation)
+    allocation, rates = detect(), known_rates()
+    packs = pack_up(plan.trials, allocation, rates)
     with located(path, overrides):
         check_fit(packs, allocation)
     found = aliases(plan.design.factors, plan.design.coded)
     power = smallest_effect(plan.design, plan.study.design.splits, sd)
     if as_json:
-        return json.dumps(_as_json(plan, packs, found, power, sd, allocation), indent=1) + "\n"
-    return _as_text(plan, packs, found, power, sd, allocation)
+        return json.dumps(_as_json(plan, packs, found, power, sd, allocation, rates), indent=1) + "\n"
+    return _as_text(plan, packs, found, power, sd, allocation, rates)
 
 
-def expected(seconds: float | None) -> str:
+def expected(seconds: float | None, rates: Rates) -> str:
     """Return an expected time in words."""
     if seconds is None:
-        return "not known: no rate was measured for this simulator"
-    return f"about {duration(seconds)}, from rates measured on one 2.3 GHz server core"
+        return UNKNOWN_TIME
+    return f"about {duration(seconds)}, from {rates.origin}"
+
+
+def price_lines(asked: Price, allocation: Allocation, rates: Rates) -> list[tuple[str, str]]:
+    """Return what a run is expected to take, all four of it, each as heading and text."""
+    if asked.wall_s is None or asked.node_hours is None:
+        time, hours = UNKNOWN_TIME, UNKNOWN_TIME
+    else:
+        time = f"{expected(asked.wall_s, rates)}: {_where_time_goes(asked)}"
+        nodes = count(allocation.nodes, "node")
+        hours = f"{asked.node_hours:.3g}: {nodes} with {count(allocation.cpus, 'core')}, from the command to its end"
+    if asked.energy_j is not None:
+        energy = f"about {joules(asked.energy_j)} for packs and embeddings"
+    elif asked.wall_s is None:
+        energy = UNKNOWN_TIME
+    else:
+        energy = f"not known: {_why_no_watts()}"
+    return [("time", time), ("node-hours", hours), ("energy", energy), ("trials", str(asked.trials))]
+
+
+def _where_time_goes(asked: Price) -> str:
+    parts = {"start": asked.start_s, "embeddings": asked.embeddings_s, "packs": asked.packs_s or 0.0, "end": asked.end_s}
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds)
+
+
+def _why_no_watts() -> str:
+    """Return why no watts of this machine are known."""
+    return why_not_measured() or "there is a meter, but no watts were measured yet; `hadamard calibrate` does"
 
 
 def simulators_in_words(trials: Sequence[Trial], packs: Sequence[Pack] = ()) -> str:
@@ -97,7 +128,9 @@ def drawn(data: Data) -> str:
     return f"per split {train} train, {validation} validation, the rest test"
 
 
-def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation) -> str:
+def _as_text(
+    plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation, rates: Rates
+) -> str:
     study, buffer = plan.study, io.StringIO()
     console = Console(file=buffer, width=NARROW, highlight=False, markup=False)
     inputs = inputs_of(study.settings)
@@ -138,7 +171,8 @@ def _as_text(plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[
         console.print(f"{'ranks':<10}{line}", soft_wrap=True)
     process = "process" if any(pack.ranks > 1 for pack in packs) else "pack"
     console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per {process}, estimated")
-    console.print(f"{'time':<10}{expected(expected_seconds(packs, allocation))}", soft_wrap=True)
+    for heading, text in price_lines(price(packs, allocation, rates), allocation, rates)[:3]:
+        console.print(f"{heading:<10}{text}" if len(heading) < 10 else f"{heading} {text}", soft_wrap=True)
     return buffer.getvalue()
 
 
@@ -165,8 +199,9 @@ def _by_effect(power: Sequence[SmallestEffect]) -> dict[str, list[str]]:
 
 
 def _as_json(
-    plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation
+    plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation, rates: Rates
 ) -> dict[str, Any]:
+    asked = price(packs, allocation, rates)
     counted = _parameters(plan)
     inputs = inputs_of(plan.study.settings)
     train, validation = plan.study.data.sides
@@ -204,13 +239,26 @@ def _as_json(
                 "ranks": pack.ranks,
                 "shards": pack.shards,
                 "seconds": pack.seconds,
+                "parts": pack.parts,
+                "energy_j": pack_joules(pack, rates),
             }
             for pack in packs
         ],
         "shared": shared_view.as_json(shared_view.shared(packs)),
         "cpus": allocation.total_cpus,
         "gpus": allocation.total_gpus,
-        "expected_s": expected_seconds(packs, allocation),
+        "expected_s": asked.wall_s,
+        "price": {
+            "wall_s": asked.wall_s,
+            "start_s": asked.start_s,
+            "embeddings_s": asked.embeddings_s,
+            "packs_s": asked.packs_s,
+            "end_s": asked.end_s,
+            "node_hours": asked.node_hours,
+            "energy_j": asked.energy_j,
+            "trials": asked.trials,
+        },
+        "rates": rates.origin,
     }
 
 

@@ -39,10 +39,10 @@ from orchestrator.ownership import Ownership
 from orchestrator.packs import Pack, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import choice_in_words, drawn, expected, simulators_in_words
-from orchestrator.price import price
+from orchestrator.price import Price, price
 from orchestrator.progress import Progress
 from orchestrator.provenance import provenance
-from orchestrator.rates import Rates, known_rates
+from orchestrator.rates import known_rates
 from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
@@ -72,6 +72,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     ledger.check(plan.study, len(owed))
     rates = known_rates()
     packs = pack_up(owed, allocation, rates)
+    asked = price(packs, allocation, rates)
     with located(path, overrides):
         check_fit(packs, allocation)
     _check_simulators(packs)
@@ -82,13 +83,13 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     if plan.study.budget.energy is not None and why:
         raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])
     interrupted = False
-    _say_start(console, plan, owed, packs, allocation, rates)
+    _say_start(console, plan, owed, packs, allocation, expected(asked.wall_s, rates))
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         _close_attempts_of(ownership.previous, ledger, plan, console)
         if owed:
-            interrupted = _train(ledger, plan, owed, packs, allocation, dashboard, console, ownership)
+            interrupted = _train(ledger, plan, owed, packs, asked, allocation, dashboard, console, ownership)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         ownership.check()
         records = ledger.records(plan.trials)
@@ -140,6 +141,7 @@ def _train(
     plan: Plan,
     owed: Sequence[Trial],
     packs: Sequence[Pack],
+    asked: Price,
     allocation: Allocation,
     dashboard: bool,
     console: Console,
@@ -158,7 +160,7 @@ def _train(
         ownership.stop(why_told(number, jobs.details))
 
     study, run, meter = ledger.directory, ownership.owner.generation, open_meter()
-    spending = Spending(study, run, plan.study.budget, expected_seconds(packs, allocation), nodes_alive)
+    spending = Spending(study, run, plan.study.budget, asked.wall_s, nodes_alive)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
         with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
@@ -270,7 +272,9 @@ def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, 
     return provenance(plan, before["study_id"] if before else uuid.uuid4().hex, before["shown"].get("commit", "") if before else "")
 
 
-def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> None:
+def _say_start(
+    console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, time_in_words: str
+) -> None:
     study = plan.study
     arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
     console.print(f"{study.study}: {arms}, each on {count(study.design.splits, 'split')}: {count(len(plan.trials), 'trial')}")
@@ -280,7 +284,7 @@ def _say_start(console: Console, plan: Plan, owed: Sequence[Trial], packs: Seque
     nodes = f" on {allocation.nodes} nodes" if allocation.nodes > 1 else ""
     where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"
     console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
-    console.print(f"expected:  {expected(price(packs, allocation, rates).wall_s, rates)}")
+    console.print(f"expected:  {time_in_words}")
     console.print(f"simulator: {simulators_in_words(plan.trials, packs)}")
 
 

@@ -22,9 +22,11 @@ from orchestrator import ownership, shared_view
 from orchestrator.fit import check_fit
 from orchestrator.ledger import Ledger
 from orchestrator.owners import Owner
-from orchestrator.packs import embedding_seconds, expected_seconds, pack_up
+from orchestrator.packs import pack_up
 from orchestrator.plan import read_plan
 from orchestrator.plan_view import expected
+from orchestrator.price import embedding_seconds, price
+from orchestrator.rates import known_rates
 from orchestrator.report.formats import count, duration
 from orchestrator.study_file import located
 from slurm import submit as slurm
@@ -96,7 +98,8 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
 def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Owner | None) -> list[str]:
     """Return what is to be expected of a job; raises what `submit_study` does where that is nothing good."""
     allocation = wanted.allocation(detect().memory_bytes)
-    packs, usable = pack_up(owed, allocation), usable_s(wanted)
+    rates, usable = known_rates(), usable_s(wanted)
+    packs = pack_up(owed, allocation, rates)
     with located(request.study, request.overrides):
         check_fit(packs, allocation, memory_known=wanted.memory_bytes is not None)
     lines = [f"job:       {asked_in_words(wanted)}"]
@@ -105,10 +108,10 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Own
     elif request.join:
         lines.append("joins:     no job leads the study now; the first of these to start will")
     else:
-        seconds = expected_seconds(packs, allocation)
-        lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds)}{rounds(seconds, usable, request.chain)}")
+        seconds = price(packs, allocation, rates).wall_s
+        lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds, rates)}{rounds(seconds, usable, request.chain)}")
     lines += [f"ranks:     {line}" for line in shared_view.lines(shared_view.shared(packs))]
-    if (missing_s := embedding_seconds(owed, allocation.cpus)) > 0:
+    if (missing_s := embedding_seconds(owed, allocation.cpus, rates)) > 0:
         lines.append(f"           {duration(missing_s)} for embeddings; `hadamard fetch {shlex.quote(str(request.study))}` does them here")
     return lines
 

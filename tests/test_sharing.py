@@ -17,9 +17,10 @@ from model.settings import Mpi, QuantumHead, TrialSettings
 from model.simulators.stages import LEAST_LOCAL, plan_stages
 from orchestrator import fit
 from orchestrator.fit import check_fit
-from orchestrator.packs import expected_seconds, need, pack_up
+from orchestrator.packs import need, pack_up
 from orchestrator.plan import Plan
 from orchestrator.plan_view import show_plan
+from orchestrator.price import packs_seconds
 from orchestrator.sharing import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read, write_study
@@ -162,7 +163,7 @@ def test_packs_of_one_number_of_ranks_and_places_for_each(tmp_path: Path) -> Non
         assert {trial.settings.mpi.ranks for trial in pack.trials if trial.arm != "logistic"} <= {pack.ranks}
     assert sorted(trial.key for pack in packs for trial in pack.trials) == sorted(trial.key for trial in plan.trials)
     of_four = [pack.seconds or 0 for pack in packs if pack.ranks == 4]
-    seconds = expected_seconds(packs, roomy)
+    seconds = packs_seconds(packs, roomy)
     assert seconds is not None
     assert seconds >= 4 * sum(of_four) / 8, "each takes the cores of its ranks"
 

@@ -10,11 +10,13 @@ from cluster.allocation import Allocation
 from model.errors import DataError
 from model.head_layout import shape
 from model.settings import Trial
-from orchestrator.estimates import PACK_START_S, PROCESS_BYTES, pack_seconds
+from orchestrator.estimates import PROCESS_BYTES, work_seconds
 from orchestrator.fit import check_fit
-from orchestrator.packs import expected_seconds, pack_up
+from orchestrator.packs import pack_up
 from orchestrator.plan import Plan
 from orchestrator.plan_view import simulators_in_words
+from orchestrator.price import packs_seconds, price
+from orchestrator.rates import DEFAULTS, PACK_START
 from orchestrator.sharing import ALONE
 from orchestrator.study_file import StudyError
 from tests.studies import TINY, read
@@ -119,8 +121,8 @@ def test_little_work_of_several_shapes_shares_a_process_but_every_core_has_one(t
     for cpus in (1, 2, 3):
         packs = pack_up(plan.trials, machine(cpus))
         assert len(packs) == cpus
-        seconds = [pack.seconds for pack in packs if pack.seconds is not None]
-        assert max(seconds) - PACK_START_S < 2 * (min(seconds) - PACK_START_S)
+        work_s = [pack.seconds - pack.parts[PACK_START] for pack in packs if pack.seconds is not None]
+        assert max(work_s) < 2 * min(work_s)
 
 
 @pytest.mark.parametrize(
@@ -168,18 +170,19 @@ def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> 
 
 
 def test_the_time_is_not_known_for_simulators_without_a_measured_rate(tmp_path: Path) -> None:
-    assert expected_seconds(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), machine(2)) is None
-    assert expected_seconds(pack_up(plan_of(tmp_path).trials, machine(2)), machine(2)) is not None
+    assert price(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), machine(2), DEFAULTS).wall_s is None
+    assert price(pack_up(plan_of(tmp_path).trials, machine(2)), machine(2), DEFAULTS).wall_s is not None
 
 
 def test_many_nodes_share_the_work_but_not_the_memory(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, "baselines=[]", LONG)
     one, three = (pack_up(plan.trials, machine(2, nodes=nodes)) for nodes in (1, 3))
     assert three == pack_up(plan.trials, machine(6, 3 * 24))
-    alone, shared = expected_seconds(one, machine(2)), expected_seconds(three, machine(2, nodes=3))
+    alone, shared = packs_seconds(one, machine(2)), packs_seconds(three, machine(2, nodes=3))
     assert alone is not None
     assert shared is not None
-    assert alone / 3.5 < shared < alone / 2
+    assert len(one) == len(three) == 8
+    assert shared == pytest.approx(alone / 2, rel=0.01), "eight packs alike: two rounds on six cores, four on two"
     large = plan_of(tmp_path, "factors.head.qubits=[3, 24]")
     with pytest.raises(StudyError, match=r"this machine has 24\.0"):
         check_fit(pack_up(large.trials, machine(2, nodes=9)), machine(2, nodes=9))
@@ -207,18 +210,18 @@ def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Pa
     assert [sum(pack.gpus == gpus for pack in packs) for gpus in (0, 1)] == [6, 2]
     slowest = max(pack.seconds or 0 for pack in packs)
     on_gpus = sum(pack.seconds or 0 for pack in packs if pack.gpus)
-    seconds = expected_seconds(packs, places)
+    seconds = packs_seconds(packs, places)
     assert seconds is not None
     assert seconds >= max(slowest, on_gpus / 2)
 
 
 def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> None:
     trials = [trial for trial in plan_of(tmp_path, "design.splits=8").trials if shape(trial) == shape(plan_of(tmp_path).trials[0])]
-    alone, together = pack_seconds(trials[:1], 300, 384, ALONE), pack_seconds(trials, 300, 384, ALONE)
+    alone, together = work_seconds(trials[:1], 300, 384, ALONE, DEFAULTS), work_seconds(trials, 300, 384, ALONE, DEFAULTS)
     assert alone is not None
     assert together is not None
     assert len(trials) == 16
-    assert PACK_START_S < alone < together < PACK_START_S + 16 * (alone - PACK_START_S) / 2
+    assert alone < together < 16 * alone / 2
 
 
 def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +233,7 @@ def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypat
 
 
 def test_an_estimate_counts_every_sentence_of_a_large_corpus(tmp_path: Path) -> None:
-    few, many = (pack_seconds(plan_of(tmp_path).trials[:2], sentences, 384, ALONE) for sentences in (300, 100_300))
+    few, many = (work_seconds(plan_of(tmp_path).trials[:2], sentences, 384, ALONE, DEFAULTS) for sentences in (300, 100_300))
     assert few is not None
     assert many is not None
     assert many - few > 2 * 100_000 * 1e-6

@@ -19,9 +19,11 @@ from orchestrator.augment.known import Proposal
 from orchestrator.augment.proposals import FollowUps, follow_ups
 from orchestrator.fit import check_fit
 from orchestrator.ledger import Ledger
-from orchestrator.packs import expected_seconds, pack_up
+from orchestrator.packs import pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import NARROW, expected
+from orchestrator.price import price
+from orchestrator.rates import known_rates
 from orchestrator.report.formats import count, points
 from orchestrator.study_file import StudyError
 
@@ -78,7 +80,8 @@ def _sized(ledger: Ledger, now: Plan, proposal: Proposal, allocation: Allocation
     try:
         plan = read_plan(ledger.study_file, proposal.settings)
         records = ledger.records(plan.trials)
-        packs = pack_up([record.trial for record in records if record.owed], allocation)
+        rates = known_rates()
+        packs = pack_up([record.trial for record in records if record.owed], allocation, rates)
         check_fit(packs, allocation)
     except StudyError as error:
         return f"{proposal.name}: {error.problems[0].message}"
@@ -88,7 +91,7 @@ def _sized(ledger: Ledger, now: Plan, proposal: Proposal, allocation: Allocation
         trials=len(plan.trials) - len(now.trials),
         done=sum(record.status == "done" for record in records),
         owed=sum(record.owed for record in records),
-        expected_s=expected_seconds(packs, allocation),
+        expected_s=price(packs, allocation, rates).wall_s,
         command=_command(ledger, proposal.settings),
     )
 
@@ -124,7 +127,7 @@ def _as_text(directory: Path, plan: Plan, done: int, found: FollowUps, sized: Se
         _print_part(console, "why", one.proposal.why)
         added = f"{count(one.rows, 'row')}, {count(one.trials, 'trial')}; of all, {one.done} are done and {one.owed} owed"
         _print_part(console, "adds", added)
-        _print_part(console, "time", expected(one.expected_s))
+        _print_part(console, "time", expected(one.expected_s, known_rates()))
         console.print(f"   {'run':<7}{one.command}", soft_wrap=True)
     if not sized:
         console.print("\nNothing is proposed.")

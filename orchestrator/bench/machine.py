@@ -1,6 +1,6 @@
 """The machine that a benchmark ran on: processor, versions, and the rate of its own matrix product, the yardstick of our kernels.
 
-Owns naming and measuring it. Does not own what is compared with it.
+Owns describing and measuring it. Does not own what is compared with it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cluster.allocation import detect
 from cluster.launch import environment
+from orchestrator.rates import processor
 
 SIDE = 1024
 """Of the square matrices: far beyond the caches' first level, a third of a second in all."""
@@ -48,22 +48,13 @@ def description() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     system = f"{platform.system()} {platform.machine()}"
-    return {"processor": _processor(), "cores": detect().cpus, "system": system, "Python": platform.python_version(), "versions": versions}
+    return {"processor": processor(), "cores": detect().cpus, "system": system, "Python": platform.python_version(), "versions": versions}
 
 
 def gemm_rate() -> GemmRate:
     """Return the rate of one core, the better of numpy's and torch's; measured in a process of its own with one thread."""
     done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=True, env=environment(1, 0))
     return GemmRate(*json.loads(done.stdout))
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or "unknown processor"
 
 
 def _rate(product: Callable[[], object]) -> float:

@@ -26,8 +26,10 @@ from model.settings import Noise, QuantumHead, Trial
 from orchestrator.bench import machine
 from orchestrator.bench.ordinary import DEVICE, Rates, measure
 from orchestrator.inputs import inputs_of
-from orchestrator.packs import expected_seconds, pack_up
+from orchestrator.packs import pack_up
 from orchestrator.plan import Plan, read_plan
+from orchestrator.price import price
+from orchestrator.rates import known_rates
 from orchestrator.report.formats import count, duration
 from orchestrator.run import embed
 
@@ -124,9 +126,10 @@ def _ours(plan: Plan, path: Path, overrides: Sequence[str], budget_s: float, all
 
 
 def _splits_in(plan: Plan, budget_s: float, allocation: Allocation) -> int:
+    rates = known_rates()
     for splits in range(plan.study.design.splits, 1, -1):
         trials = [trial for trial in plan.trials if trial.split < splits]
-        expected = expected_seconds(pack_up(trials, allocation), allocation)
+        expected = price(pack_up(trials, allocation, rates), allocation, rates).wall_s
         if expected is not None and expected <= budget_s:
             return splits
     return 1
