@@ -12,10 +12,17 @@ import pandas as pd
 
 from model.marks import Marks, from_text
 from model.settings import CLOSED_FORM
+from orchestrator.budget import JOULES
+from orchestrator.energy import ALL_PHASES, NOT_MEASURED, StudyEnergy, TrialEnergy
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.selection import Choice, choices
 
+GUESSING = 0.5
+"""Accuracy of guessing between two classes that are equally frequent."""
+ENERGIES = (
+    "energy_j", "net_energy_j", *(f"{phase}_j" for phase in ALL_PHASES), "inference_j_per_sentence", "j_per_point", "energy_kwh", "co2_g",
+)  # fmt: skip
 RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss", "cv_accuracy")
 
 
@@ -40,30 +47,53 @@ def results_table(plan: Plan, records: Sequence[TrialRecord]) -> pd.DataFrame:
     return table.astype(types).sort_values("key", ignore_index=True)
 
 
-def costs_table(records: Sequence[TrialRecord]) -> pd.DataFrame:
+def costs_table(records: Sequence[TrialRecord], energy: StudyEnergy = NOT_MEASURED, grid_g_per_kwh: float | None = None) -> pd.DataFrame:
     """Return one line per trial, sorted by key: attempts, seconds, joules with scope, method and window. Missing means not measured."""
-    table = pd.DataFrame([{"key": record.trial.key, **costs(record)} for record in records])
-    return table.astype({"train_s": float, "energy_j": float, "energy_window_s": float}).sort_values("key", ignore_index=True)
+    table = pd.DataFrame([{"key": record.trial.key, **costs(record, energy, grid_g_per_kwh)} for record in records])
+    numbers = dict.fromkeys(("train_s", *ENERGIES, "energy_window_s"), float)
+    return table.astype(numbers).sort_values("key", ignore_index=True)
 
 
-def costs(record: TrialRecord) -> dict[str, Any]:
+def costs(record: TrialRecord, energy: StudyEnergy = NOT_MEASURED, grid_g_per_kwh: float | None = None) -> dict[str, Any]:
     """Return what a trial cost: attempts, seconds of training and evaluation, and joules where they were measured (else None).
 
-    `energy_window_s` is the length of the meter's window, which the trial may have shared with others of its pack.
+    Joules are gross, of all its attempts and phases (`energy_j`), by phase, and without the idle nodes' (`net_energy_j`); for each sentence
+    classified; for each point of accuracy beyond guessing; and as kilowatt-hours and grams of CO2. `energy_window_s` is the length of
+    the meters' window, which the trial may have shared with others of its pack.
+
+    Args:
+        record: The trial.
+        energy: Its study's.
+        grid_g_per_kwh: What the grid emits; None: grams are not stated.
     """
     seconds = [event["seconds"] for event in record.events if event["event"] in ("epoch", "evaluated")]
     whole = [event["seconds"] for event in record.events if event["event"] == "done"]
-    energy = next((event for event in reversed(record.events) if event["event"] == "energy"), {})
     host = next((event["host"] for event in reversed(record.events) if event["event"] == "started"), None)
     return {
         "attempts": record.attempts,
         "train_s": sum(seconds) if seconds else whole[-1] if whole else None,
-        "energy_j": energy.get("energy_j"),
-        "energy_scope": energy.get("scope"),
-        "energy_method": energy.get("method"),
-        "energy_window_s": energy.get("window_s"),
+        **_joules(energy.trials.get(record.trial.digest), record.responses.get("test_accuracy"), grid_g_per_kwh),
         "host": host,
     }
+
+
+def _joules(energy: TrialEnergy | None, accuracy: float | None, grid_g_per_kwh: float | None) -> dict[str, Any]:
+    """Return a trial's energy by the names of its columns."""
+    if energy is None:
+        return dict.fromkeys((*ENERGIES, "energy_scope", "energy_method", "energy_window_s"))
+    joules = energy.energy_j
+    kwh = None if joules is None else joules / JOULES["kWh"]
+    points = None if accuracy is None else 100 * (accuracy - GUESSING)
+    found = {
+        "energy_j": joules,
+        "net_energy_j": energy.net_j,
+        **{f"{phase}_j": energy.phases_j.get(phase) for phase in ALL_PHASES},
+        "inference_j_per_sentence": energy.inference_j,
+        "j_per_point": joules / points if joules is not None and points is not None and points > 0 else None,
+        "energy_kwh": kwh,
+        "co2_g": None if kwh is None or grid_g_per_kwh is None else kwh * grid_g_per_kwh,
+    }
+    return {**found, "energy_scope": energy.scope, "energy_method": energy.method, "energy_window_s": energy.window_s}
 
 
 def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:

@@ -30,6 +30,7 @@ from model.simulators import choose, lightning_mpi
 from orchestrator import tracking
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
+from orchestrator.energy import study_energy
 from orchestrator.fit import check_fit
 from orchestrator.inputs import inputs_of
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
@@ -223,13 +224,16 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
     from orchestrator.report import page
 
+    energy = study_energy(ledger.directory, records)
     return page.write(
         ledger.report,
         study=_at_a_glance(plan, records),
         quantum=plan.study.head.kind == "quantum",
         design=plan.design,
         results=results_table(plan, records),
-        costs=costs_table(records),
+        costs=costs_table(records, energy, plan.study.grid_g_per_kwh),
+        energy=energy,
+        grid_g_per_kwh=plan.study.grid_g_per_kwh,
         curves=curves(records),
         right=right_sentences(records),
         provenance=ledger.provenance()["shown"],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import ownership, whereabouts
+from orchestrator.energy import study_energy
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import reopen
 from orchestrator.progress import best_row, best_text
@@ -39,7 +40,8 @@ def show_status(directory: Path, as_json: bool) -> str:
 def _state(ledger: Ledger, records: Sequence[TrialRecord]) -> dict[str, Any]:
     """Return driver, jobs, nodes, counts, failures, costs and the best row by validation accuracy."""
     page = ledger.report / "report.html"
-    spent = [costs(record) for record in records if record.status == "done"]
+    energy = study_energy(ledger.directory, records)
+    spent = [costs(record, energy) for record in records if record.status == "done"]
     energies = [cost["energy_j"] for cost in spent]
     owner, last = ownership.living(ledger.directory), ownership.current(ledger.directory)
     cluster = whereabouts.running_cluster(owner)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from orchestrator.analysis.blocks import fit_in_splits, split_columns, variance_ratio
+from orchestrator.analysis.blocks import fit_in_splits, block_columns, variance_ratio
 from orchestrator.analysis.effects import Effects, adjusted_means, interactions, main_effects
 from orchestrator.analysis.inference import least_squares
 from orchestrator.design.design import Design, build
@@ -155,7 +155,7 @@ def test_what_splits_alone_tell_apart_is_not_told() -> None:
     assert term.method == "random"
     places = np.eye(len(fit.beta))
     assert [fit.estimable(places[at]) for at in (1, 2)] == [False, True]
-    assert fit.df == least_squares(np.column_stack([columns, split_columns(splits)]), np.zeros(24)).df
+    assert fit.df == least_squares(np.column_stack([columns, block_columns(splits)]), np.zeros(24)).df
 
 
 def test_interactions_use_the_mixed_model_too() -> None:

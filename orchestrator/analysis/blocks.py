@@ -44,20 +44,20 @@ def fit_in_splits(columns: Array, splits: NDArray[np.int64], response: Array) ->
 
     Coefficients of split columns sum to zero over splits: a contrast of `columns` alone speaks of the average of these splits.
     """
-    blocks = split_columns(splits)
+    blocks = block_columns(splits)
     fixed = least_squares(np.column_stack([columns, blocks]), response)
     term = _split_term(fixed, columns, splits, response)
     if term.ratio is None:
         return fixed, term
-    each = split_columns(np.unique(splits)) / np.sqrt(max(term.ratio, SMALLEST_RATIO))
+    each = block_columns(np.unique(splits)) / np.sqrt(max(term.ratio, SMALLEST_RATIO))
     matrix = np.block([[columns, blocks], [np.zeros((len(each), columns.shape[1])), each]])
     random = least_squares(matrix, np.concatenate([response, np.zeros(len(each))]))
     return replace(fixed, beta=random.beta, unscaled=random.unscaled), term
 
 
-def split_columns(splits: NDArray[np.int64]) -> Array:
-    """Return sum-to-zero columns [trials, splits - 1] for the blocks."""
-    which = np.unique(splits, return_inverse=True)[1]
+def block_columns(blocks: NDArray[np.int64]) -> Array:
+    """Return sum-to-zero columns [trials, blocks - 1] for blocks [trials], such as splits or nodes."""
+    which = np.unique(blocks, return_inverse=True)[1]
     full = np.eye(which.max() + 1)[which]
     return np.asarray(full[:, :-1] - full[:, -1:])
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from orchestrator.analysis.blocks import fit_in_splits
 from orchestrator.analysis.inference import NO_ERROR, ErrorTerm, Uncertainty, scatter, uncertainties
-from orchestrator.analysis.observations import Observed, observed, setting_noise
+from orchestrator.analysis.observations import observed, setting_noise
 from orchestrator.design.columns import main_effect_columns
 from orchestrator.design.design import Design
 
@@ -44,7 +44,7 @@ def curvature(design: Design, results: pd.DataFrame, response: str = "test_accur
     if not design.factors or not at_ends.any() or not inside.any():
         return None
     kept = at_ends | inside
-    seen, at_ends = Observed(seen.coded[kept], seen.response[kept], seen.rows[kept], seen.splits[kept]), at_ends[kept]
+    seen, at_ends = seen.only(kept), at_ends[kept]
     terms = main_effect_columns(design.factors, seen.coded)[1]
     fit, _ = fit_in_splits(np.column_stack([at_ends, np.ones(len(terms)), terms]), seen.splits, seen.response)
     contrast = np.eye(len(fit.beta))[0]

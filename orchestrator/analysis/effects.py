@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from orchestrator.analysis.blocks import ONE_SPLIT, SplitTerm, fit_in_splits
+from orchestrator.analysis.blocks import ONE_SPLIT, SplitTerm, block_columns, fit_in_splits
 from orchestrator.analysis.inference import (
     NO_ERROR,
     Array,
@@ -80,7 +80,9 @@ class Effects:
         return max(widths) / 2 if widths else None
 
 
-def main_effects(design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False) -> Effects:
+def main_effects(
+    design: Design, results: pd.DataFrame, response: str = "test_accuracy", log: bool = False, node: str | None = None
+) -> Effects:
     """Estimate each factor's effect from low to high, with splits as blocks: fixed, or random where failures unbalanced the design.
 
     Args:
@@ -88,8 +90,9 @@ def main_effects(design: Design, results: pd.DataFrame, response: str = "test_ac
         results: one line per trial; failed and owed ones leave gaps, which the fit allows for.
         response: a column of `results`.
         log: analyse the logarithm, so that effects are logarithms of ratios.
+        node: the column of `results` that says on which node a trial was; nodes are fixed blocks then, as they should be for joules.
     """
-    seen = observed(design, results, response, log)
+    seen = observed(design, results, response, log, node)
 
     def columns(coded: Array) -> Array:
         return main_effect_columns(design.factors, coded)[1]
@@ -248,7 +251,7 @@ def _estimate(seen: Observed, columns: Columns, wanted: Sequence[_Wanted], group
     """
     counts = Effects("", rows=len(seen.distinct), trials=len(seen.rows), splits=len(np.unique(seen.splits)))
     terms = columns(seen.coded)
-    fit, split_term = fit_in_splits(np.column_stack([np.ones(len(terms)), terms]), seen.splits, seen.response)
+    fit, split_term = fit_in_splits(np.column_stack([np.ones(len(terms)), terms, block_columns(seen.nodes)]), seen.splits, seen.response)
     places = np.eye(len(fit.beta))
     effects, missing = [], []
     for want in wanted:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
+from orchestrator.energy import study_energy
 from orchestrator.ledger import TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import costs, results_table
@@ -47,7 +49,8 @@ class Cost:
 
 def cost_of(side: Side) -> Cost:
     """Add up what the finished trials of a study took."""
-    spent = [costs(record) for record in side.done]
+    energy = study_energy(Path(side.name), side.records)
+    spent = [costs(record, energy) for record in side.done]
     return Cost(len(spent), _sum([one["train_s"] for one in spent]), _sum([one["energy_j"] for one in spent]))
 
 

@@ -20,7 +20,8 @@ from orchestrator.analysis.curvature import curvature
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
-from orchestrator.report import published, tables
+from orchestrator.energy import StudyEnergy
+from orchestrator.report import cost_tables, published, tables
 from orchestrator.report.answers import nouns
 from orchestrator.report.arms import gains, groups, picked_by
 from orchestrator.report.disagreements import disagreements
@@ -40,6 +41,8 @@ def write(
     design: Design,
     results: pd.DataFrame,
     costs: pd.DataFrame,
+    energy: StudyEnergy,
+    grid_g_per_kwh: float | None,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     right: Mapping[str, Marks],
     provenance: Mapping[str, str],
@@ -56,6 +59,8 @@ def write(
         design: the study's design.
         results: as `results_table` makes it.
         costs: as `costs_table` makes it; missing is not measured.
+        energy: the study's.
+        grid_g_per_kwh: grams of CO2 that the grid emits; None if that is not to be stated.
         curves: per key its epochs, each with epoch, train_accuracy and validation_accuracy.
         right: per key which of its split's test sentences a trial classified right; of those where it is known.
         provenance: what a reader needs to run it again, as text.
@@ -96,10 +101,11 @@ def write(
         published=published.ACCURACIES if beside else (),
         encoder=published.ENCODER,
         own_encoder=study.get("sentence encoder", "the study's own"),
-        cost_kinds=tables.COSTS.values(),
-        cost_rows=tables.cost_rows(results, costs),
-        cost_effects=tables.cost_effects(design, results, costs),
-        energy=tables.energy_note(costs, study.get("energy")),
+        cost_kinds=cost_tables.COSTS.values(),
+        cost_rows=cost_tables.cost_rows(results, costs),
+        cost_effects=cost_tables.cost_effects(design, results, costs),
+        phases=cost_tables.phase_rows(results, costs),
+        energy=[cost_tables.energy_note(costs, study.get("energy"), energy.died), *cost_tables.totals(costs, energy, grid_g_per_kwh)],
         rows=tables.row_table(design, results),
         names=short_names(design.factors),
         picked_by=picked_by(results),

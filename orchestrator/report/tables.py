@@ -5,25 +5,21 @@ Owns which columns a table has and how numbers are written. Does not own the num
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from cluster.energy.meters import SHORTEST_WINDOW_S
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, picking_column
-from orchestrator.analysis.effects import Effects, main_effects
+from orchestrator.analysis.effects import Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.analysis.mcnemar import McNemarOverSplits
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, level_label, levels_text, short_names
 from orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
 from orchestrator.report.disagreements import in_words
-from orchestrator.report.formats import NONE, count, duration, joules, listed, p_value, percent, signed
+from orchestrator.report.formats import NONE, count, listed, p_value, percent, signed
 
-NOT_MEASURED = "not measured"
-COSTS = {"train_s": "Training time", "energy_j": "Energy"}
 YARDSTICKS = {
     "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",
     "trials": "The yardstick of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
@@ -137,64 +133,6 @@ def comparison_row(comparison: Comparison, by: str, sentences: McNemarOverSplits
     }
 
 
-def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]]:
-    """Return what a trial of the design and of each baseline costs, medians and sums of what was measured; last, what all of them do."""
-    table = results.merge(costs, on="key", how="left")
-    table["group"] = table["arm"].where(table["row"].isna(), "rows of the design")
-    order = ["rows of the design", *sorted(table.loc[table["row"].isna(), "arm"].unique())]
-    found = []
-    for name in order:
-        group = table[table["group"] == name]
-        if len(group):
-            line = {
-                "group": str(name),
-                "trials": str(int((group["status"] == "done").sum())),
-                "attempts": f"{group['attempts'].sum()}",
-            }
-            line |= {title: _summed(group, column) for column, title in COSTS.items()}
-            found.append(line)
-    if len(costs) > len(results):
-        every = costs.assign(status=["done"] * len(costs))
-        line = {"group": "all trials, with folds and candidates not chosen", "trials": NONE, "attempts": f"{costs['attempts'].sum()}"}
-        found.append(line | {title: _summed(every[every["attempts"] > 0], column) for column, title in COSTS.items()})
-    return found
-
-
-def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Return heading and lines of a table of effects on time and energy, as ratios high over low; no lines where nothing was measured."""
-    table = results.merge(costs, on="key", how="left")
-    measured = [name for name in COSTS if (table[name].notna() & table["row"].notna()).any()]
-    found = {name: main_effects(design, table, name, log=True) for name in measured}
-    shown: dict[tuple[str, str], dict[str, str]] = {}
-    for name, effects in found.items():
-        for effect in effects.effects:
-            text = f"× {math.exp(effect.estimate):.3g}"
-            if effect.interval is not None:
-                text += f" ({math.exp(effect.interval[0]):.3g} to {math.exp(effect.interval[1]):.3g})"
-            shown.setdefault((effect.label, effect.change), {})[name] = text
-    lines = [[label, change, *(texts.get(name, NONE) for name in measured)] for (label, change), texts in shown.items()]
-    return ["Factor", "Change", *(COSTS[name] for name in measured)], lines
-
-
-def energy_note(costs: pd.DataFrame, reason: str | None = None) -> str:
-    """Return for how many trials energy was measured, how, and how many of the numbers are doubtful; `reason` says why some are missing."""
-    started = costs[costs["attempts"] > 0]
-    if started.empty:
-        return "Nothing has been run yet."
-    measured = started[started["energy_j"].notna()]
-    why = reason or "no meter wrote a reading to the journals"
-    if measured.empty:
-        return f"Energy was not measured: {why}."
-    how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
-    text = f"Energy was measured for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
-    text += "." if len(measured) == len(started) else f"; for the rest it was not: {why}."
-    short = int((measured["energy_window_s"] < SHORTEST_WINDOW_S).sum())
-    if not short:
-        return text
-    which = "All of these numbers come" if short == len(measured) else f"{short} of these numbers {'comes' if short == 1 else 'come'}"
-    return f"{text} {which} from windows shorter than {SHORTEST_WINDOW_S:g} s, in which meters say little."
-
-
 def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a line per row of the design and per baseline: settings real and coded, trials done, accuracies, parameters.
 
@@ -230,15 +168,6 @@ def coded_text(factor: Factor, coded: float) -> str:
     if factor.is_unordered:
         return ""
     return "0" if abs(coded) < 0.005 else f"{round(coded, 2):+g}".replace("-", "−")
-
-
-def _summed(group: pd.DataFrame, column: str) -> str:
-    values = group[column].dropna()
-    if values.empty:
-        return NOT_MEASURED
-    write = joules if column == "energy_j" else duration
-    partly = "" if len(values) >= (group["status"] == "done").sum() else f", measured for {len(values)}"
-    return f"{write(float(values.median()))} each, {write(float(values.sum()))} in all{partly}"
 
 
 def _interval(interval: Interval | None) -> str:
