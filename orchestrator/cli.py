@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | submit | fetch | status | report | augment | compare | ship | doctor | bench`.
+"""The command line: `hadamard run | plan | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
@@ -250,6 +250,28 @@ def bench(
     outcome = time_simulators(qubits, batch, simulators, threads, limit_s, out, as_json)
     typer.echo(outcome.text, nl=False)
     raise typer.Exit(0 if outcome.right else EXIT_WRONG)
+
+
+@app.command()
+def energy(
+    qpu: Annotated[Path, typer.Option("--qpu", metavar="FILE", help="Inputs of the QPU and GPU models.")] = Path("configs/energy/qpu.yaml"),
+    qubits: Annotated[str | None, typer.Option(metavar="4,6,..", help="Sizes to measure. Default: 4 to 24, in twos.")] = None,
+    simulators: Annotated[str | None, typer.Option(metavar="A,B,..", help="Default: ours, and lightning.qubit.")] = None,
+    limit_s: Annotated[float | None, typer.Option(min=0.1, help="Seconds that a first pass may take at a size. Default: 60.")] = None,
+    saved: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="Measure nothing: take an earlier run's measured.json.")
+    ] = None,
+    watts: Annotated[
+        float | None, typer.Option(min=1e-6, help="Watts of a busy core: without counters, joules are modelled as CPU seconds x these.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where page, pictures and measurements go.")] = Path("runs/energy"),
+    as_json: AsJson = False,
+) -> None:
+    """Set an inference's energy against qubits: simulators measured here, a GPU and a QPU as models, and where they cross."""
+    from orchestrator.crossover.verb import Request
+    from orchestrator.crossover.verb import energy as show_energy
+
+    typer.echo(show_energy(qpu, Request(qubits, simulators, limit_s), saved, watts, out, as_json), nl=False)
 
 
 def main() -> None:

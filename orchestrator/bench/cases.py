@@ -6,7 +6,7 @@ Owns the circuits, the data, and the count of operations and bytes. Does not own
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -66,7 +66,7 @@ class Case:
 
 def circuits(qubits: int) -> tuple[Circuit, Circuit]:
     """Return the encoder and the second module."""
-    return encoder_circuit(qubits, ENCODER_LAYERS, CONNECTIVITY), _second_module(qubits)
+    return encoder_circuit(qubits, ENCODER_LAYERS, CONNECTIVITY), second_module(qubits)
 
 
 def paper_head(qubits: int, rows: int) -> Case:
@@ -137,15 +137,17 @@ def fused_gates(circuit: Circuit) -> int:
     return len(alone)
 
 
-def _second_module(qubits: int) -> Circuit:
+def second_module(
+    qubits: int, connectivity: int = CONNECTIVITY, block_layers: Sequence[int] = BLOCK_LAYERS, last_layers: int = LAST_LAYERS
+) -> Circuit:
     """Return blocks of their own depth and PQC 2 of another, which a study's `head.layers` cannot say."""
 
     def gates() -> Iterator[Gate]:
         first = 0
-        for layers in BLOCK_LAYERS:
+        for layers in block_layers:
             yield from (ry(qubit, "inputs", qubit) for qubit in range(qubits))
-            yield from pqc(qubits, layers, CONNECTIVITY, first=first)
-            first += pqc_angles(qubits, layers, CONNECTIVITY)
-        yield from pqc(qubits, LAST_LAYERS, CONNECTIVITY, first=first)
+            yield from pqc(qubits, layers, connectivity, first=first)
+            first += pqc_angles(qubits, layers, connectivity)
+        yield from pqc(qubits, last_layers, connectivity, first=first)
 
     return Circuit(qubits, tuple(gates()), measured=1)

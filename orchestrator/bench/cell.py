@@ -80,18 +80,41 @@ class Cell:
 
 def run(cell: Cell) -> tuple[Answer, Timing] | str:
     """Measure a cell in its own process; return why there is no measurement where there is none."""
-    command = [sys.executable, "-W", "ignore", "-m", "orchestrator.bench.cell", json.dumps(asdict(cell))]
+    found = in_own_process("orchestrator.bench.cell", asdict(cell), cell.threads, cell.limit_s, START_S)
+    if isinstance(found, str):
+        return found
+    return Answer(*(np.array(part) for part in found["answer"])), Timing(**found["timing"])
+
+
+def in_own_process(module: str, arguments: dict[str, Any], threads: int, limit_s: float, besides_s: float) -> dict[str, Any] | str:
+    """Run a module on arguments in JSON, held to so many threads; return the JSON that it prints last, or why there is none.
+
+    Args:
+        module: Holds itself to its limit by an alarm: SIGALRM ends it.
+        arguments: What it is to do.
+        threads: For every library that asks the environment.
+        limit_s: As told to the user.
+        besides_s: What it may take besides, after which it is ended.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", module, json.dumps(arguments)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=_environment(cell.threads), timeout=START_S + cell.limit_s)
+        done = subprocess.run(command, capture_output=True, text=True, env=_environment(threads), timeout=besides_s + limit_s)
     except subprocess.TimeoutExpired:
-        return f"more than {cell.limit_s:g} s"
+        return f"more than {limit_s:g} s"
     if done.returncode == -signal.SIGALRM:
-        return f"more than {cell.limit_s:g} s"
+        return f"more than {limit_s:g} s"
     if done.returncode:
         said = done.stderr.strip().splitlines()
         return f"failed: {said[-1][:200] if said else f'exit code {done.returncode}'}"
-    found = json.loads(done.stdout.splitlines()[-1])
-    return Answer(*(np.array(part) for part in found["answer"])), Timing(**found["timing"])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def hold_to(threads: int) -> None:
+    """Hold this process to so many cores and to the memory that is there."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])  # some keep threads that no variable holds back
+    if not gpu_in_sight():  # a case too large for memory shall fail here, and not have the kernel choose who dies
+        resource.setrlimit(resource.RLIMIT_DATA, (detect().memory_bytes, resource.RLIM_INFINITY))
 
 
 def _environment(threads: int) -> dict[str, str]:
@@ -103,9 +126,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 def _measure(cell: Cell) -> dict[str, Any]:
     """Measure in this process; it ends by SIGALRM where the first step takes longer than the limit."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cell.threads :])  # some keep threads that no variable holds back
-    if not gpu_in_sight():  # a case too large for memory shall fail here, and not have the kernel choose who dies
-        resource.setrlimit(resource.RLIMIT_DATA, (detect().memory_bytes, resource.RLIM_INFINITY))
+    hold_to(cell.threads)
     case = paper_head(cell.qubits, cell.rows)
     began = time.process_time()
     step = prepare(cell.name, case)

@@ -48,21 +48,31 @@ def bench(qubits: str, rows: int, simulators: str, threads: int, limit_s: float,
     _check_threads(threads)
     if why := why_not_writable(directory):
         raise SettingsError(f"--out {directory}: {why}")
-    comparison = compare(contestants, sizes, rows, threads, limit_s, machine.gemm_rate(), machine.description(), _say)
-    _say("")
+    comparison = compare(contestants, sizes, rows, threads, limit_s, machine.gemm_rate(), machine.description(), say)
+    say("")
     picture = show.draw(comparison, directory)
     text = show.as_json(comparison) if as_json else f"{show.as_text(comparison)}\npicture: {picture}\n"
     return Outcome(text, not comparison.wrong)
 
 
-def _sizes(qubits: str, rows: int) -> list[int]:
-    """Return the sizes in order; refuse those that cannot be measured here, before anything is."""
+def sizes_in(qubits: str) -> list[int]:
+    """Return the sizes that `--qubits` names, in order.
+
+    Raises:
+        SettingsError: One is no number, or too small for the paper's head.
+    """
     words = [word.strip() for word in qubits.split(",")]
     if wrong := [word for word in words if not word.isdecimal()]:
         raise SettingsError(f"--qubits {qubits}: {wrong[0]!r} is no number of qubits; write sizes with commas, such as 6,10,14")
-    sizes, memory_bytes = sorted({int(word) for word in words}), detect().memory_bytes
+    sizes = sorted({int(word) for word in words})
     if sizes[0] < FEWEST_QUBITS:
         raise SettingsError(f"--qubits {sizes[0]}: the head's rings of distance 1 and 2 need at least {FEWEST_QUBITS} qubits")
+    return sizes
+
+
+def _sizes(qubits: str, rows: int) -> list[int]:
+    """Return the sizes in order; refuse those that cannot be measured here, before anything is."""
+    sizes, memory_bytes = sizes_in(qubits), detect().memory_bytes
     most = next(size for size in itertools.count(FEWEST_QUBITS - 1) if least_bytes(size + 1, rows) > memory_bytes)
     if sizes[-1] > most:
         raise SettingsError(
@@ -77,7 +87,7 @@ def _check_threads(threads: int) -> None:
         raise SettingsError(f"--threads {threads}: {count(cores, 'core')} can be used here; times of more threads than cores mean nothing")
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
     """Say on a terminal what is being done, on a line that is written over; an empty one wipes it."""
     if sys.stderr.isatty():
         print(f"\r{words:<60}", end="" if words else "\r", file=sys.stderr, flush=True)

@@ -28,11 +28,11 @@ def prepare(case: Case, device_name: str) -> Step:
     columns, is_input = angle_columns(case.second)
 
     def step() -> tuple[Any, Any, Any]:
-        shared = _operations(case.encoder, case.encoder_weights)  # the weights' operations serve all rows
-        encoders = [_tape(case.encoder, shared, [preparation]) for preparation in preparations]
+        shared = weight_operations(case.encoder, case.encoder_weights)  # the weights' operations serve all rows
+        encoders = [tape(case.encoder, shared, [preparation]) for preparation in preparations]
         inputs = ANGLE_SCALE * np.array(device.execute(encoders, how))
-        shared = _operations(case.second, case.second_weights)
-        seconds = [_tape(case.second, _with_inputs(case.second, shared, row), []) for row in inputs]
+        shared = weight_operations(case.second, case.second_weights)
+        seconds = [tape(case.second, with_inputs(case.second, shared, row), []) for row in inputs]
         values, gradients = (np.array(part) for part in device.execute_and_compute_vjp(seconds, list(case.cotangent), how))
         second_gradient = np.bincount(columns[~is_input], gradients[:, ~is_input].sum(axis=0), minlength=case.second.weights)
         of_inputs = np.array([np.bincount(columns[is_input], row, minlength=inputs.shape[1]) for row in gradients[:, is_input]])
@@ -42,7 +42,7 @@ def prepare(case: Case, device_name: str) -> Step:
     return step
 
 
-def _operations(circuit: Circuit, weights: Array) -> list[Any]:
+def weight_operations(circuit: Circuit, weights: Array) -> list[Any]:
     """Return the circuit's operations, None where an input is the angle."""
     return [
         qml.CNOT(wires=gate.qubits)
@@ -52,14 +52,16 @@ def _operations(circuit: Circuit, weights: Array) -> list[Any]:
     ]
 
 
-def _with_inputs(circuit: Circuit, operations: list[Any], inputs: Array) -> list[Any]:
+def with_inputs(circuit: Circuit, operations: list[Any], inputs: Array) -> list[Any]:
+    """Return these operations with a row's inputs where they are the angles."""
     return [
         qml.RY(inputs[gate.angle.column], wires=gate.qubits) if operation is None and gate.angle is not None else operation
         for gate, operation in zip(circuit.gates, operations, strict=True)
     ]
 
 
-def _tape(circuit: Circuit, operations: list[Any], preparation: list[Any]) -> QuantumScript:
-    tape = QuantumScript([*preparation, *operations], [qml.expval(qml.Z(qubit)) for qubit in range(circuit.measured)])
-    tape.trainable_params = list(range(len(preparation), len(preparation) + sum(gate.angle is not None for gate in circuit.gates)))
-    return tape
+def tape(circuit: Circuit, operations: list[Any], preparation: list[Any]) -> QuantumScript:
+    """Return the circuit on a prepared state, or on |0...0>, its rotations to be differentiated."""
+    script = QuantumScript([*preparation, *operations], [qml.expval(qml.Z(qubit)) for qubit in range(circuit.measured)])
+    script.trainable_params = list(range(len(preparation), len(preparation) + sum(gate.angle is not None for gate in circuit.gates)))
+    return script

@@ -1,0 +1,193 @@
+"""What follows from scenarios and measurements: crossovers of the models and of the measured simulators, and what stands beside them.
+
+Owns putting both sides together, and which joules count. Does not own models, measurements or wording.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from model.errors import UserError
+from orchestrator.bench.cases import circuits
+from orchestrator.crossover.cell import Window
+from orchestrator.crossover.fit import Fit, fit
+from orchestrator.crossover.measured import Measured, Point
+from orchestrator.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
+from orchestrator.crossover.scenarios import Scenario, gates_per_qubit
+from orchestrator.crossover.sensitivity import Shift, shifts
+
+AMPLITUDE_BYTES = {"compiled": 4, "triton": 4, "torch": 4, "fused": 8, "lightning.qubit": 16, "lightning.kokkos": 16}
+"""Of one state, as each simulator holds it in these measurements."""
+SENTENCES_PER_CORE_S = 110.0
+"""Embeddings per second by all-MiniLM-L6-v2, on one 2.3 GHz server core; a larger encoder takes longer, all-mpnet about six times."""
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A scenario's own crossover, by both models.
+
+    Attributes:
+        crossover: Qubits; None where there is none.
+        shifts: What moves it.
+        with_errors: The crossover if a QPU whose gates fail took as many shots more as give the same error of <Z>.
+        without_error: At the crossover, the probability that a run has no error.
+    """
+
+    scenario: Scenario
+    inputs: Inputs
+    crossover: float | None
+    shifts: list[Shift]
+    with_errors: float | None
+    without_error: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measured simulator: the second module for one sentence, by qubits.
+
+    Attributes:
+        points: That have numbers.
+        seconds: Of CPU, or by the clock where a GPU or several threads did it.
+        joules: None where they are not known.
+        seconds_fit: None where work dominates at too few sizes.
+        joules_fit: Likewise, or joules are not known.
+    """
+
+    name: str
+    points: tuple[Point, ...]
+    seconds: tuple[float, ...]
+    joules: tuple[float, ...] | None
+    seconds_fit: Fit | None
+    joules_fit: Fit | None
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Qubits of the points."""
+        return tuple(point.qubits for point in self.points)
+
+    @property
+    def amplitude_bytes(self) -> int:
+        """Of a state as it is held."""
+        return AMPLITUDE_BYTES[self.points[0].simulator]
+
+
+@dataclass(frozen=True)
+class Against:
+    """A scenario's QPU, on the circuit that was measured, against a simulator.
+
+    Attributes:
+        at: Crossover with the fitted line, in qubits; None where there is none.
+        earliest: With the upper edge of its band.
+        latest: With the lower edge.
+    """
+
+    scenario: str
+    simulator: str
+    at: float | None
+    earliest: float | None
+    latest: float | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that is shown.
+
+    Attributes:
+        watts: Stated, of a busy core; None where none were stated.
+        against: Empty where the simulators' joules are not known.
+        logistic_j: Of the classical head; None where not known.
+        encoder_s: Of the sentence encoder on a core.
+        encoder_j: None where not known.
+    """
+
+    modelled: Mapping[str, Modelled]
+    measured: Measured
+    watts: float | None
+    curves: tuple[Curve, ...]
+    against: tuple[Against, ...]
+    logistic_j: float | None
+    encoder_s: float
+    encoder_j: float | None
+
+    @property
+    def how(self) -> str | None:
+        """How the simulators' joules are known: `measured`, `modelled`, or not at all."""
+        return "measured" if self.measured.metered else "modelled" if self.watts is not None else None
+
+
+def findings(scenarios: Mapping[str, Scenario], measured: Measured, watts: float | None) -> Findings:
+    """Return all that follows.
+
+    Args:
+        scenarios: By name.
+        measured: The simulators.
+        watts: Of a busy core, to model joules by where none were measured.
+
+    Raises:
+        UserError: Joules were measured, and watts are stated.
+    """
+    if measured.metered and watts is not None:
+        raise UserError(
+            f"joules were measured here ({measured.meter}); modelled ones beside them would be mixed up with them: leave out --watts"
+        )
+    curves = tuple(_curve(name, points, measured, watts) for name, points in measured.series())
+    encoder_s = 1 / SENTENCES_PER_CORE_S
+    return Findings(
+        {name: _modelled(scenario) for name, scenario in scenarios.items()},
+        measured,
+        watts,
+        curves,
+        tuple(_against(name, scenario, curve) for name, scenario in scenarios.items() for curve in curves if curve.joules_fit),
+        None if measured.logistic is None else _joules(measured.logistic, measured, watts, on_gpu=False),
+        encoder_s,
+        None if watts is None else watts * encoder_s,
+    )
+
+
+def measured_gates() -> tuple[float, float]:
+    """Return the gates on two qubits and on one, for each qubit, of the second module that is measured."""
+    return gates_per_qubit(circuits(12)[1])
+
+
+def holds(memory_bytes: float, amplitude_bytes: float) -> float:
+    """Return how many qubits a state can have that fills so much memory, not rounded."""
+    return math.log2(memory_bytes / amplitude_bytes)
+
+
+def _modelled(scenario: Scenario) -> Modelled:
+    inputs = scenario.inputs
+    at = crossover(inputs)
+    with_errors = crossing(lambda qubits: gpu_j(inputs, qubits), lambda qubits: qpu_j(inputs, qubits) * more_shots(scenario, qubits))
+    return Modelled(scenario, inputs, at, shifts(inputs), with_errors, None if at is None else scenario.without_error(at))
+
+
+def more_shots(scenario: Scenario, qubits: float) -> float:
+    """Return how many times the shots give the same error of <Z> if a run with any error says nothing, so that <Z> shrinks by F."""
+    return scenario.without_error(qubits) ** -2
+
+
+def _curve(name: str, points: Sequence[Point], measured: Measured, watts: float | None) -> Curve:
+    gates, sizes = sum(measured_gates()), [point.qubits for point in points]
+    windows = [(point, point.second_module) for point in points if point.second_module is not None]
+    seconds = tuple(window.wall_s if point.on_gpu or measured.threads > 1 else window.cpu_s for point, window in windows)
+    joules = [_joules(window, measured, watts, point.on_gpu) for point, window in windows]
+    known = tuple(value for value in joules if value is not None)
+    known_joules = known if len(known) == len(sizes) else None
+    return Curve(name, tuple(points), seconds, known_joules, fit(sizes, seconds, gates), fit(sizes, known, gates) if known_joules else None)
+
+
+def _joules(window: Window, measured: Measured, watts: float | None, on_gpu: bool) -> float | None:
+    """Return the joules of one sentence: of counters, else of stated watts, which say nothing of a GPU."""
+    if measured.metered:
+        return window.joules
+    return None if watts is None or on_gpu else watts * window.cpu_s
+
+
+def _against(name: str, scenario: Scenario, curve: Curve) -> Against:
+    two, one = measured_gates()
+    inputs, line = replace(scenario.inputs, two_qubit_gates=two, one_qubit_gates=one), curve.joules_fit
+    assert line is not None
+    at, earliest, latest = (crossing(edge, lambda qubits: qpu_j(inputs, qubits)) for edge in (line.value, line.high, line.low))
+    return Against(name, curve.name, at, earliest, latest)
