@@ -21,6 +21,8 @@ SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=
 """Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by orchestrator/bench/shared_step.py."""
 LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
+CHARACTERS = 100
+"""Of a sentence, where sentences are counted; SST-2's have 103 on average."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
 TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
@@ -98,7 +100,7 @@ def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
 def tuning_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding a corpus of that size."""
     tuning, numbers = trial.settings.sentence_encoder.tuning, sides(trial, sentences)
-    return 4 * tuning.pairs * tuning.epochs * numbers[0] / rates.tuned_per_core_s + sum(numbers) / rates.sentences_per_core_s
+    return 4 * tuning.pairs * tuning.epochs * numbers[0] / rates.tuned_per_core_s + sum(numbers) * CHARACTERS / rates.characters_per_core_s
 
 
 def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
@@ -112,7 +114,10 @@ def _unfrozen_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     """Return the expected seconds that the sentence encoder takes of a trial that trains it."""
     train, validation, test = sides(trial, sentences)
     epochs = trial.settings.training.epochs
-    return epochs * train / rates.tuned_per_core_s + (epochs * validation + train + validation + test) / rates.sentences_per_core_s
+    return (
+        epochs * train / rates.tuned_per_core_s
+        + (epochs * validation + train + validation + test) * CHARACTERS / rates.characters_per_core_s
+    )
 
 
 def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:

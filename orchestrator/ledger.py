@@ -28,7 +28,7 @@ from orchestrator.trials import named_by
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)
 """Causes of failure that are results of the settings: trying again would give the same."""
-CONTENTS = ("trials", "packs", "report", "owner", "jobs", "usage", "energy", "ship.lock", "shipped.json", ".tune", "run.lock")
+CONTENTS = ("trials", "packs", "report", "owner", "jobs", "usage", "energy", "plans", "ship.lock", "shipped.json", ".tune", "run.lock")
 """What a study's directory may hold beside its `study.json`; `run.lock` is of the version before."""
 RUN_AGAIN = "Delete it and give the same `hadamard run` again; finished trials are kept"
 BYTES_PER_TRIAL = 64 * 1024

@@ -19,9 +19,7 @@ from orchestrator.estimates import tuning_seconds
 from orchestrator.inputs import inputs_of
 from orchestrator.packs import Pack
 from orchestrator.rates import END, START, Rates
-
-EMBEDDINGS = "embeddings"
-"""The part of a run's time that computes those that are not in the cache."""
+from orchestrator.usage import EMBEDDINGS
 
 
 @dataclass(frozen=True)
@@ -123,13 +121,16 @@ def embedding_seconds(trials: Sequence[Trial], cpus: int, rates: Rates) -> float
     """Return the expected time for the embeddings that are not in the cache yet, with so many cores: by encoders as they are, and tuned."""
     missing: dict[Path, float] = {}
     for trial in trials:
-        sentences = len(inputs_of(trial.settings).corpus.texts)
-        if trial.settings.sentence_encoder.representation == "setfit":
-            missing[tuned_file(trial)] = tuning_seconds(trial, sentences, rates) / cpus
+        tuned = trial.settings.sentence_encoder.representation == "setfit"
+        file = tuned_file(trial) if tuned else cached_file(trial.data_hash, trial.sentence_encoder_hash)
+        if file in missing or file.exists():
+            continue
+        texts = inputs_of(trial.settings).corpus.texts
+        if tuned:
+            missing[file] = tuning_seconds(trial, len(texts), rates) / cpus
         else:
-            file = cached_file(trial.data_hash, trial.sentence_encoder_hash)
-            missing[file] = rates.embedding_start_s + sentences / (rates.sentences_per_core_s * cpus)
-    return rates.corrected(EMBEDDINGS, sum(seconds for file, seconds in missing.items() if not file.exists()))
+            missing[file] = rates.embedding_start_s + sum(map(len, texts)) / (rates.characters_per_core_s * cpus)
+    return rates.corrected(EMBEDDINGS, sum(missing.values()))
 
 
 @dataclass

@@ -27,7 +27,7 @@ from model import embeddings
 from model.errors import UserError
 from model.settings import Settings, Trial, TrialSettings
 from model.simulators import choose, lightning_mpi
-from orchestrator import tracking
+from orchestrator import lessons, tracking
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.design.factors import value_text
 from orchestrator.energy import study_energy
@@ -65,7 +65,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     Raises:
         UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
     """
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console, began_s = Console(highlight=False, markup=False, soft_wrap=True), lessons.process_began_s()
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
     allocation = detect()
@@ -94,9 +94,14 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         ownership.check()
         records = ledger.records(plan.trials)
+        if owed:
+            lessons.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
         shipment = tracking.ship(ledger, plan, run_has_ended=True)
         page = _write_report(ledger, plan, records)
         _say_end(console, ledger, plan, records, shipment, page, interrupted)
+        if owed:
+            taken = lessons.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, time.time()))
+            console.print(f"time:      {lessons.learned(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"
