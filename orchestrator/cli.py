@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
+"""The command line: `hadamard run | plan | calibrate | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
@@ -81,6 +81,17 @@ def plan(
     from orchestrator.plan_view import show_plan
 
     typer.echo(show_plan(study, overrides or [], sd, as_json), nl=False)
+
+
+@app.command()
+def calibrate(
+    steps_s: Annotated[float, typer.Option(min=0.5, help="Seconds of training steps.")] = 15.0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine by running real things, about a minute, and keep its rates for `plan`."""
+    from orchestrator.calibration.verb import calibrate as measure_machine
+
+    typer.echo(measure_machine(steps_s, as_json), nl=False)
 
 
 @app.command()
