@@ -1,4 +1,4 @@
-"""The command line: `hadamard run | plan | calibrate | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
+"""The command line: `run | plan | calibrate | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
 
 Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
 """
