@@ -24,7 +24,7 @@ from orchestrator.ledger import TrialRecord
 from orchestrator.packs import Pack
 from orchestrator.price import Price
 from orchestrator.rates import END, PACK_START, START, Rates, RatesError, learn
-from orchestrator.report.formats import count, duration
+from orchestrator.report.formats import NONE, count, duration
 from orchestrator.usage import EMBEDDINGS, PackUse, packs_used
 
 PACKS, WHOLE = "packs", "whole"
@@ -197,6 +197,20 @@ def in_words(comparison: Comparison) -> str:
         and line.took_s + line.planned_s
     ]
     return f"{duration(whole.took_s)}, planned {duration(whole.planned_s)} ({', '.join(each)})"
+
+
+def rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
+    """Return the lines of a comparison as cells: what, planned, took, and their ratio."""
+
+    def cell(seconds: float | None) -> str:
+        return NONE if seconds is None else duration(seconds)
+
+    found = []
+    for line in comparison.lines:
+        ratio = f"{line.took_s / line.planned_s:.2f}" if line.took_s is not None and line.planned_s else NONE
+        what = f"{line.part}, all cores" if line.of_cores else line.part
+        found.append((what, cell(line.planned_s), cell(line.took_s), ratio))
+    return found
 
 
 def _at_once(packs: Sequence[Pack], launches: Sequence[PackUse], records: Sequence[TrialRecord]) -> list[tuple[Pack, PackUse, float]]:

@@ -242,6 +242,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
         curves=curves(records),
         right=right_sentences(records),
         provenance=ledger.provenance()["shown"],
+        planned=[row for one in lessons.comparisons(ledger.directory)[-1:] for row in lessons.rows(one)],
     )
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator import ownership, whereabouts
+from orchestrator import lessons, ownership, whereabouts
 from orchestrator.energy import study_energy
 from orchestrator.ledger import Ledger, TrialRecord
 from orchestrator.plan import reopen
@@ -57,6 +57,7 @@ def _state(ledger: Ledger, records: Sequence[TrialRecord]) -> dict[str, Any]:
         "trials": {"total": len(records), **{state: sum(record.status == state for record in records) for state in STATES}},
         "arms": {arm: dict(counts) for arm, counts in _by_arm(records).items()},
         "failures": [{"key": one.trial.key, "cause": one.cause, "message": one.message} for one in records if one.status == "failed"],
+        "plans": [asdict(one) for one in lessons.comparisons(ledger.directory)],
         "train_s": sum(cost["train_s"] or 0.0 for cost in spent) if spent else None,
         "energy_j": sum(energies) if energies and None not in energies else None,
         "best_row": best_row((one.trial, one.responses["validation_accuracy"]) for one in records if one.status == "done"),

@@ -46,6 +46,7 @@ def write(
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
     right: Mapping[str, Marks],
     provenance: Mapping[str, str],
+    planned: Sequence[Sequence[str]] = (),
 ) -> Path:
     """Write the report and return the path of its page.
 
@@ -64,6 +65,7 @@ def write(
         curves: per key its epochs, each with epoch, train_accuracy and validation_accuracy.
         right: per key which of its split's test sentences a trial classified right; of those where it is known.
         provenance: what a reader needs to run it again, as text.
+        planned: of the last run, what its parts were planned to take and took, as cells: what, planned, took, ratio.
     """
     directory.mkdir(parents=True, exist_ok=True)
     write_atomically(directory / "results.csv", results.to_csv(index=False, lineterminator="\n"))
@@ -101,6 +103,7 @@ def write(
         published=published.ACCURACIES if beside else (),
         encoder=published.ENCODER,
         own_encoder=study.get("sentence encoder", "the study's own"),
+        planned=planned,
         cost_kinds=cost_tables.COSTS.values(),
         cost_rows=cost_tables.cost_rows(results, costs),
         cost_effects=cost_tables.cost_effects(design, results, costs),
