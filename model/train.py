@@ -85,6 +85,8 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
     settings = members[0].trial.settings
     for member in members:
         member.start(pack)
+    if isinstance(settings.head, CLOSED_FORM):
+        import model.classical  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
     phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
@@ -103,7 +105,7 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
 
 
 def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
-    from model import classical  # scikit-learn takes longer to import than torch, and most packs never need it
+    from model import classical
 
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
     assert isinstance(head, CLOSED_FORM)

@@ -64,6 +64,25 @@ def restart_count(environment: Mapping[str, str]) -> int:
     return int(environment.get("SLURM_RESTART_COUNT") or 0)
 
 
+def consumed_energy_j(job: str) -> float | None:
+    """Return the joules that Slurm's accounting has for a job so far: of its nodes as a whole, whoever else uses them.
+
+    None where it keeps none: no accounting, or no plugin for energy, which then says 0 (`AcctGatherEnergyType` in slurm.conf).
+    """
+    try:
+        words = ["sacct", "--noheader", "--parsable2", "--format=ConsumedEnergyRaw", "--jobs", job]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return read_consumed_energy_j(done.stdout)
+
+
+def read_consumed_energy_j(output: str) -> float | None:
+    """Return the largest of the joules that `sacct` printed, a line for the job and for each of its steps; None if there are none."""
+    known = [float(line) for line in output.split() if re.fullmatch(r"\d+(\.\d+)?", line)]
+    return max(known, default=0.0) or None
+
+
 def read_job(job: str, output: str, errors: str = "") -> Job | None:
     """Return a job from what `scontrol show job ID` printed; of an array, Slurm prints all tasks, and the id decides."""
     for record in re.split(r"\n\s*\n", output):

@@ -11,6 +11,7 @@ import numpy as np
 from model.settings import Trial
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
+from tests.metered import metered
 from tests.studies import entered, read
 
 Accuracy = Callable[[Trial], float | None]
@@ -22,7 +23,7 @@ def finish(ledger: Ledger, trial: Trial, accuracy: float, seconds: float = 2.0, 
     files = ledger.files(trial)
     files.append("started", host="here", pack="p")
     if joules is not None:
-        files.append("energy", energy_j=joules, scope="package", method="counter", window_s=seconds)
+        metered(ledger, trial, joules)
     responses = {"test_accuracy": accuracy, "validation_accuracy": accuracy, "train_accuracy": accuracy, "test_loss": 0.5}
     files.result.write_text(json.dumps({"responses": responses, "parameters": 7}))
     files.append("done", seconds=seconds)

@@ -43,7 +43,13 @@ def powercap(tmp_path: Path) -> Path:
 def cray(tmp_path: Path) -> Path:
     root = tmp_path / "pm_counters"
     root.mkdir()
-    for name, value in {"energy": "5000 J", "accel0_energy": "1200 J", "accel1_energy": "800 J", "power": "310 W", "freshness": "12"}.items():
+    for name, value in {
+        "energy": "5000 J",
+        "accel0_energy": "1200 J",
+        "accel1_energy": "800 J",
+        "power": "310 W",
+        "freshness": "12",
+    }.items():
         (root / name).write_text(f"{value} 1764300000000000 us\n")
     return root
 
@@ -235,7 +241,12 @@ def test_a_meter_that_cannot_be_had_is_refused(asked: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("time,energy_j\n1,2\n", ":1:"), ("time_s,energy_j\n1,2\n2,x\n", ":3:"), ("time_s,energy_j\n1,2,3\n", ":2: 3 values for 2"), ("", ":1:")],
+    [
+        ("time,energy_j\n1,2\n", ":1:"),
+        ("time_s,energy_j\n1,2\n2,x\n", ":3:"),
+        ("time_s,energy_j\n1,2,3\n", ":2: 3 values for 2"),
+        ("", ":1:"),
+    ],
 )
 def test_a_damaged_trace_is_named_by_its_line(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "t.csv").write_text(content)

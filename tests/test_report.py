@@ -20,17 +20,19 @@ from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.analysis.inference import Array
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
+from orchestrator.energy import NOT_MEASURED, StudyEnergy
 from orchestrator.report import drawing, published
 from orchestrator.report.answers import Answer, nouns
 from orchestrator.report.arms import arm_means, gains, groups, head_of
 from orchestrator.report.cost_figures import pareto_front
+from orchestrator.report.cost_tables import cost_effects, cost_rows, energy_note, phase_rows, totals
 from orchestrator.report.disagreements import disagreements, in_words
 from orchestrator.report.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
 from orchestrator.report.headline import headline
 from orchestrator.report.page import write
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
-from orchestrator.report.tables import cost_effects, cost_rows, energy_note, row_table, tiles
+from orchestrator.report.tables import row_table, tiles
 from orchestrator.study import REPRESENTATION
 from tests.designs import asked
 
@@ -114,6 +116,8 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
         "design": design,
         "results": results,
         "costs": costs_of(results, rng),
+        "energy": NOT_MEASURED,
+        "grid_g_per_kwh": None,
         "curves": curves,
         "right": {},
         "provenance": {"git commit": "0123abcd", "data hash": "9f2c", "command": "hadamard run study.yaml"},
@@ -571,11 +575,39 @@ def test_trials_that_were_not_chosen_have_their_costs_told() -> None:
     assert len(cost_rows(study["results"], study["costs"])) == len(lines) - 1
 
 
+def test_joules_are_told_by_phase_and_in_all_with_the_grid_they_assume() -> None:
+    study = small()
+    costs = study["costs"].assign(net_energy_j=20.0, training_j=np.nan, inference_j=3.0)
+    heading, lines = phase_rows(study["results"], costs)
+    assert heading == ["Arm", "Gross", "Net", "Inference"], "what was never measured has no column"
+    assert all(line[2:] == ["20 J", "3 J"] for line in lines)
+    assert phase_rows(study["results"], costs.assign(energy_j=np.nan))[1] == []
+    energy = StudyEnergy(embeddings_j=1500.0, embedded=300, nodes_j={"n1": 4000.0, "n2": None})
+    said = totals(costs.assign(energy_j=3.6e6 / len(costs)), energy, 400.0)
+    assert said[0] == "All trials of which it is known: 3.6 MJ, which is 1 kWh, 400 g of CO2 at 400 g per kWh."
+    assert said[1:] == [
+        "Embeddings of 300 sentences, computed once for all: 1.5 kJ.",
+        "By node, while its devices were held: n1 4 kJ, n2 not measured.",
+    ]
+    assert "CO2" not in totals(costs, energy, None)[0]
+    assert totals(costs.assign(energy_j=np.nan), energy, 400.0) == []
+
+
+def test_costs_of_nodes_that_differ_do_not_pass_for_costs_of_factors() -> None:
+    study = small()
+    hot = np.arange(len(study["costs"])) % 3 == 0
+    hosts = study["costs"].assign(host=np.where(hot, "n1", "n2"))
+    hosts["energy_j"] *= np.where(hot, 5.0, 1.0)
+    cool = cost_effects(study["design"], study["results"], study["costs"])[1]
+    blocked = cost_effects(study["design"], study["results"], hosts)[1]
+    assert [line[-1].split(" (")[0] for line in blocked] == [line[-1].split(" (")[0] for line in cool]
+
+
 def test_energy_that_was_not_measured_is_never_a_number() -> None:
     study = small()
     none = study["costs"].assign(energy_j=np.nan, energy_scope=None, energy_method=None, energy_window_s=np.nan)
     assert energy_note(none, "no GPU, no RAPL") == "Energy was not measured: no GPU, no RAPL."
-    assert energy_note(none, "") == "Energy was not measured: no meter wrote a reading to the journals."
+    assert energy_note(none, "") == "Energy was not measured: no meter ran in all of their attempts."
     heading, _ = cost_effects(study["design"], study["results"], none)
     assert "Energy" not in heading
     some = study["costs"].copy()
@@ -585,6 +617,7 @@ def test_energy_that_was_not_measured_is_never_a_number() -> None:
     some.loc[:6, "energy_window_s"] = 9.9  # of which five have no energy
     assert energy_note(some).endswith("2 of these numbers come from windows shorter than 10 s, in which meters say little.")
     assert "All of these numbers come" in energy_note(some.assign(energy_window_s=3.0))
+    assert energy_note(some, None, ["the meter of n1 died"]).count("for the rest it was not: the meter of n1 died.") == 1
     assert energy_note(study["costs"].assign(attempts=0)) == "Nothing has been run yet."
 
 

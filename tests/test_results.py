@@ -11,12 +11,13 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from model.settings import Trial
+from orchestrator.energy import StudyEnergy, TrialEnergy
 from orchestrator.ledger import Status, TrialRecord
 from orchestrator.plan import Plan
 from orchestrator.results import RESPONSES, costs, costs_table, curves, results_table
 from tests.studies import TINY, read
 
-ENERGY = {"event": "energy", "energy_j": 42.0, "scope": "cpu package", "method": "counter, shared by seconds", "window_s": 8.5}
+ENERGY = TrialEnergy({"training": 40.0, "inference": 2.0}, 30.0, 100, "cpu package", "counter, by device-seconds", 8.5)
 
 
 @pytest.fixture
@@ -77,20 +78,19 @@ def test_levels_without_a_common_type_are_text(tmp_path: Path) -> None:
 
 
 def test_energy_is_missing_unless_it_was_measured(plan: Plan) -> None:
-    measured = record(plan.trials[0], "done", {"event": "epoch", "seconds": 2.0}, {"event": "evaluated", "seconds": 0.5}, ENERGY)
-    assert costs(measured) == {
-        "attempts": 1,
-        "train_s": 2.5,
-        "energy_j": 42.0,
-        "energy_scope": "cpu package",
-        "energy_method": "counter, shared by seconds",
-        "energy_window_s": 8.5,
-        "host": "a",
-    }
-    table = costs_table([record(plan.trials[1]), measured]).set_index("key")
-    assert list(table.index) == sorted(trial.key for trial in plan.trials[:2])
-    assert table.loc[plan.trials[1].key, ["train_s", "energy_j", "energy_window_s"]].isna().all()
-    assert costs_table([record(plan.trials[1])])["energy_window_s"].dtype == float
+    trial, other = plan.trials[:2]
+    done = record(trial, "done", {"event": "epoch", "seconds": 2.0}, {"event": "evaluated", "seconds": 0.5})
+    energy = StudyEnergy({trial.digest: ENERGY})
+    line = costs(done, energy, grid_g_per_kwh=100.0)
+    assert {name: line[name] for name in ("attempts", "train_s", "energy_j", "net_energy_j", "training_j", "evaluation_j", "host")} == {
+        "attempts": 1, "train_s": 2.5, "energy_j": 42.0, "net_energy_j": 30.0, "training_j": 40.0, "evaluation_j": None, "host": "a",
+    }  # fmt: skip
+    assert line["inference_j_per_sentence"] == 0.02
+    assert (line["energy_scope"], line["energy_method"], line["energy_window_s"]) == ("cpu package", "counter, by device-seconds", 8.5)
+    table = costs_table([record(other), done], energy).set_index("key")
+    assert list(table.index) == sorted(one.key for one in (trial, other))
+    assert table.loc[other.key, ["train_s", "energy_j", "co2_g", "energy_window_s"]].isna().all()
+    assert costs_table([record(other)])["energy_window_s"].dtype == float
 
 
 def test_curves_are_those_of_heads_trained_by_gradient(tmp_path: Path) -> None:

@@ -203,22 +203,6 @@ def test_a_study_is_stopped_also_while_its_packs_hold(tmp_path: Path, monkeypatc
     assert process.returncode == 130, output
 
 
-def test_energy_is_kept_per_trial_with_scope_and_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trace, now, watts = tmp_path / "trace.csv", time.time(), 20.0
-    trace.write_text(f"time_s,energy_j\n{now},0\n{now + 1000},{1000 * watts}\n")
-    monkeypatch.setenv("HADAMARD_ENERGY", f"replay:{trace}")
-    directory = tmp_path / "run"
-    code, output = run(write_study(tmp_path, TINY), directory)
-    assert code == 0, output
-    events = [json.loads(line) for path in directory.glob("trials/*/journal.jsonl") for line in path.read_text().splitlines()]
-    measured = [event for event in events if event["event"] == "energy"]
-    assert len(measured) == 10
-    assert {(event["scope"], event["method"]) for event in measured} == {("trace", "replay, shared by seconds")}
-    windows = {event["window_s"] for event in measured}
-    assert sum(event["energy_j"] for event in measured) == pytest.approx(watts * sum(windows))
-    assert "replay, shared by seconds" in (directory / "report" / "costs.csv").read_text()
-
-
 def test_relative_paths_mean_the_directory_where_the_command_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [f"{'a fine' if index % 2 else 'a dull'} film, number {index}\t{index % 2}" for index in range(80)]

@@ -1,23 +1,27 @@
-"""What a worker records of its pack: errors of its own, and joules."""
+"""What a worker records of its pack: errors of its own, and what it held."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cluster.energy import Energy
 from cluster.launch import Outcome
 from cluster.mpi import Places
 from model.journal import PackFiles
 from orchestrator import worker
+from orchestrator.usage import packs_used
 from tests.test_launch import pack
 
 
-def run(directory: Path, must_stop: Callable[[], str | None] = lambda: None, ranks: int = 1, gpus: int = 0) -> None:
-    one_each = {"ranks": ranks, "shards": ranks, "gpus": gpus, "all_gpus": False}
-    config = {"run": 1, "pack": "p", "job": None, **{name: {"p": value} for name, value in one_each.items()}}
+def run(
+    directory: Path, must_stop: Callable[[], str | None] = lambda: None, ranks: int = 1, gpus: int = 0, deadline_s: float | None = None
+) -> None:
+    one_each = {"ranks": ranks, "shards": ranks, "gpus": gpus, "all_gpus": False, "expected_s": 12.5}
+    study = {"study": str(directory.parent.parent), "metered": False, "budget": {}, "deadline_s": deadline_s}
+    config = {"run": 1, "pack": "p", "job": None, **study, **{name: {"p": value} for name, value in one_each.items()}}
     worker._run_to_the_end(PackFiles(directory), config, must_stop)
 
 
@@ -43,36 +47,43 @@ def test_an_error_of_the_worker_is_recorded_unless_another_driver_has_the_study(
     assert [event["event"] for event in files.events()] == recorded
 
 
-class Meter:
-    reason = ""
-
-    def begin(self) -> None:
-        pass
-
-    def end(self) -> Energy:
-        return Energy(90.0, "cpu package", "counter", 3.0)
-
-
 @pytest.mark.parametrize(
-    ("hosts", "gpus", "measured"),
-    [(("n1",), 0, True), (("n1",), 1, True), (("n1", "n1"), 0, True), (("n1", "n2"), 0, False), (("n1", "n1"), 1, False)],
+    ("hosts", "gpus", "held"),
+    [
+        ((), 0, {"here": {"cores": 1, "gpus": []}}),
+        ((), 1, {"here": {"cores": 1, "gpus": ["3"]}}),
+        (("n1", "n1"), 0, {"n1": {"cores": 2, "gpus": []}}),
+        (("n1", "n1", "n2"), 1, {"n1": {"cores": 2, "gpus": ["0", "1"]}, "n2": {"cores": 1, "gpus": ["2"]}}),
+    ],
 )
-def test_joules_are_recorded_where_the_meter_sees_all_that_the_pack_uses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...], gpus: int, measured: bool
+def test_what_a_pack_holds_of_which_node_is_recorded_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hosts: tuple[str, ...], gpus: int, held: dict[str, object]
 ) -> None:
     directory, (files,) = pack(tmp_path, 1)
 
     def trains(*_: object) -> Outcome:
-        files.append("started")
+        assert packs_used(tmp_path)[0].end_s is None, "its hold is known before it begins"
         files.result.write_text("{}")
-        files.append("done", seconds=2.0)
         return Outcome(None, "")
 
+    masks = tuple({"CUDA_VISIBLE_DEVICES": str(rank)} for rank in range(len(hosts)) if gpus)
     monkeypatch.setattr(worker, "run_pack", trains)
-    monkeypatch.setattr(worker, "open_meter", lambda _: Meter())
-    monkeypatch.setattr(worker, "places", lambda *_: Places(hosts, "7", len(hosts)))
-    run(directory, ranks=len(hosts), gpus=gpus)
-    assert [event["energy_j"] for event in files.events() if event["event"] == "energy"] == [90.0] * measured
+    monkeypatch.setattr(worker, "places", lambda *_: Places(hosts, "7", len(hosts), masks))
+    monkeypatch.setenv("SLURMD_NODENAME", "here")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    run(directory, ranks=max(1, len(hosts)), gpus=gpus)
+    (use,) = packs_used(tmp_path)
+    assert {host: {"cores": one.cores, "gpus": list(one.gpus)} for host, one in use.hosts.items()} == held
+    assert (use.run, use.cause, use.trials, use.trials_done, use.expected_s) == (1, None, 1, 1, 12.5)
+    assert use.end_s is not None
+
+
+def test_a_pack_that_would_pass_the_budget_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, (files,) = pack(tmp_path, 1)
+    monkeypatch.setattr(worker, "run_pack", lambda *_: pytest.fail("it was begun"))
+    run(directory, deadline_s=time.time() + 12.0)
+    assert files.events() == []
+    assert packs_used(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ import os
 import platform
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 from cluster.allocation import detect
-from cluster.energy.choice import why_not_measured
+from cluster.energy.choice import open_meter, why_not_measured
 from model.simulators import ADJOINT_DEVICES, gpu_in_sight
 from orchestrator.checks.finding import Finding, in_own_process
 
@@ -58,13 +59,14 @@ def _mlflow() -> Finding:
 
 
 def _energy() -> Finding:
-    missing = why_not_measured()
-    return Finding(
-        "energy",
-        not missing,
-        missing or "hardware counters can be read",
-        "trials run all the same; their energy is reported as not measured",
-    )
+    remedy = "trials run all the same; their energy is reported as not measured"
+    if missing := why_not_measured():
+        return Finding("energy", False, missing, remedy)
+    meter = open_meter()
+    if meter is None:
+        return Finding("energy", False, "there are counters, and none of them can be read", remedy)
+    counted = [f"{count} x {scope}" for scope, count in Counter(counter.scope for counter in meter.counters).items()]
+    return Finding("energy", True, f"{meter.method}: {', '.join(counted)}")
 
 
 def _compiled() -> Finding:

@@ -1,0 +1,111 @@
+"""Whole runs over real Ray with a meter that replays a trace, and with budgets: they stop where they should, lose nothing, and go on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from orchestrator.energy import spent_j
+from orchestrator.usage import EMBEDDINGS, packs_used, runs_used
+from tests.studies import TINY, write_study
+from tests.test_sweep import LONGER, TRIALS, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+WATTS = 20.0
+
+
+@pytest.fixture
+def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A node that takes 20 W from now on, its count starting again from zero every 1,000 J."""
+    now, file = time.time(), tmp_path / "trace.csv"
+    readings = [f"{now + second:.3f},{WATTS * second % 1000}" for second in range(0, 1000, 10)]
+    file.write_text("\n".join(["time_s,package-0", "wraps_at,1000", *readings, ""]))
+    monkeypatch.setenv("HADAMARD_ENERGY", f"replay:{file}")
+    return file
+
+
+def held_s(directory: Path) -> float:
+    """Return for how long some pack held the node."""
+    uses = [use for use in packs_used(directory) if use.pack != EMBEDDINGS]
+    bounds = sorted({moment for use in uses for moment in (use.begin_s, use.end_s or use.begin_s)})
+    return sum(end - begin for begin, end in itertools.pairwise(bounds) if any(use.begin_s <= begin < (use.end_s or 0) for use in uses))
+
+
+def results_of(directory: Path) -> dict[str, str]:
+    return {path.parent.name: path.read_text() for path in directory.glob("trials/*/result.json")}
+
+
+@pytest.mark.usefixtures("trace")
+def test_joules_of_trials_are_those_of_the_trace_while_packs_ran(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    code, output = run(write_study(tmp_path, TINY), directory)
+    assert code == 0, output
+    costs = pd.read_csv(directory / "report" / "costs.csv")
+    assert len(costs) == 10
+    assert costs["energy_j"].sum() == pytest.approx(WATTS * held_s(directory), rel=1e-4), "nothing is lost, nothing is counted twice"
+    assert (costs[["training_j", "inference_j", "overhead_j"]] > 0).all(axis=None)
+    assert costs["net_energy_j"].abs().max() < 0.01 * costs["energy_j"].max(), "the idle node takes as much in this trace"
+    assert set(costs["energy_scope"]) == {"trace of package-0"}
+    assert "Where the joules go" in (directory / "report" / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("trace")
+def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Path) -> None:
+    study, directory, limit_j = write_study(tmp_path, LONGER), tmp_path / "run", 300.0
+    code, output = run(study, directory, "--set", f"budget.energy={limit_j} J")
+    assert code == 1, output
+    assert "the budget ends it: energy " in output
+    assert "--set budget.energy=..." in output
+    spent, before = spent_j(directory), results_of(directory)
+    assert spent is not None
+    assert 0.5 * limit_j < spent < limit_j + 12 * WATTS, "its record is 5 s old at most, and what is in training saves its epoch"
+    assert len(before) < TRIALS
+    code, output = run(study, directory, "--set", f"budget.energy={limit_j} J")
+    assert code == 1, output
+    assert spent_j(directory) == spent, "nothing is begun"
+    code, output = run(study, directory, "--set", "budget.energy=1 kWh")
+    assert code == 0, output
+    after = results_of(directory)
+    assert len(after) == TRIALS
+    assert before.items() <= after.items(), "what was done stays"
+    costs = pd.read_csv(directory / "report" / "costs.csv")
+    assert costs["energy_j"].sum() == pytest.approx(WATTS * held_s(directory), rel=1e-4), "stopped attempts count with those that went on"
+
+
+def test_a_study_stops_where_its_time_ends_and_goes_on_with_more(tmp_path: Path) -> None:
+    study, directory, limit_s = write_study(tmp_path, LONGER), tmp_path / "run", 22.0
+    code, output = run(study, directory, "--set", f"budget.wall={limit_s} s")
+    assert code == 1, output
+    assert "the budget ends it: wall " in output
+    (first,) = runs_used(directory)
+    assert first.wall_s < limit_s + 15, "what is in training saves its epoch"
+    stops = [
+        event["cause"]
+        for path in directory.glob("trials/*/journal.jsonl")
+        for event in map(json.loads, path.read_text().splitlines())
+        if event["event"] == "stopped"
+    ]
+    before = results_of(directory)
+    assert len(before) < TRIALS
+    assert set(stops) <= {"budget"}
+    code, output = run(study, directory, "--set", "budget.trials=12")
+    assert code == 1, output
+    assert len(results_of(directory)) == max(12, len(before))
+    code, output = run(study, directory, "--set", "budget.wall=2 h", "--set", "budget.node_hours=2")
+    assert code == 0, output
+    assert before.items() <= results_of(directory).items()
+    assert len(results_of(directory)) == TRIALS
+
+
+def test_joules_cannot_be_limited_where_none_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADAMARD_ENERGY", "off")
+    code, output = run(write_study(tmp_path, TINY), tmp_path / "run", "--set", "budget.energy=1 kJ")
+    assert code == 2
+    assert "--set budget.energy=1 kJ: budget.energy" in output or "budget.energy" in output
+    assert "switched off" in output
+    assert not (tmp_path / "run").exists()

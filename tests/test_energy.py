@@ -1,0 +1,210 @@
+"""Joules of trials by recorded traces, phases and holds whose joules are known; and what recording them costs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from cluster.energy.meters import Counter, MeterError, Method
+from cluster.energy.recorder import Recorder, is_ready, recordings
+from cluster.energy.sysfs import Powercap
+from model.journal import TrialFiles
+from model.phases import Phases
+from orchestrator.energy import StudyEnergy, spent_j, study_energy
+from orchestrator.ledger import Ledger
+from orchestrator.plan import Plan
+from orchestrator.results import costs
+from orchestrator.usage import RunUse, save_run
+from tests.finished import finish
+from tests.metered import IDLE_W, PACKAGE, WATTS, launch, node
+from tests.studies import entered, read
+from tests.test_meters import zone
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return read(tmp_path)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, plan: Plan) -> Ledger:
+    return entered(tmp_path / "run", plan)
+
+
+def found(ledger: Ledger, plan: Plan) -> StudyEnergy:
+    return study_energy(ledger.directory, ledger.records(plan.trials))
+
+
+def test_one_after_the_other_each_phase_has_its_own(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    first, second = plan.trials[:2]
+    phases = [(12.0, "embedding", [first.key], 0), (20.0, "training", [first.key], 0), (40.0, "evaluation", [first.key], 5)]
+    launch(ledger, "p", 10, 50, [*phases, (42.0, "inference", [first.key], 100), (47.0, None, [], 0)])
+    launch(ledger, "q", 50, 60, [(50.0, "training", [second.key], 0)])
+    for trial in (first, second):
+        finish(ledger, trial, 0.75)
+    trials = found(ledger, plan).trials
+    energy = trials[first.digest]
+    assert energy.phases_j == pytest.approx(
+        {"embedding": 8 * WATTS, "training": 20 * WATTS, "evaluation": 2 * WATTS, "inference": 5 * WATTS, "overhead": 5 * WATTS}
+    )
+    assert energy.energy_j == pytest.approx(40 * WATTS)
+    assert energy.net_j == pytest.approx(40 * (WATTS - IDLE_W))
+    assert energy.inference_j == pytest.approx(5 * WATTS / 100)
+    assert (energy.scope, energy.method, energy.window_s) == ("cpu package", "counter", 40)
+    assert trials[second.digest].phases_j == pytest.approx({"training": 10 * WATTS})
+    assert found(ledger, plan).nodes_j == pytest.approx({"n1": 50 * WATTS})
+    assert spent_j(ledger.directory) == pytest.approx(50 * WATTS)
+
+
+def test_packed_trials_share_equally_and_packs_side_by_side_by_what_they_hold(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    a, b, c = plan.trials[:3]
+    launch(ledger, "p", 0, 20, [(0.0, "training", [a.key, b.key], 0), (15.0, "training", [b.key], 0)])
+    launch(ledger, "q", 10, 30, [(10.0, "training", [c.key], 0)])
+    for trial in (a, b, c):
+        finish(ledger, trial, 0.75)
+    trials = found(ledger, plan).trials
+    joules = {trial.key: trials[trial.digest].energy_j for trial in (a, b, c)}
+    assert joules == pytest.approx({a.key: 5 * WATTS + 1.25 * WATTS, b.key: 5 * WATTS + 1.25 * WATTS + 2.5 * WATTS, c.key: 15 * WATTS})
+    assert sum(joules.values()) == pytest.approx(30 * WATTS), "nothing is counted twice, nothing is left over"
+    assert {trials[trial.digest].method for trial in (a, b, c)} == {"counter, by device-seconds"}
+
+
+def test_ranks_on_several_nodes_have_the_joules_of_all_of_them(ledger: Ledger, plan: Plan) -> None:
+    for host in ("n1", "n2"):
+        node(ledger, host)
+    trial = plan.trials[0]
+    launch(ledger, "p", 10, 30, [(10.0, "training", [trial.key], 0)], hosts=("n1", "n2"))
+    finish(ledger, trial, 0.75)
+    assert found(ledger, plan).trials[trial.digest].energy_j == pytest.approx(2 * 20 * WATTS)
+    assert found(ledger, plan).nodes_j == pytest.approx({"n1": 20 * WATTS, "n2": 20 * WATTS})
+    (ledger.directory / "energy" / "0000001-n2.json").unlink()
+    assert found(ledger, plan).trials[trial.digest].energy_j is None, "half of it is not a measurement"
+    assert spent_j(ledger.directory) is None
+
+
+def test_a_meter_that_dies_half_way_leaves_none_from_there_on_and_it_is_said(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1", until_s=30, died="/sys/...: gone")
+    before, across, after = plan.trials[:3]
+    launch(ledger, "p", 0, 20, [(0.0, "training", [before.key], 0)])
+    launch(ledger, "q", 20, 40, [(20.0, "training", [across.key], 0), (28.0, "inference", [across.key], 10)])
+    launch(ledger, "r", 40, 50, [(40.0, "training", [after.key], 0)])
+    for trial in (before, across, after):
+        finish(ledger, trial, 0.75)
+    energy = found(ledger, plan)
+    assert energy.trials[before.digest].energy_j == pytest.approx(20 * WATTS)
+    assert energy.trials[across.digest].phases_j == {"training": pytest.approx(8 * WATTS), "inference": None}
+    assert energy.trials[across.digest].energy_j is None
+    assert energy.trials[after.digest].phases_j == {"training": None}
+    assert energy.died == ("the meter of n1 could not be read any longer: /sys/...: gone",)
+    assert spent_j(ledger.directory) is None
+
+
+def test_all_attempts_count_and_one_that_was_lost_leaves_none(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    node(ledger, "n1", run=2)
+    resumed, lost = plan.trials[:2]
+    launch(ledger, "p", 0, 10, [(0.0, "training", [resumed.key], 0)], cause="stopped")
+    ledger.files(resumed).append("started", host="n1", pack="p")
+    launch(ledger, "p", 20, 25, [(20.0, "training", [resumed.key], 0)], run=2)
+    finish(ledger, resumed, 0.75)
+    save_run(ledger.directory, RunUse(1, 0.0, 38.0))
+    launch(ledger, "q", 30, None, [(30.0, "training", [lost.key], 0)])
+    ledger.files(lost).append("started", host="n1", pack="q")
+    launch(ledger, "q", 40, 50, [(40.0, "training", [lost.key], 0)], run=2)
+    finish(ledger, lost, 0.75)
+    trials = found(ledger, plan).trials
+    assert trials[resumed.digest].energy_j == pytest.approx(15 * WATTS)
+    assert trials[resumed.digest].window_s == 15
+    assert lost.digest not in trials
+    assert spent_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost was spent all the same"
+
+
+def test_columns_of_costs(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    trial = plan.trials[0]
+    launch(ledger, "p", 0, 60, [(0.0, "training", [trial.key], 0), (50.0, "inference", [trial.key], 1000)])
+    finish(ledger, trial, 0.75)
+    line = costs(ledger.record(trial), found(ledger, plan), grid_g_per_kwh=400.0)
+    assert line["energy_j"] == pytest.approx(3600)
+    assert line["energy_kwh"] == pytest.approx(0.001)
+    assert line["co2_g"] == pytest.approx(0.4)
+    assert line["j_per_point"] == pytest.approx(3600 / 25), "of 25 points above guessing"
+    assert line["inference_j_per_sentence"] == pytest.approx(0.6)
+    assert line["evaluation_j"] is None
+    assert costs(ledger.record(trial), found(ledger, plan))["co2_g"] is None, "no grid is assumed"
+
+
+class Counting:
+    """A meter that counts a joule for each reading, and dies after some."""
+
+    method: Method = "counter"
+    counters: tuple[Counter, ...] = (PACKAGE,)
+
+    def __init__(self, until: int) -> None:
+        self.readings, self.until = 0, until
+
+    def read(self) -> tuple[float, ...]:
+        if self.readings >= self.until:
+            raise MeterError("gone")
+        self.readings += 1
+        return (float(self.readings),)
+
+
+def test_a_recorder_keeps_readings_idle_watts_and_its_own_death(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, 3, "n1", Counting(until=4))
+    assert not is_ready(tmp_path, 3, "n1")
+    recorder.start(idle_s=0.2)
+    assert is_ready(tmp_path, 3, "n1")
+    time.sleep(1.6)
+    recorder.stop()
+    (kept,) = recordings(tmp_path)
+    assert kept.idle_w == pytest.approx((1 / 0.2,), rel=0.2)
+    assert kept.trace.joules[:, 0].tolist() == [0.0, 1.0]
+    assert kept.died == "gone"
+    assert kept.trace.counters == (PACKAGE,)
+
+
+def test_a_second_recorder_of_a_node_goes_on_with_the_first_ones_record(tmp_path: Path) -> None:
+    for _ in range(2):
+        recorder = Recorder(tmp_path, 1, "n1", Counting(until=1000))
+        begin = time.monotonic()
+        recorder.start(idle_s=0.3)
+        waited = time.monotonic() - begin
+        recorder.stop()
+    assert waited < 0.2, "the node is busy by now: its baseline is the first one's"
+    (kept,) = recordings(tmp_path)
+    assert kept.idle_w is not None
+    assert len(kept.trace.times_s) >= 2
+
+
+def test_a_node_without_a_meter_says_so_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, 1, "n1", None)
+    recorder.start()
+    recorder.stop()
+    assert is_ready(tmp_path, 1, "n1")
+    assert recordings(tmp_path)[0].method is None
+
+
+def test_metering_takes_less_than_a_hundredth_of_a_ten_second_pack(tmp_path: Path) -> None:
+    for package in range(2):
+        inner = zone(tmp_path / "powercap" / f"intel-rapl:{package}", f"package-{package}", 1_000_000)
+        zone(inner / f"intel-rapl:{package}:0", "dram", 1_000_000)
+    files = [TrialFiles(tmp_path / f"r{number:02d}-s00-0123456789ab") for number in range(32)]
+    recorder = Recorder(tmp_path, 1, "n1", Powercap(tmp_path / "powercap"))
+    recorder.start(idle_s=0.0)
+    wall, cpu = time.monotonic(), time.process_time()
+    time.sleep(3.0)
+    recording = (time.process_time() - cpu) / (time.monotonic() - wall)
+    recorder.stop()
+    phases, cpu = Phases(tmp_path), time.process_time()
+    for _ in range(200):
+        phases.begin("training", files)
+        phases.begin("evaluation", files, 38)
+    phases.end()
+    epochs_s = time.process_time() - cpu
+    assert recording < 0.005, "of a core, for the whole node"
+    assert epochs_s < 0.05, "for the 200 epochs of such a pack"
