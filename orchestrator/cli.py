@@ -266,7 +266,7 @@ def bench(
 @app.command()
 def energy(
     qpu: Annotated[Path, typer.Option("--qpu", metavar="FILE", help="Inputs of the QPU and GPU models.")] = Path("configs/energy/qpu.yaml"),
-    qubits: Annotated[str | None, typer.Option(metavar="4,6,..", help="Sizes to measure. Default: 4 to 24, in twos.")] = None,
+    qubits: Annotated[str | None, typer.Option(metavar="4,6,..", help="Sizes to measure. Default: 4 to 24.")] = None,
     simulators: Annotated[str | None, typer.Option(metavar="A,B,..", help="Default: ours, and lightning.qubit.")] = None,
     limit_s: Annotated[float | None, typer.Option(min=0.1, help="Seconds that a first pass may take at a size. Default: 60.")] = None,
     saved: Annotated[

@@ -11,9 +11,10 @@ import signal
 import statistics
 import sys
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from cluster.energy.choice import open_meter
 from cluster.energy.meters import SHORTEST_WINDOW_S, Meter, MeterError, used_j
@@ -59,7 +60,7 @@ class Window(Settings):
 class Found(Settings):
     """What a cell's process found."""
 
-    values: tuple[float, ...]
+    values: tuple[Annotated[float, Field(allow_inf_nan=True)], ...]
     """Of the batch, to be compared with those of other simulators; for the classical head, classes."""
     head: Window
     second_module: Window | None

@@ -6,8 +6,9 @@ Owns drawing. Does not own any number or sentence.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,12 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from orchestrator.crossover import words
-from orchestrator.crossover.findings import Findings, Modelled, holds
+from orchestrator.crossover.findings import Curve, Findings, Modelled, holds
 from orchestrator.crossover.fit import Fit
 from orchestrator.crossover.models import gpu_j, qpu_j
 from orchestrator.report.drawing import DOWN, FAINT, INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, save, titled
 
 QUBITS = np.arange(4, 52.01, 0.25)
+SECONDS, JOULES = (3e-8, 3e11), (1e-12, 1e12)
+"""What the axes show; a band may go beyond."""
 SCENARIO_COLOURS = (LINES[0], LINES[5], LINES[4])
 SIMULATOR_COLOURS = (LINES[2], LINES[3], LINES[1], INK, MUTED, LINES[4])
 NOTE_SIZE, NOTE_WIDTH, NOTE_INCHES = 7.0, 178, 0.128
@@ -47,7 +50,7 @@ def energy_figure(found: Findings) -> Figure:
         axes.set_xlabel("qubits")
         axes.yaxis.grid(True)
     crossovers = [f"{words.size(one.crossover)} ({name})" for name, one in found.modelled.items()]
-    return titled(figure, f"Inference of the second module: a QPU takes less energy than GPUs from {' or '.join(crossovers)} qubits")
+    return titled(figure, f"One inference: a QPU takes less energy than GPUs from {' or '.join(crossovers)} qubits")
 
 
 @mpl.rc_context(STYLE)
@@ -70,15 +73,15 @@ def _figure(height: float, assumed: Sequence[str]) -> Figure:
 
 
 def _seconds(axes: Axes, found: Findings) -> None:
-    for curve, colour, marker in zip(found.curves, SIMULATOR_COLOURS, MARKERS, strict=False):
-        axes.plot(curve.sizes, curve.seconds, marker, color=colour, markersize=3.5, label=curve.name, zorder=3)
-        _line(axes, curve.seconds_fit, colour)
+    for curve in found.curves:
+        axes.plot(curve.sizes, curve.seconds, label=curve.name, **_look(curve, found))
+        _line(axes, curve.seconds_fit, _look(curve, found)["color"])
     if found.measured.logistic is not None:
         _level(axes, found.measured.logistic.cpu_s, "logistic regression")
     _level(axes, found.encoder_s, "sentence encoder")
     _memory(axes, found.measured.memory_bytes, 4, "this machine's memory, real float32")
-    _logarithmic(axes, words.seconds)
-    axes.set_title("seconds for one sentence, one thread: measured, and where the lines go")
+    _logarithmic(axes, "s", SECONDS)
+    axes.set_title("seconds for one sentence: simulators, measured")
     axes.legend(loc="upper left")
 
 
@@ -90,20 +93,27 @@ def _joules(axes: Axes, found: Findings) -> None:
             at = qpu_j(one.inputs, one.crossover)
             axes.plot(one.crossover, at, "o", color=colour, markersize=7, markeredgecolor="white", zorder=5)
             axes.annotate(f"{one.crossover:.1f}", (one.crossover, at), (-4, 7), textcoords="offset points", ha="right", color=colour)
-    for curve, colour, marker in zip(found.curves, SIMULATOR_COLOURS, MARKERS, strict=False):
-        if curve.joules is None:
-            continue
-        axes.plot(curve.sizes, curve.joules, marker, color=colour, markersize=3.5, label=f"{curve.name} ({found.how})", zorder=3)
-        _line(axes, curve.joules_fit, colour)
+    for curve in found.curves:
+        if curve.joules is not None:
+            axes.plot(curve.sizes, curve.joules, **_look(curve, found))
+            _line(axes, curve.joules_fit, _look(curve, found)["color"])
     if found.logistic_j is not None:
         _level(axes, found.logistic_j, "logistic regression")
     if found.encoder_j is not None:
         _level(axes, found.encoder_j, "sentence encoder")
     gpu = next(iter(found.modelled.values())).scenario.gpu
     _memory(axes, gpu.memory_bytes, gpu.amplitude_bytes, "one GPU's memory")
-    _logarithmic(axes, words.energy)
-    axes.set_title("joules for one sentence" if found.how else "joules for one sentence; the simulators' are not measured")
+    _logarithmic(axes, "J", JOULES)
+    axes.set_title(f"joules for one sentence; simulators' (as left) {found.how or 'not measured'}")
     axes.legend(loc="lower right")
+
+
+def _look(curve: Curve, found: Findings) -> dict[str, Any]:
+    """Return how a simulator's points look: a colour of its own, and crosses where it was given one sentence at a time."""
+    names = list(dict.fromkeys(one.points[0].simulator for one in found.curves))
+    place = names.index(curve.points[0].simulator) % len(SIMULATOR_COLOURS)
+    shape = {"marker": "x", "alpha": 0.7} if curve.alone else {"marker": MARKERS[place]}
+    return {"color": SIMULATOR_COLOURS[place], "linestyle": "none", "markersize": 3.5, "zorder": 3, **shape}
 
 
 def _line(axes: Axes, fit: Fit | None, colour: str) -> None:
@@ -130,11 +140,12 @@ def _memory(axes: Axes, memory_bytes: float, amplitude_bytes: float, whose: str)
     )  # fmt: skip
 
 
-def _logarithmic(axes: Axes, in_words: Callable[[float], str]) -> None:
+def _logarithmic(axes: Axes, unit: str, limits: tuple[float, float]) -> None:
     axes.set_yscale("log")
+    axes.set_ylim(limits)
     axes.yaxis.set_major_locator(LogLocator(base=1000, numticks=20))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_words(value)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.with_prefix(value, unit)))
 
 
 def _bars(axes: Axes, one: Modelled) -> None:

@@ -18,8 +18,6 @@ from orchestrator.crossover.models import Inputs, crossing, crossover, gpu_j, qp
 from orchestrator.crossover.scenarios import Scenario, gates_per_qubit
 from orchestrator.crossover.sensitivity import Shift, shifts
 
-AMPLITUDE_BYTES = {"compiled": 4, "triton": 4, "torch": 4, "fused": 8, "lightning.qubit": 16, "lightning.kokkos": 16}
-"""Of one state, as each simulator holds it in these measurements."""
 SENTENCES_PER_CORE_S = 110.0
 """Embeddings per second by all-MiniLM-L6-v2, on one 2.3 GHz server core; a larger encoder takes longer, all-mpnet about six times."""
 
@@ -49,7 +47,7 @@ class Curve:
 
     Attributes:
         points: That have numbers.
-        seconds: Of CPU, or by the clock where a GPU or several threads did it.
+        seconds: Of CPU, or by the clock where a GPU did it.
         joules: None where they are not known.
         seconds_fit: None where work dominates at too few sizes.
         joules_fit: Likewise, or joules are not known.
@@ -68,9 +66,9 @@ class Curve:
         return tuple(point.qubits for point in self.points)
 
     @property
-    def amplitude_bytes(self) -> int:
-        """Of a state as it is held."""
-        return AMPLITUDE_BYTES[self.points[0].simulator]
+    def alone(self) -> bool:
+        """Whether it was given one sentence at a time; no line goes through such points, which are as others where states are large."""
+        return self.points[0].alone
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,8 @@ class Against:
         at: Crossover with the fitted line, in qubits; None where there is none.
         earliest: With the upper edge of its band.
         latest: With the lower edge.
+        doubling: If from the largest size that was measured a gate takes exactly twice as long with every further qubit, as it must
+            where a state fills the memory that it is in.
     """
 
     scenario: str
@@ -88,6 +88,7 @@ class Against:
     at: float | None
     earliest: float | None
     latest: float | None
+    doubling: float | None
 
 
 @dataclass(frozen=True)
@@ -171,10 +172,12 @@ def more_shots(scenario: Scenario, qubits: float) -> float:
 def _curve(name: str, points: Sequence[Point], measured: Measured, watts: float | None) -> Curve:
     gates, sizes = sum(measured_gates()), [point.qubits for point in points]
     windows = [(point, point.second_module) for point in points if point.second_module is not None]
-    seconds = tuple(window.wall_s if point.on_gpu or measured.threads > 1 else window.cpu_s for point, window in windows)
+    seconds = tuple(window.wall_s if point.on_gpu else window.cpu_s for point, window in windows)
     joules = [_joules(window, measured, watts, point.on_gpu) for point, window in windows]
     known = tuple(value for value in joules if value is not None)
     known_joules = known if len(known) == len(sizes) else None
+    if points[0].alone:
+        return Curve(name, tuple(points), seconds, known_joules, None, None)
     return Curve(name, tuple(points), seconds, known_joules, fit(sizes, seconds, gates), fit(sizes, known, gates) if known_joules else None)
 
 
@@ -189,5 +192,12 @@ def _against(name: str, scenario: Scenario, curve: Curve) -> Against:
     two, one = measured_gates()
     inputs, line = replace(scenario.inputs, two_qubit_gates=two, one_qubit_gates=one), curve.joules_fit
     assert line is not None
-    at, earliest, latest = (crossing(edge, lambda qubits: qpu_j(inputs, qubits)) for edge in (line.value, line.high, line.low))
-    return Against(name, curve.name, at, earliest, latest)
+    assert curve.joules is not None
+    last, last_j = curve.sizes[-1], curve.joules[-1]
+
+    def doubling(qubits: float) -> float:
+        return last_j * qubits / last * math.exp2(qubits - last)
+
+    return Against(
+        name, curve.name, *(crossing(edge, lambda qubits: qpu_j(inputs, qubits)) for edge in (line.value, line.high, line.low, doubling))
+    )

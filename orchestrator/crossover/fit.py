@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-DOMINATED, FEWEST_SIZES = 8.0, 3
+DOMINATED, FEWEST_SIZES = 8.0, 4
 """Work dominates where a gate takes at least so many times what it takes at the simulator's best size: what does not grow with the state,
-calls above all, is then less than an eighth of it. A line needs more sizes than it has parameters."""
+calls above all, is then less than an eighth of it. With fewer sizes than four, the band would say nothing."""
 LEVEL = 0.95
 
 
@@ -62,7 +62,7 @@ class Fit:
 
 
 def fit(sizes: Sequence[int], values: Sequence[float], gates: float) -> Fit | None:
-    """Return the line through what one sentence took, where work dominates; None where that is at fewer than three sizes.
+    """Return the line through what one sentence took, where work dominates; None where that is at fewer than four sizes.
 
     Args:
         sizes: Qubits, in order.

@@ -27,8 +27,10 @@ LIGHTNING = ("lightning.qubit", "lightning.kokkos")
 """Peers that can be asked for, as tapes given straight to the device."""
 ALONE = "compiled"
 """Measured with one sentence at a time, too: a row of its own where others are batches."""
-BATCH, MOST_AMPLITUDES = 16, 2**24
-"""Sentences at once, and fewer where their states would be more than so many amplitudes."""
+THREADS = 1
+"""Of every simulator: who has more cores can run as many inferences side by side."""
+BATCH, MOST_AMPLITUDES = 16, 2**21
+"""Sentences at once, and fewer where their states would be more than so many amplitudes: batches gain nothing there."""
 
 
 class Point(Settings):
@@ -91,7 +93,7 @@ def chosen(names: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def measure_all(simulators: Sequence[str], sizes: Sequence[int], threads: int, limit_s: float, say: Callable[[str], None]) -> Measured:
+def measure_all(simulators: Sequence[str], sizes: Sequence[int], limit_s: float, say: Callable[[str], None]) -> Measured:
     """Measure every simulator at every size, one process after the other.
 
     A simulator that failed or took longer than the limit at a size is not tried at larger ones. One whose values are not those of
@@ -100,21 +102,20 @@ def measure_all(simulators: Sequence[str], sizes: Sequence[int], threads: int, l
     Args:
         simulators: By name.
         sizes: Qubits, in order.
-        threads: Of each.
         limit_s: What the first pass over a batch may take.
         say: Is told what is being measured.
     """
     meter, points, given_up = counting_meter(), [], set()
     why = "" if meter else why_not_measured() or f"{os.environ[VARIABLE]} models joules and counts none"
     say(LOGISTIC)
-    classical = measure(Cell(simulator=LOGISTIC, qubits=0, rows=BATCH, threads=threads, limit_s=limit_s))
+    classical = measure(Cell(simulator=LOGISTIC, qubits=0, rows=BATCH, threads=THREADS, limit_s=limit_s))
     for qubits in sizes:
         expected: dict[int, Found] = {}
         for name, rows, alone in _cells(simulators, qubits):
             if (name, alone) in given_up:
                 continue
             say(f"{qubits} qubits: {name}")
-            found = measure(Cell(simulator=name, qubits=qubits, rows=rows, threads=threads, limit_s=limit_s))
+            found = measure(Cell(simulator=name, qubits=qubits, rows=rows, threads=THREADS, limit_s=limit_s))
             if isinstance(found, Found) and _differ(found, expected.setdefault(rows, found)):
                 found = "its values are not those of the others"
             if isinstance(found, str):
@@ -123,7 +124,7 @@ def measure_all(simulators: Sequence[str], sizes: Sequence[int], threads: int, l
     return Measured(
         machine=machine.description(),
         memory_bytes=detect().memory_bytes,
-        threads=threads,
+        threads=THREADS,
         meter="; ".join(f"{counter.device}: {counter.scope}" for counter in meter.counters) if meter else None,
         why_no_meter=why,
         points=tuple(points),
@@ -174,5 +175,4 @@ def _point(name: str, qubits: int, rows: int, alone: bool, found: Found | str) -
 
 
 def _differ(found: Found, expected: Found) -> bool:
-    errors = [abs(one - other) for one, other in zip(found.values, expected.values, strict=True)]
-    return not max(errors) <= VALUE_BOUND  # NaN is never within a bound
+    return not all(abs(one - other) <= VALUE_BOUND for one, other in zip(found.values, expected.values, strict=True))  # as NaN never is

@@ -17,10 +17,13 @@ from rich.table import Table
 
 from orchestrator.crossover import words
 from orchestrator.crossover.findings import Findings
+from orchestrator.crossover.fit import Fit
 from orchestrator.crossover.models import ENERGY, gpu_j, qpu_j
 from orchestrator.report.formats import NONE
 
 WIDTH = 140
+EXTRAPOLATED = (34, 46)
+"""Qubits at which lines are read off, for the table."""
 Rows = list[tuple[str, ...]]
 
 
@@ -90,7 +93,7 @@ def tables(found: Findings) -> list[tuple[str, Sequence[str], Rows]]:
     """Return title, headings and rows of every table."""
     names = list(found.modelled)
     against: Rows = [
-        (one.simulator, one.scenario, words.size(one.at), words.size(one.earliest), words.size(one.latest)) for one in found.against
+        (one.simulator, one.scenario, *map(words.size, (one.at, one.earliest, one.latest, one.doubling))) for one in found.against
     ]
     found_tables: list[tuple[str, Sequence[str], Rows]] = [
         ("Inputs and crossover", ("", *names), _inputs(found)),
@@ -105,8 +108,11 @@ def tables(found: Findings) -> list[tuple[str, Sequence[str], Rows]]:
             _points(found),
         ),
     ]
+    if lines := _lines(found):
+        heads = ("simulator", "fitted on", "for one qubit more", *(f"{size} qubits" for size in EXTRAPOLATED))
+        found_tables.append(("Lines through measured seconds of the second module, with their bands", heads, lines))
     if against:
-        heads = ("simulator", "QPU", "crossover", "earliest", "latest")
+        heads = ("simulator", "QPU", "crossover", "earliest", "latest", "if each qubit doubles a gate's cost")
         found_tables.append((f"The same QPU, on the circuit that was measured, against simulators ({found.how} joules)", heads, against))
     return found_tables
 
@@ -138,6 +144,23 @@ def _shifts(found: Findings) -> Rows:
     return [
         (words.INPUTS[name], *(_moved(getattr(shifts.get(name), way, None)) for shifts in by_name for way in ("halved", "doubled")))
         for name in order
+    ]
+
+
+def _lines(found: Findings) -> Rows:
+    def band(line: Fit, qubits: int) -> str:
+        low, value, high = (words.seconds(edge(qubits)) for edge in (line.low, line.value, line.high))
+        return f"{value} ({low} to {high})"
+
+    return [
+        (
+            curve.name,
+            f"{line.sizes[0]} to {line.sizes[-1]} qubits",
+            f"x {2**line.slope:.2f} a gate",
+            *(band(line, size) for size in EXTRAPOLATED),
+        )
+        for curve in found.curves
+        if (line := curve.seconds_fit) is not None
     ]
 
 

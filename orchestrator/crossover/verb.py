@@ -17,7 +17,7 @@ from orchestrator.crossover.findings import findings
 from orchestrator.crossover.measured import Measured, chosen, measure_all, read_measured, stated_watts
 from orchestrator.crossover.scenarios import read_scenarios
 
-QUBITS = "4,6,8,10,12,14,16,18,20,22,24"
+QUBITS = "4,6,8,10,12,14,16,17,18,19,20,21,22,23,24"
 LIMIT_S = 60.0
 MOST_QUBITS = 40
 
@@ -77,6 +77,6 @@ def _measure(request: Request) -> Measured:
             f"--qubits {sizes[-1]}: at most {MOST_QUBITS} can be measured, and memory ends long before; larger ones are extrapolated"
         )
     names = [name.strip() for name in (request.simulators or "").split(",") if name.strip()]
-    measured = measure_all(chosen(names), sizes, 1, request.limit_s or LIMIT_S, say)
+    measured = measure_all(chosen(names), sizes, request.limit_s or LIMIT_S, say)
     say("")
     return measured

@@ -5,7 +5,8 @@ Owns sentences, units and names. Does not own any number, nor layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.crossover.cell import LOGISTIC
@@ -100,20 +101,19 @@ def _measurement(found: Findings) -> Iterator[str]:
     measured = found.measured
     two, one = measured_gates()
     threads = count(measured.threads, "thread")
-    clock = "CPU seconds" if measured.threads == 1 else "seconds by the clock"
     batches = sorted({point.rows for curve in found.curves for point in curve.points if not point.alone})
     sentences = f"{batches[0]} to {batches[-1]} sentences" if len(batches) > 1 else f"{', '.join(map(str, batches))} sentences"
     windows = [window.window_s for curve in found.curves for point in curve.points if (window := point.second_module) is not None]
     lasted = f"windows of {min(windows):.3g} to {max(windows):.3g} s" if windows else "no windows"
     yield (
         f"measured: {measured.machine['processor']}, {threads}; second module with n2 = {two:g} Q, n1 = {one:g} Q (C = 2, N = 2); "
-        f"{clock} of the median pass over {sentences}, divided by these; {lasted}"
+        f"CPU seconds of the median pass over {sentences}, divided by these; {lasted}"
     )
     fitted = [f"{curve.name} {curve.seconds_fit.sizes[0]} to {curve.seconds_fit.sizes[-1]}" for curve in found.curves if curve.seconds_fit]
     if fitted:
         yield (
             f"lines: log2 of seconds per gate against qubits, where a gate takes at least {DOMINATED:g} times its least "
-            f"({'; '.join(fitted)} qubits); bands: where a further measurement would lie with {100 * LEVEL:.0f} % probability, if lines hold"
+            f"({'; '.join(fitted)} qubits); bands: where a further measurement would lie with {100 * LEVEL:.0f} % probability if lines hold"
         )
     yield f"simulators' joules: {joules_known(found)}"
 
@@ -129,8 +129,7 @@ def joules_known(found: Findings) -> str:
 
 def answers(found: Findings) -> list[Answer]:
     """Return what was found, the crossovers first."""
-    all_of_them = [_crossovers(found), *_price(found), *_memory(found), *_errors(found), *_encoder(found), *_faster(found)]
-    return all_of_them
+    return [_crossovers(found), *_price(found), *_memory(found), *_errors(found), *_encoder(found), *_faster(found)]
 
 
 def _crossovers(found: Findings) -> Answer:
@@ -167,31 +166,42 @@ def _price(found: Findings) -> Iterator[Answer]:
 
 
 def _memory(found: Findings) -> Iterator[Answer]:
-    for name, one in found.modelled.items():
+    parts = []
+    for one in found.modelled.values():
         if one.crossover is None:
             continue
         gpu = one.scenario.gpu
-        state, held = gpu.amplitude_bytes * 2.0**one.crossover, holds(gpu.memory_bytes, gpu.amplitude_bytes)
+        state = gpu.amplitude_bytes * 2.0**one.crossover
+        held = f"one of which holds {int(holds(gpu.memory_bytes, gpu.amplitude_bytes))} qubits"
+        needs = math.ceil(state / gpu.memory_bytes)
+        parts.append(f"a state of {one.crossover:.1f} qubits is {bytes_in_words(state)}, the memory of {needs:,} GPUs, {held}")
+    if parts:
         yield Answer(
-            f"Is there a machine for the other side ({name})?",
-            f"A state of {one.crossover:.1f} qubits is {bytes_in_words(state)}: "
-            f"the memory of {max(1, state / gpu.memory_bytes):,.0f} GPUs. One holds {int(held)} qubits.",
+            "Is there a machine that could simulate it there?",
+            _sentence(parts),
             "Beyond one GPU the model leaves out what they send to each other, so simulation is dearer than drawn there.",
         )
 
 
 def _errors(found: Findings) -> Iterator[Answer]:
+    parts, fidelities = [], []
     for name, one in found.modelled.items():
         if one.crossover is None or one.without_error is None:
             continue
+        parts.append(
+            f"a run has no error with probability {100 * one.without_error:.0f} % ({name}); if the others say nothing, the same precision "
+            f"takes {more_shots(one.scenario, one.crossover):.3g} times the shots, and the crossover is at {size(one.with_errors)} qubits"
+        )
         qpu = one.scenario.qpu
-        shots = more_shots(one.scenario, one.crossover)
-        yield Answer(
-            f"Do gates as good as stated give an answer there ({name})?",
-            f"A run has no error with probability {100 * one.without_error:.0f} %. If the others say nothing, the same precision takes "
-            f"{shots:.3g} times the shots, and the crossover is at {size(one.with_errors)} qubits.",
+        fidelities.append(
             f"Fidelities {100 * qpu.two_qubit_fidelity:g} % (two qubits), {100 * qpu.one_qubit_fidelity:g} % (one), "
-            f"{100 * qpu.readout_fidelity:g} % (preparing and reading the measured qubit). Not part of the crossovers above.",
+            f"{100 * qpu.readout_fidelity:g} % (preparing and reading the measured qubit)"
+        )
+    if parts:
+        yield Answer(
+            "Do gates as good as stated give an answer there?",
+            _sentence(parts),
+            f"{'; '.join(dict.fromkeys(fidelities))}. Not part of the crossovers above.",
             "down",
         )
 
@@ -214,7 +224,7 @@ def _encoder(found: Findings) -> Iterator[Answer]:
 def _faster(found: Findings) -> Iterator[Answer]:
     """What our faster simulator does to either crossover."""
     ours, peer = _pair(found)
-    if ours is None or peer is None or ours.sizes[-1] < 4:
+    if ours is None or peer is None:
         return
     size_of_both = max(set(ours.sizes) & set(peer.sizes), default=0)
     if not size_of_both:
@@ -242,8 +252,12 @@ def _both(found: Findings, scenario: str, ours: Curve, peer: Curve) -> str:
 
 
 def band(one: Against) -> str:
-    """Return a crossover with its band."""
-    return f"{size(one.at)} ({size(one.earliest)} to {size(one.latest)})"
+    """Return a crossover with its band, and where it is if each qubit doubles a gate's cost."""
+    return f"{size(one.at)} ({size(one.earliest)} to {size(one.latest)}; {size(one.doubling)} if each further qubit doubles a gate's cost)"
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    return ". ".join(f"{part[0].upper()}{part[1:]}" for part in parts) + "."
 
 
 def _small(value: float, unit: str) -> str:
@@ -251,3 +265,8 @@ def _small(value: float, unit: str) -> str:
         if value >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.2g} {unit}"
+
+
+def with_prefix(value: float, unit: str) -> str:
+    """Return a power of 1000 with its prefix, for an axis."""
+    return f"1 {'fpnum kMGTPE'[round(math.log10(value) / 3) + 5].strip()}{unit}"
