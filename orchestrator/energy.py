@@ -67,6 +67,7 @@ class StudyEnergy:
         embedded: Of so many sentences; 0 where all came from the cache.
         nodes_j: By node, what its counters counted while a pack, or the embeddings, held devices of it; None if not measured.
         died: What is to be said of meters that could not be read to the end.
+        checked: What Slurm's accounting says beside, if it was asked.
     """
 
     trials: Mapping[str, TrialEnergy] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class StudyEnergy:
     embedded: int = 0
     nodes_j: Mapping[str, float | None] = field(default_factory=dict)
     died: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from cluster.allocation import Allocation, detect
 from cluster.energy.choice import open_meter, why_not_measured
+from cluster.energy.recorder import recordings
 from cluster.launch import STOP_GRACE_S, environment
 from cluster.meeting import check_meeting
 from model import embeddings
@@ -29,6 +31,7 @@ from model.settings import Settings, Trial, TrialSettings
 from model.simulators import choose, lightning_mpi
 from orchestrator import lessons, tracking
 from orchestrator.circumstances import why_gone, why_told
+from orchestrator.cross_check import cross_checks
 from orchestrator.design.factors import value_text
 from orchestrator.energy import study_energy
 from orchestrator.fit import check_fit
@@ -51,7 +54,7 @@ from orchestrator.spending import Limits, Spending, allowed, deadline, ended_by
 from orchestrator.stopping import Stopping
 from orchestrator.study import REPRESENTATION, Study
 from orchestrator.study_file import Problem, StudyError, located
-from orchestrator.usage import embedding
+from orchestrator.usage import embedding, runs_used
 from slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
@@ -229,7 +232,8 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
     from orchestrator.report import page
 
-    energy = study_energy(ledger.directory, records)
+    checked = cross_checks(runs_used(ledger.directory), recordings(ledger.directory), jobs.consumed_energy_j)
+    energy = replace(study_energy(ledger.directory, records), checked=checked)
     return page.write(
         ledger.report,
         study=_at_a_glance(plan, records),

@@ -6,6 +6,7 @@ packs are stopped (ownership.py) and joules are come by (energy.py).
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -120,7 +121,7 @@ class Spending:
         now = time.time()
         self._study, self._budget, self._nodes = study, budget, nodes
         self._before = runs_used(study)
-        self._use = RunUse(run, now, now, 0.0, expected_s)
+        self._use = RunUse(run, now, now, 0.0, expected_s, os.environ.get("SLURM_JOB_ID"))
         self._over = threading.Event()
         self._stop: Callable[[str], None] = lambda _: None
         self._thread = threading.Thread(target=self._watch, name="spending", daemon=True)

@@ -81,6 +81,7 @@ class RunUse:
         last_s: When it was last known to go on.
         node_s: Seconds of all its nodes together.
         expected_s: How long it was expected to take; None if not known.
+        job: Its Slurm job.
     """
 
     run: int
@@ -88,6 +89,7 @@ class RunUse:
     last_s: float
     node_s: float = 0.0
     expected_s: float | None = None
+    job: str | None = None
 
     @property
     def wall_s(self) -> float:

@@ -12,6 +12,7 @@ from cluster.energy.recorder import Recorder, is_ready, recordings
 from cluster.energy.sysfs import Powercap
 from model.journal import TrialFiles
 from model.phases import Phases
+from orchestrator.cross_check import cross_checks
 from orchestrator.energy import StudyEnergy, spent_j, study_energy
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
@@ -136,6 +137,16 @@ def test_columns_of_costs(ledger: Ledger, plan: Plan) -> None:
     assert line["inference_j_per_sentence"] == pytest.approx(0.6)
     assert line["evaluation_j"] is None
     assert costs(ledger.record(trial), found(ledger, plan))["co2_g"] is None, "no grid is assumed"
+
+
+def test_what_slurm_counts_is_set_beside(ledger: Ledger) -> None:
+    for host in ("n1", "n2"):
+        node(ledger, host, until_s=100)
+    node(ledger, "n1", until_s=50, run=2)
+    runs = [RunUse(1, 0.0, 100.0, job="17"), RunUse(2, 200.0, 250.0, job="18"), RunUse(3, 300.0, 310.0)]
+    assert cross_checks(runs, recordings(ledger.directory), {"17": 12500.0, "18": None}.get) == (
+        "Slurm's accounting has 12.5 kJ for job 17, of its nodes as a whole; our meters counted 12 kJ on 2 nodes while they ran.",
+    )
 
 
 class Counting:

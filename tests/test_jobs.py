@@ -136,3 +136,15 @@ def test_slurm_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", "/nonexistent")
     assert jobs.state("7") is None
     assert jobs.node_lost("o1", 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("printed", "joules"), [("1800\n1790\n12\n", 1800.0), ("0\n0\n", None), ("\n", None), ("", None), ("1.8K\n", None)]
+)
+def test_joules_of_a_job_are_none_where_no_plugin_counts_them(printed: str, joules: float | None) -> None:
+    assert jobs.read_consumed_energy_j(printed) == joules
+
+
+def test_accounting_that_cannot_be_asked_has_no_joules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert jobs.consumed_energy_j("17") is None
