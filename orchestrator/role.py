@@ -12,17 +12,22 @@ from pathlib import Path
 from orchestrator import ownership
 from orchestrator.ledger import Ledger
 from orchestrator.plan import read_plan
+from orchestrator.spending import allowed
 
 
 def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> str:
-    """Return shell assignments: role (lead, join, wait or done), directory, cluster (to join, else empty), untried (owed and not failed).
+    """Return shell assignments: role (lead, join, wait, or done: nothing is owed that the budget allows), directory, cluster, untried.
+
+    `cluster` is the one to join, else empty; `untried` counts what is owed and has not failed.
 
     Raises:
         UserError: The study cannot be run, or a driver outside Slurm, whose Ray cannot be joined, is running it.
     """
     plan = read_plan(path, overrides)
     ledger = Ledger(directory or Path("runs") / plan.study.study)
-    owed = [record for record in ledger.records(plan.trials) if record.owed]
+    records = ledger.records(plan.trials)
+    allowed_now = {trial.key for trial in allowed(plan.study.budget, ledger.directory, records)}
+    owed = [record for record in records if record.trial.key in allowed_now]
     ledger.check(plan.study, len(owed))
     role, cluster = _role(ownership.living(ledger.directory), ledger.directory) if owed else ("done", "")
     untried = str(sum(record.status != "failed" for record in owed))
