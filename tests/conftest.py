@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, embedding_cache: Path) ->
         if name.startswith(("SLURM_", "HADAMARD_", "MLFLOW_", "RAY_")) and name != "HADAMARD_SST2":
             monkeypatch.delenv(name)
     monkeypatch.setenv("HADAMARD_CACHE", str(embedding_cache))
+    shutil.rmtree(embedding_cache / "rates", ignore_errors=True)  # what one test's runs teach is not for the next one
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +30,15 @@ from orchestrator.lessons import (
     learned,
     note,
     process_began_s,
+    rows,
     with_watts,
 )
 from orchestrator.packs import Pack, pack_up
 from orchestrator.price import Price, price
 from orchestrator.rates import DEFAULTS, END, PACK_START, START, known_rates
+from orchestrator.report.formats import NONE, duration
 from orchestrator.usage import EMBEDDINGS, Held, PackUse
-from tests.studies import read
+from tests.studies import TINY, read, write_study
 
 HERE, RUN, BEGAN_S = node_name(), 3, 1000.0
 TWO_CORES = Allocation(2, 24 * 2**30, 0, "this machine")
@@ -182,7 +188,38 @@ def test_comparisons_are_kept_with_the_study(planned: tuple[tuple[Pack, ...], Pr
     assert comparisons(tmp_path / "nothing") == []
 
 
-def test_this_process_has_begun_lately() -> None:
-    import time
+def test_a_comparison_is_shown_with_ratios_and_gaps(planned: tuple[tuple[Pack, ...], Price]) -> None:
+    packs, asked = planned
+    shown = {what: cells for what, *cells in rows(compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, None)))}
+    assert shown[START] == ["10 s", "8 s", "0.80"]
+    assert shown[END][1:] == shown[WHOLE][1:] == [NONE, NONE]
+    assert shown[f"{PACK_START}, all cores"] == ["12 s", "20 s", "1.67"]
 
+
+@pytest.mark.slow
+def test_a_real_run_is_compared_and_the_next_plan_says_that_it_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HADAMARD_ENERGY", "modelled:7")
+    study, directory = write_study(tmp_path, TINY), tmp_path / "run"
+
+    def hadamard(*words: str) -> str:
+        return subprocess.run([sys.executable, "-m", "orchestrator.cli", *words], capture_output=True, text=True, check=True).stdout
+
+    before = json.loads(hadamard("plan", str(study), "--json"))
+    said = hadamard("run", str(study), "--dir", str(directory), "--no-dashboard")
+    after = json.loads(hadamard("plan", str(study), "--json"))
+    (found,) = comparisons(directory)
+    assert f"planned {duration(before['price']['wall_s'])}" in said
+    assert (found.packs, found.of_packs) == (len(before["packs"]), len(before["packs"]))
+    assert all(line.took_s is not None and line.took_s > 0 for line in found.lines)
+    by_clock = {line.part: line.took_s or 0.0 for line in found.lines}
+    assert sum(by_clock[part] for part in (START, EMBEDDINGS, PACKS, END)) == pytest.approx(by_clock[WHOLE], abs=1.0)
+    assert after["rates"].endswith("corrected by 1 run")
+    assert after["price"]["start_s"] == pytest.approx(by_clock[START], rel=0.01)
+    assert after["price"]["embeddings_s"] == 0
+    assert json.loads(hadamard("status", str(directory), "--json"))["plans"][0]["run"] == 1
+    assert "Plan and what it took" in (directory / "report" / "report.html").read_text()
+
+
+def test_this_process_has_begun_lately() -> None:
     assert 0 < time.time() - process_began_s() < 24 * 3600
