@@ -22,8 +22,13 @@ from orchestrator.plan import Plan
 from orchestrator.shipped import Shipped
 from orchestrator.tracked_run import tracked_run
 
-MLFLOW_ENVIRONMENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_LOGGING_LEVEL": "CRITICAL"}
-"""The next round tries again anyway; a request that MLflow repeats by itself could create a run twice."""
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next round tries again anyway; a creation repeated by MLflow itself could be a double
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else two lines for each run
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # compute nodes have no way to the internet, and whether to tell is the user's choice
+}
 OUTAGE = 3
 """Failures in a row that are MLflow's own, after which a round ends."""
 SHARE = 0.05
@@ -59,7 +64,7 @@ def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
     try:
         with lock_held(ledger.ship_lock, wait=run_has_ended) as alone:
             return _Round(ledger, plan, run_has_ended).ship() if alone else Shipment(0, "another process is shipping this study")
-    except Exception as error:  # whatever the server or its database says, the sweep goes on
+    except Exception as error:  # whatever it is, the sweep goes on
         return Shipment(0, _first_line(error))
 
 
@@ -100,18 +105,24 @@ class _Round:
         trials = tracked(self.plan.trials)
         contents = [(trial, content) for trial in trials if (content := self.shipped.content(trial))]
         if self.run_has_ended or not all(self.shipped.has(*one) for one in contents):
-            artifacts = self.ledger.directory.absolute() / "mlflow-artifacts"
-            runs = MlflowRuns(self.uri, self.plan, str(self.ledger.provenance()["study_id"]), artifacts)
-            if not runs.begun:  # then its trials are not there either, whatever was sent to this place before
-                self.shipped.forget()
             try:
-                self._send(runs, [one for one in contents if self.run_has_ended or not self.shipped.has(*one)])
-            finally:
-                self.shipped.save()
-            if self.run_has_ended:
-                journals = [self.ledger.files(trial).journal for trial in self.plan.trials]
-                runs.end(max(map(_modified_ms, journals), default=0) or None)
+                self._exchange(contents)
+            except Exception as error:  # whatever the server or its database says, the sweep goes on
+                self.errors.append(_first_line(error))
         return Shipment(sum(map(self.shipped.complete, trials)), self.errors[0] if self.errors else None)
+
+    def _exchange(self, contents: Sequence[tuple[Trial, str]]) -> None:
+        artifacts = self.ledger.directory.absolute() / "mlflow-artifacts"
+        runs = MlflowRuns(self.uri, self.plan, str(self.ledger.provenance()["study_id"]), artifacts)
+        if not runs.begun:  # then its trials are not there either, whatever was sent to this place before
+            self.shipped.forget()
+        try:
+            self._send(runs, [one for one in contents if self.run_has_ended or not self.shipped.has(*one)])
+        finally:
+            self.shipped.save()
+        if self.run_has_ended:
+            journals = [self.ledger.files(trial).journal for trial in self.plan.trials]
+            runs.end(max(map(_modified_ms, journals), default=0) or None)
 
     def _send(self, runs: MlflowRuns, contents: Sequence[tuple[Trial, str]]) -> None:
         """One trial that MLflow refuses does not stop the others, but an MLflow that is down is not tried for each."""
@@ -130,8 +141,8 @@ class _Round:
             except Exception as error:
                 self.errors.append(f"{trial.key}: {_first_line(error)}")
                 failures_in_a_row = failures_in_a_row + 1 if is_outage(error) else 0
-            if failures_in_a_row == OUTAGE:
-                break
+                if failures_in_a_row == OUTAGE:
+                    raise
 
     def _records(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
         """Return the records of the trials that were ever started, by digest."""
