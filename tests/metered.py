@@ -1,14 +1,17 @@
-"""What meters, workers and training processes leave in a study's directory, written by a test that knows the joules."""
+"""What meters, workers and training processes leave in a study's directory, written or replayed by a test that knows the joules."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 
 from cluster.energy.meters import Counter
 from model.settings import Trial
 from orchestrator.ledger import Ledger
-from orchestrator.usage import packs_used
+from orchestrator.usage import EMBEDDINGS, packs_used
 
 WATTS, IDLE_W = 60.0, 20.0
 PACKAGE = Counter("package-0", "cpu", "cpu package", 1000.0)
@@ -48,3 +51,19 @@ def metered(ledger: Ledger, trial: Trial, joules: float) -> None:
     begin_s = max((use.end_s or 0.0 for use in packs_used(ledger.directory)), default=0.0)
     node(ledger, "here", until_s=begin_s + joules + 5, watts=1.0)
     launch(ledger, f"p-{trial.digest}", begin_s, begin_s + joules, [(begin_s, "training", [trial.key], 0)], hosts=("here",))
+
+
+def constant_trace(file: Path, watts: float, length_s: int = 3600) -> Path:
+    """Write a trace to replay of a node that takes so many watts from now on, its count starting again from zero every 1,000 J."""
+    now = time.time()
+    readings = [f"{now + second:.3f},{watts * second % 1000}" for second in range(0, length_s, 10)]
+    file.write_text("\n".join(["time_s,package-0", "wraps_at,1000", *readings, ""]))
+    return file
+
+
+def held_s(directory: Path, host: str | None = None) -> float:
+    """Return for how long some pack held the node, or this node."""
+    uses = [use for use in packs_used(directory) if use.pack != EMBEDDINGS and (host is None or host in use.hosts)]
+    holds = [(use.begin_s, use.end_s or use.begin_s) for use in uses]
+    bounds = sorted({moment for hold in holds for moment in hold})
+    return sum(after - before for before, after in pairwise(bounds) if any(begin <= before < end for begin, end in holds))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from orchestrator.energy import spent_j
-from orchestrator.usage import EMBEDDINGS, packs_used, runs_used
+from orchestrator.usage import runs_used
+from tests.metered import constant_trace, held_s
 from tests.studies import TINY, write_study
 from tests.test_sweep import LONGER, TRIALS, run
 
@@ -22,18 +21,9 @@ WATTS = 20.0
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A node that takes 20 W from now on, its count starting again from zero every 1,000 J."""
-    now, file = time.time(), tmp_path / "trace.csv"
-    readings = [f"{now + second:.3f},{WATTS * second % 1000}" for second in range(0, 1000, 10)]
-    file.write_text("\n".join(["time_s,package-0", "wraps_at,1000", *readings, ""]))
+    file = constant_trace(tmp_path / "trace.csv", WATTS)
     monkeypatch.setenv("HADAMARD_ENERGY", f"replay:{file}")
     return file
-
-
-def held_s(directory: Path) -> float:
-    """Return for how long some pack held the node."""
-    uses = [use for use in packs_used(directory) if use.pack != EMBEDDINGS]
-    bounds = sorted({moment for use in uses for moment in (use.begin_s, use.end_s or use.begin_s)})
-    return sum(end - begin for begin, end in itertools.pairwise(bounds) if any(use.begin_s <= begin < (use.end_s or 0) for use in uses))
 
 
 def results_of(directory: Path) -> dict[str, str]:

@@ -12,6 +12,10 @@ import pandas
 import pytest
 
 from model.pulse import Word, read_word
+from orchestrator.energy import study_energy
+from orchestrator.ledger import Ledger
+from orchestrator.plan import reopen
+from tests.metered import constant_trace, held_s
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once
 from tests.slurm.lab import Lab
 from tests.studies import TINY, write_study
@@ -57,7 +61,10 @@ def words(progress: Progress) -> list[Word]:
 @pytest.mark.nodes(2)
 def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_numbers_of_one_machine(desk: Desk, nodes: list[str]) -> None:
     study, progress = write_study(desk.directory, MIXED), Progress(Path("runs/mixed"))
-    job = desk.sbatch(study, nodes)
+    watts = dict(zip(nodes, (10.0, 30.0), strict=True))
+    for host, of_host in watts.items():
+        constant_trace(desk.directory / f"{host}.csv", of_host)
+    job = desk.sbatch(study, nodes, HADAMARD_ENERGY="replay:{host}.csv")
     seen: list[Word] = []
 
     def ended() -> bool:
@@ -75,6 +82,12 @@ def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_number
     assert done.returncode == 0, done.stdout + done.stderr
     tables = [pandas.read_csv(where / "report" / "results.csv") for where in (progress.directory, Path("local/mixed"))]
     pandas.testing.assert_frame_equal(*tables, rtol=0, atol=1e-5)
+    counted = {host: of_host * held_s(progress.directory, host) for host, of_host in watts.items()}
+    energy = study_energy(progress.directory, Ledger(progress.directory).records(reopen(progress.directory)[1].trials))
+    assert energy.nodes_j == pytest.approx(counted, rel=1e-3)
+    joules = pandas.read_csv(progress.directory / "report" / "costs.csv").set_index("key")["energy_j"]
+    assert joules.notna().all(), "of ranks on two nodes, the joules of both"
+    assert joules.sum() == pytest.approx(sum(counted.values()), rel=1e-3)
 
 
 @pytest.mark.nodes(2)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.energy.recorder import recordings
 from tests.conftest import ROOT
+from tests.metered import constant_trace
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record, processes
 from tests.slurm.lab import Lab
 
@@ -121,11 +123,12 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 @pytest.mark.nodes(3)
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=350), Progress(Path("runs/tiny"))
-    first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1")  # enough is left for others
+    metered = {"HADAMARD_ENERGY": f"replay:{constant_trace(desk.directory / 'trace.csv', 10.0)}"}
+    first = desk.sbatch(study, nodes[:1], "--cpus-per-task=1", **metered)  # enough is left for others
     desk.wait_for(lambda: bool(progress.in_training), 240, "training")
-    second = desk.sbatch(study, nodes[1:2])
+    second = desk.sbatch(study, nodes[1:2], **metered)
     desk.wait_for(lambda: nodes[1] in progress.in_training.values(), 240, "training on the node that was lent")
-    third = desk.sbatch(study, nodes[2:])
+    third = desk.sbatch(study, nodes[2:], **metered)
     desk.lab.ask("scancel", "--signal=USR1", "--batch", second)  # as Slurm does near the time limit
     assert desk.ended(second, 90) == "COMPLETED", desk.log(second)
     assert progress.causes()["left"] >= 1
@@ -136,6 +139,9 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
     assert progress.hosts() == set(nodes)
     assert_each_trial_once(progress, TRIALS)
     assert owner_record(progress.directory)["job"] == third
+    recorded = {(one.run, one.host): one.idle_w for one in recordings(progress.directory)}
+    assert {(1, host) for host in nodes} <= recorded.keys(), "nodes that came later have meters, too"
+    assert all(idle_w == pytest.approx((10.0,), rel=0.01) for idle_w in recorded.values()), "and were watched before they worked"
 
 
 @pytest.mark.nodes(2)
