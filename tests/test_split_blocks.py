@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from orchestrator.analysis.blocks import fit_in_splits, block_columns, variance_ratio
+from orchestrator.analysis.blocks import block_columns, fit_in_splits, variance_ratio
 from orchestrator.analysis.effects import Effects, adjusted_means, interactions, main_effects
 from orchestrator.analysis.inference import least_squares
 from orchestrator.design.design import Design, build
