@@ -22,7 +22,7 @@ from rich.console import Console
 
 from cluster.allocation import Allocation, detect
 from cluster.energy.choice import open_meter, why_not_measured
-from cluster.energy.recorder import recordings
+from cluster.energy.recorder import IDLE_S, recordings
 from cluster.launch import STOP_GRACE_S, environment
 from cluster.meeting import check_meeting
 from model import embeddings
@@ -169,6 +169,8 @@ def _train(
         ownership.stop(why_told(number, jobs.details))
 
     study, run, meter = ledger.directory, ownership.owner.generation, open_meter()
+    if meter is not None:
+        console.print(f"energy:    {meter.method}; first, for {IDLE_S:g} s, what the idle node takes")
     spending = Spending(study, run, plan.study.budget, asked.wall_s, nodes_alive)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
