@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from model.head_layout import circuits, parameters, rows_per_sentence
+from model.head_layout import circuits, has_encoder_circuit, parameters, rows_per_sentence
 from model.sentence_encoders import LocatedSentenceEncoder
-from model.settings import CLOSED_FORM, EVALUATION_ROWS, QuantumHead, Trial, TrialSettings
+from model.settings import CLOSED_FORM, EVALUATION_ROWS, Head, QuantumHead, Trial, TrialSettings
 from model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
 from model.simulators.distributed import rows_at_once
 from orchestrator.rates import DENSE, FITTED, UNFROZEN, Rates
@@ -23,6 +23,8 @@ LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 CHARACTERS = 100
 """Of a sentence, where sentences are counted; SST-2's have 103 on average."""
+MEASURED_COMPONENTS = 384**2 * 435
+"""What principal components take goes with the smaller of sentences and dimensions, squared, times the larger; here, those measured."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
 TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
@@ -70,6 +72,10 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
         + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, sharing, rates))
         + training.epochs * count * rates.trial_epoch_s
     )
+    if _reads_components(head, dimension):
+        sizes = sorted((train, dimension))
+        sides_fitted = len({(trial.split_seed, trial.fold) for trial in trials})
+        seconds += sides_fitted * rates.components_s * sizes[0] ** 2 * sizes[1] / MEASURED_COMPONENTS
     if settings.sentence_encoder.representation == "unfrozen":
         seconds += count * _unfrozen_seconds(trials[0], sentences, rates)
     return rates.corrected(part, seconds)
@@ -85,6 +91,14 @@ def part_of(settings: TrialSettings, sharing: Sharing) -> str:
     if simulator is None:
         return DENSE
     return f"{simulator} on a GPU" if runs_on_gpu(simulator) else simulator
+
+
+def _reads_components(head: Head, dimension: int) -> bool:
+    """Whether a head fits principal components to its training side."""
+    if not isinstance(head, QuantumHead):
+        return getattr(head, "components", 0) > 0
+    reduced = head.reduction == "pca" and dimension > (1 << head.qubits) - head.constant
+    return head.encoder == "pca" or (reduced and has_encoder_circuit(head))
 
 
 def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:

@@ -60,6 +60,7 @@ class Rates:
         row_s: A sentence of a batch or an evaluation: its embedding of 384 dimensions is gathered and reduced.
         parameter_s: A step of the optimiser for each parameter of each trial.
         trial_epoch_s: An epoch's order, scores and journal line, for each trial.
+        components_s: Principal components of 435 embeddings of 384 dimensions, which heads that read such fit to each training side.
         closed_form_s: Fit of a head that is fitted in one go, on some hundred sentences.
         closed_form_row_s: Its evaluation of a sentence.
         pack_start_s: From launch to first epoch, and from the last to the end: interpreter, torch, scikit-learn, corpus, files.
@@ -80,6 +81,7 @@ class Rates:
     row_s: Positive = 1.5e-6
     parameter_s: Positive = 6e-9
     trial_epoch_s: Positive = 0.5e-3
+    components_s: Positive = 0.03
     closed_form_s: Positive = 0.03
     closed_form_row_s: Positive = 25e-6
     pack_start_s: Positive = 6.0

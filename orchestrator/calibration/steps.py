@@ -62,7 +62,7 @@ def measured(budget_s: float) -> dict[str, Any]:
     fitted = fit([Sample(_step_s(make, batch, trials, each_s), counts) for make, batch, trials, counts in configurations])
     rates: dict[str, Any] = {name: fitted[name] for name in ("step_s", "row_s", "parameter_s")}
     rates["simulators"] = {name: {part: fitted[f"{name} {part}"] for part in ("gate_s", "amplitude_s")} for name in simulators}
-    return {**rates, **_fits(), "characters_per_core_s": _characters_per_s()}
+    return {**rates, "components_s": _components_s(), **_fits(), "characters_per_core_s": _characters_per_s()}
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, float]:
@@ -115,6 +115,13 @@ def _step_s(make: _Make, batch: int, trials: int, each_s: float) -> float:
     rows = torch.randint(TRAIN, (trials, STEPS * batch), generator=generator)
     draws = [np.random.default_rng(1)] * trials
     return _median_s(lambda: train_epoch(head, adam, corpus, rows, batch, draws), each_s) / STEPS
+
+
+def _components_s() -> float:
+    """Return what principal components of as many embeddings take as are trained on here."""
+    embeddings = torch.randn(TRAIN, DIMENSION, generator=torch.Generator().manual_seed(1))
+    head = MlpHead(kind="mlp", components=8)
+    return _median_s(lambda: MultiLayerPerceptron(head, [embeddings]), 0.5)
 
 
 def _fits() -> dict[str, float]:
