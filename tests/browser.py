@@ -50,9 +50,16 @@ class Page:
         """Wait for an expression to be true and return its value."""
         deadline = time.monotonic() + timeout_s
         while not (value := await self.value(expression)):
-            assert time.monotonic() < deadline, f"{expression} was not true in {timeout_s} s. {await self.value('document.body.innerText')}"
+            assert time.monotonic() < deadline, (
+                f"{expression} was not true in {timeout_s} s. {(await self.value('document.body.innerText'))[:1000]}"
+            )
             await asyncio.sleep(0.1)
         return value
+
+    async def click(self, element: str) -> None:
+        """Wait for the element that an expression gives and click on it."""
+        await self.until(f"Boolean({element})")
+        await self.value(f"{element}.click()")
 
     async def resize(self, width: int, height: int) -> None:
         """Lay the page out for a window of so many pixels."""
