@@ -183,18 +183,17 @@ def comparisons(study: Path) -> list[Comparison]:
 
 def in_words(comparison: Comparison) -> str:
     """Return plan against actual in a line."""
-    whole, packs = comparison.line(WHOLE), comparison.line(PACKS)
-    compared = f"{comparison.packs} of {count(comparison.of_packs, 'pack')} compared"
-    if whole.took_s is None or whole.planned_s is None or packs.took_s is None or packs.planned_s is None:
-        return f"{compared}; the whole run is not, since not all of it was planned and done here at once"
+    whole = comparison.line(WHOLE)
+    if whole.took_s is None:
+        return (
+            f"not all that was planned was done at once; {comparison.packs} of {count(comparison.of_packs, 'pack')} compared with the plan"
+        )
+    if whole.planned_s is None:
+        return f"{duration(whole.took_s)}; how long it would take was not known"
     each = [
         f"{line.part} {duration(line.took_s)} for {duration(line.planned_s)}"
         for line in comparison.lines
-        if line.part != WHOLE
-        and line.took_s is not None
-        and line.planned_s is not None
-        and not line.of_cores
-        and line.took_s + line.planned_s
+        if not line.of_cores and line.part != WHOLE and line.took_s and line.planned_s
     ]
     return f"{duration(whole.took_s)}, planned {duration(whole.planned_s)} ({', '.join(each)})"
 
