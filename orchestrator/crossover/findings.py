@@ -17,9 +17,11 @@ from orchestrator.crossover.measured import Measured, Point
 from orchestrator.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
 from orchestrator.crossover.scenarios import Scenario, gates_per_qubit
 from orchestrator.crossover.sensitivity import Shift, shifts
+from orchestrator.estimates import CHARACTERS
+from orchestrator.rates import DEFAULTS
 
-SENTENCES_PER_CORE_S = 110.0
-"""Embeddings per second by all-MiniLM-L6-v2, on one 2.3 GHz server core; a larger encoder takes longer, all-mpnet about six times."""
+ENCODER_S = CHARACTERS / DEFAULTS.characters_per_core_s
+"""Seconds of one 2.3 GHz server core for a sentence's embedding by all-MiniLM-L6-v2; a larger encoder takes longer."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,6 @@ def findings(scenarios: Mapping[str, Scenario], measured: Measured, watts: float
             f"joules were measured here ({measured.meter}); modelled ones beside them would be mixed up with them: leave out --watts"
         )
     curves = tuple(_curve(name, points, measured, watts) for name, points in measured.series())
-    encoder_s = 1 / SENTENCES_PER_CORE_S
     return Findings(
         {name: _modelled(scenario) for name, scenario in scenarios.items()},
         measured,
@@ -142,8 +143,8 @@ def findings(scenarios: Mapping[str, Scenario], measured: Measured, watts: float
         curves,
         tuple(_against(name, scenario, curve) for name, scenario in scenarios.items() for curve in curves if curve.joules_fit),
         None if measured.logistic is None else _joules(measured.logistic, measured, watts, on_gpu=False),
-        encoder_s,
-        None if watts is None else watts * encoder_s,
+        ENCODER_S,
+        None if watts is None else watts * ENCODER_S,
     )
 
 

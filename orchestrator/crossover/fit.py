@@ -5,6 +5,8 @@ Owns the model, the range that it is fitted on, and its band. Does not own measu
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,18 +49,24 @@ class Fit:
         """Return its upper edge."""
         return self._at(qubits, self._margin(qubits))
 
-    def scaled(self, factor: float) -> Fit:
-        """Return the fit of so many times the values."""
-        return Fit(self.sizes, self.gates, self.intercept + float(np.log2(factor)), self.slope, self.sd)
-
     def _at(self, qubits: float, doublings: float) -> float:
-        return float(self.gates * qubits * 2.0 ** (self.intercept + self.slope * (qubits - np.mean(self.sizes)) + doublings))
+        return self.gates * qubits * math.exp2(self.intercept + self.slope * (qubits - self._middle) + doublings)
 
     def _margin(self, qubits: float) -> float:
         """Return half the prediction interval at a size, in doublings (of a further observation; Montgomery et al., Linear Regression)."""
-        count, distance = len(self.sizes), qubits - np.mean(self.sizes)
-        leverage = 1 / count + distance**2 / np.sum((np.asarray(self.sizes) - np.mean(self.sizes)) ** 2)
-        return float(stats.t.ppf((1 + LEVEL) / 2, count - 2) * self.sd * np.sqrt(1 + leverage))
+        count, middle = len(self.sizes), self._middle
+        leverage = 1 / count + (qubits - middle) ** 2 / sum((size - middle) ** 2 for size in self.sizes)
+        return _quantile(count - 2) * self.sd * math.sqrt(1 + leverage)
+
+    @property
+    def _middle(self) -> float:
+        return sum(self.sizes) / len(self.sizes)
+
+
+@functools.cache
+def _quantile(freedom: int) -> float:
+    """Return half the width of a band, in standard deviations: of Student's t."""
+    return float(stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def fit(sizes: Sequence[int], values: Sequence[float], gates: float) -> Fit | None:

@@ -5,6 +5,7 @@ Owns the file's form, its errors and how gates are counted. Does not own the mod
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Annotated
@@ -57,8 +58,9 @@ class SecondModule(Settings):
     block_layers: Annotated[int, Field(ge=0)]
     last_layers: Annotated[int, Field(ge=0)]
 
+    @functools.cached_property
     def gates(self) -> tuple[float, float]:
-        """Return the gates on two qubits and those on one, for each qubit."""
+        """The gates on two qubits and those on one, for each qubit."""
         circuit = second_module(COUNTED_AT, self.connectivity, (self.block_layers,) * self.reuploads, self.last_layers)
         return gates_per_qubit(circuit)
 
@@ -75,7 +77,7 @@ class Scenario(Settings):
     @property
     def inputs(self) -> Inputs:
         """What the models take."""
-        two, one = self.second_module.gates()
+        two, one = self.second_module.gates
         return Inputs(
             qpu_power_w=self.qpu.power_w,
             shots=self.qpu.shots,
@@ -92,7 +94,7 @@ class Scenario(Settings):
 
     def without_error(self, qubits: float) -> float:
         """Return the probability that no gate of a run fails, nor the measured qubit's preparation or readout."""
-        two, one = self.second_module.gates()
+        two, one = self.second_module.gates
         gates = two * math.log(self.qpu.two_qubit_fidelity) + one * math.log(self.qpu.one_qubit_fidelity)
         return self.qpu.readout_fidelity * math.exp(qubits * gates)
 

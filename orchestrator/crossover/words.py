@@ -160,7 +160,7 @@ def _price(found: Findings) -> Iterator[Answer]:
         f"{energy(taken_j)} ({taken_j / WH / 1e3:.2g} kWh) and {duration(taken_s)} on the QPU ({name}), as much energy on GPUs; "
         f"{' and '.join(beside)}.",
         f"The classical head is measured on this machine, {count(BATCH, 'sentence')} at a time, and needs no qubits. The sentence encoder "
-        "(all-MiniLM-L6-v2, 110 sentences per second and core; larger ones take longer) comes before either head.",
+        f"(all-MiniLM-L6-v2, {1 / found.encoder_s:.0f} sentences per second and core; larger ones take longer) comes before either head.",
         "down",
     )
 
