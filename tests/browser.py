@@ -24,6 +24,10 @@ FLAGS = (
 START_S = 60.0
 
 
+class PageError(Exception):
+    """What the browser was asked to do or to tell is not possible, or not yet."""
+
+
 class Page:
     """One tab."""
 
@@ -36,25 +40,29 @@ class Page:
         await self._socket.send_json({"id": self._calls, "method": method, "params": parameters})
         while (answer := await self._socket.receive_json()).get("id") != self._calls:
             pass  # an event
-        assert "error" not in answer, f"{method}: {answer['error']}"
+        if "error" in answer:
+            raise PageError(f"{method}: {answer['error']}")
         result: dict[str, Any] = answer["result"]
         return result
 
     async def value(self, expression: str) -> Any:
         """Return the JSON value of a JavaScript expression."""
         answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
+        if "exceptionDetails" in answer:
+            raise PageError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
     async def until(self, expression: str, timeout_s: float = 60.0) -> Any:
-        """Wait for an expression to be true and return its value."""
+        """Wait for an expression to be true and return its value; while a page is being built it may be an error."""
         deadline = time.monotonic() + timeout_s
-        while not (value := await self.value(expression)):
+        while True:
+            with contextlib.suppress(PageError):
+                if value := await self.value(expression):
+                    return value
             assert time.monotonic() < deadline, (
-                f"{expression} was not true in {timeout_s} s. {(await self.value('document.body.innerText'))[:1000]}"
+                f"{expression} was not true in {timeout_s} s; the page: {(await self.value('document.body.innerText'))[:1000]}"
             )
             await asyncio.sleep(0.1)
-        return value
 
     async def click(self, element: str) -> None:
         """Wait for the element that an expression gives and click on it."""
