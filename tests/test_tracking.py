@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import tracking
+from orchestrator import tracked_view, tracking
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
+from tests.shipped_study import finished_study, joules, meter
 from tests.studies import entered, read
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -153,3 +154,57 @@ def test_a_failed_trial_that_succeeds_later_keeps_no_cause(ledger: Ledger, plan:
     run = next(run for run in runs(ledger) if run.info.run_name == plan.trials[4].key)
     assert run.info.status == "FINISHED"
     assert run.data.tags["hadamard.cause"] == ""
+
+
+def test_joules_come_when_the_run_has_ended_with_what_was_counted_and_how(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    ledger, plan = finished_study(tmp_path / "study", 5)
+    meter(ledger, plan)
+    key, client = plan.trials[3].key, MlflowClient(tracking.tracking_uri(ledger))
+    assert tracking.ship(ledger, plan, run_has_ended=False) == tracking.Shipment(5, None)
+    assert "energy_j" not in {run.info.run_name: run for run in runs(ledger)}[key].data.metrics
+    for _ in range(2):
+        assert tracking.ship(ledger, plan, run_has_ended=True) == tracking.Shipment(5, None)
+    run = {run.info.run_name: run for run in runs(ledger)}[key]
+    assert run.data.metrics["energy_j"] == run.data.metrics["training_j"] == joules(3)
+    assert len(client.get_metric_history(run.info.run_id, "energy_j")) == 1
+    assert run.data.tags["hadamard.energy_method"] == "counter"
+    assert run.data.tags["hadamard.energy_scope"] == "cpu package"
+    assert run.info.start_time == ledger.record(plan.trials[3]).events[0]["time_ms"]
+
+
+def test_a_damaged_record_of_a_meter_stops_no_shipping(tmp_path: Path) -> None:
+    ledger, plan = finished_study(tmp_path / "study", 5)
+    meter(ledger, plan)
+    next((ledger.directory / "energy").glob("*.json")).write_text("{")
+    shipment = tracking.ship(ledger, plan, run_has_ended=True)
+    assert shipment.runs == 5
+    assert shipment.error is not None
+    assert shipment.error.startswith("energy: ")
+
+
+def test_the_view_is_offered_once_and_then_belongs_to_its_users(ledger: Ledger, plan: Plan) -> None:
+    from mlflow import MlflowClient
+
+    tracking.ship(ledger, plan, run_has_ended=True)
+    client = MlflowClient(tracking.tracking_uri(ledger))
+    experiment = client.get_experiment_by_name("tiny")
+    columns = json.loads(json.loads(experiment.tags[tracked_view.TAG])["state"])["selectedColumns"]
+    assert {"metrics.`test_accuracy`", "metrics.`energy_j`", "metrics.`train_s`", "metrics.`parameters`"} < set(columns)
+    assert {f"params.`{path}`" for path in plan.trials[0].factors} < set(columns)
+    client.set_experiment_tag(experiment.experiment_id, tracked_view.TAG, "changed")
+    tracking.ship(ledger, plan, run_has_ended=True)
+    assert client.get_experiment(experiment.experiment_id).tags[tracked_view.TAG] == "changed"
+
+
+def test_a_database_that_was_deleted_is_filled_again(ledger: Ledger, plan: Plan) -> None:
+    tracking.ship(ledger, plan, run_has_ended=True)
+    Path(tracking.tracking_uri(ledger).removeprefix("sqlite:///")).unlink()
+    code = (
+        "import sys; from pathlib import Path; from orchestrator import tracking; from orchestrator.plan import reopen\n"
+        "print(tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True))"
+    )
+    again = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], capture_output=True, text=True, check=True)
+    assert again.stdout.strip() == str(tracking.Shipment(4, None)), "in a process of its own: this one has the deleted file open"
+    assert len(runs(ledger)) == 6
