@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests
+# Two files at once, in the order of tests/conftest.py; then tests that hold something against the clock.
+PAIRS := -n 2 --dist loadfile --no-loadscope-reorder
 SCRIPTS := .ci/run slurm/apptainer/hadamard $(wildcard slurm/*.sbatch slurm/*.sh slurm/sites/*.sh)
 
 .PHONY: demo test test-fast test-slurm bench lint format lock install peers clean
@@ -12,13 +14,21 @@ demo: install
 
 # All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder, the real corpus or Slurm.
 test: install peers
-	$(BIN)/pytest $(TESTS)
 ifeq ($(TESTS),tests)
+	$(BIN)/pytest tests -m "not alone" $(PAIRS)
+	$(BIN)/pytest tests -m alone
 	$(MAKE) test-slurm
+else
+	$(BIN)/pytest $(TESTS)
 endif
 
 test-fast: install peers
+ifeq ($(TESTS),tests)
+	$(BIN)/pytest tests -m "not slow and not alone" $(PAIRS)
+	$(BIN)/pytest tests -m "not slow and alone"
+else
 	$(BIN)/pytest $(TESTS) -m "not slow"
+endif
 
 # The tests on a Slurm cluster, which they make on this machine (tests/slurm/lab.py); they mostly wait, so four at a time.
 test-slurm: install

@@ -1,4 +1,7 @@
-"""What all tests share: a clean environment, a cache of their own, and the rule that nothing but GPUs is missing in CI."""
+"""What all tests share: a clean environment, a cache of their own, who runs beside whom, and that nothing but GPUs is missing in CI.
+
+`make test` runs two files of tests at once, and then, one by one, tests that hold something against the clock: those marked `alone`.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,32 @@ from model.simulators import gpu_in_sight
 
 if not gpu_in_sight():  # Triton reads this once, when it is imported
     os.environ["TRITON_INTERPRET"] = "1"
+# Of a test's own process; threads that wait for a core which another test has cost more than they gain.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 SLURM_TESTS = ROOT / "tests" / "slurm"
+LONGEST = "test_sweep.py"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "alone: holds something against the clock")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In processes of pytest-xdist, what takes longest begins first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.path.name != LONGEST, not item.get_closest_marker("slow")))
 
 
 @pytest.fixture(scope="session")
-def embedding_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache of embeddings for the whole run: the tests share their few corpora."""
-    return tmp_path_factory.mktemp("cache")
+def embedding_cache(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """A cache for each process of the run, and for all of them one place of embeddings: the tests share their few corpora."""
+    cache, base = tmp_path_factory.mktemp("cache"), tmp_path_factory.getbasetemp()
+    common = (base.parent if hasattr(pytestconfig, "workerinput") else base) / "embeddings"
+    common.mkdir(exist_ok=True)
+    (cache / "embeddings").symlink_to(common)
+    return cache
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from model.journal import TrialFiles
+from orchestrator import cli
 from tests.studies import TINY, entered, read, write_study
 
 
@@ -20,6 +21,7 @@ def hadamard(*words: str | Path, cwd: Path | None = None) -> subprocess.Complete
     return subprocess.run([sys.executable, "-m", "orchestrator.cli", *map(str, words)], capture_output=True, text=True, cwd=cwd)
 
 
+@pytest.mark.alone
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
     took = []
     for _ in range(3):
@@ -116,23 +118,43 @@ def test_doctor_answers_and_tells_what_to_do(tmp_path: Path) -> None:
     assert all(finding["remedy"] for finding in findings.values() if not finding["ok"])
 
 
-def refused(tmp_path: Path, content: str, *options: str | Path) -> str:
-    """Run a study that must be refused; return the message. Exit code 2, and nothing but the study file is left."""
-    study = write_study(tmp_path, content)
-    before = sorted(path.name for path in tmp_path.iterdir())
-    done = hadamard("run", study, "--no-dashboard", *(options or ("--dir", tmp_path / "run")), cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs a study that must be refused; returns the message. Exit code 2, and nothing but the study file is left."""
+
+    def run(content: str, *options: str | Path) -> str:
+        study = write_study(tmp_path, content)
+        before = sorted(path.name for path in tmp_path.iterdir())
+        words = ["hadamard", "run", study, "--no-dashboard", *(options or ("--dir", tmp_path / "run"))]
+        monkeypatch.setattr(sys, "argv", list(map(str, words)))
+        monkeypatch.chdir(tmp_path)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        assert ended.value.code == 2, said.out + said.err
+        assert said.err.startswith("error: ")
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        return said.err
+
+    return run
+
+
+def test_what_is_refused_ends_the_process_without_a_traceback(tmp_path: Path) -> None:
+    done = hadamard("run", write_study(tmp_path, TINY.replace("epochs: 3", "epoch: 3")), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
-    return done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["study.yaml"]
 
 
 FULL = TINY[TINY.index("[2, 3]") : TINY.index(", splits")]
 CORPUS = "text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for index in range(60))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
@@ -150,10 +172,10 @@ CORPUS = "text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for
     ],
     ids=["key", "type", "empty", "one-level", "three-levels", "path", "no-sst2", "too-few", "encoder", "no-reduction", "device"],
 )  # fmt: skip
-def test_bad_studies_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, expected: str) -> None:
+def test_bad_studies_are_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch, old: str, new: str, expected: str) -> None:
     monkeypatch.delenv("HADAMARD_SST2", raising=False)
     assert old in TINY
-    assert expected in refused(tmp_path, TINY.replace(old, new))
+    assert expected in refused(TINY.replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -165,18 +187,18 @@ def test_bad_studies_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
     ids=["no-tab", "label", "one-class"],
 )
-def test_bad_corpora_are_refused(tmp_path: Path, corpus: str, expected: str) -> None:
+def test_bad_corpora_are_refused(tmp_path: Path, refused: Refused, corpus: str, expected: str) -> None:
     (tmp_path / "mine.tsv").write_text(corpus)
-    assert expected in refused(tmp_path, TINY.replace("name: reviews, sentences: 300", "name: mine, path: mine.tsv"))
+    assert expected in refused(TINY.replace("name: reviews, sentences: 300", "name: mine, path: mine.tsv"))
 
 
-def test_a_directory_of_another_study_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_another_study_is_refused(tmp_path: Path, refused: Refused) -> None:
     entered(tmp_path / "run", read(tmp_path), name="other")
-    assert "belongs to the study 'other', not 'tiny'" in refused(tmp_path, TINY)
+    assert "belongs to the study 'other', not 'tiny'" in refused(TINY)
 
 
-def test_an_unwritable_directory_is_refused(tmp_path: Path) -> None:
-    assert "cannot be written" in refused(tmp_path, TINY, "--dir", "/proc/none")
+def test_an_unwritable_directory_is_refused(refused: Refused) -> None:
+    assert "cannot be written" in refused(TINY, "--dir", "/proc/none")
 
 
 @pytest.fixture
@@ -191,19 +213,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_written_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_CACHE", "/proc/none")
-    assert "the embedding cache /proc/none cannot be written" in refused(tmp_path, TINY)
+    assert "the embedding cache /proc/none cannot be written" in refused(TINY)
 
 
-def test_a_trace_that_cannot_be_replayed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trace_that_cannot_be_replayed_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_ENERGY", "replay:none.csv")
-    assert "none.csv is not a trace" in refused(tmp_path, TINY)
+    assert "none.csv is not a trace" in refused(TINY)
 
 
-def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, refused: Refused, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(b"x" * 400_000)
-    assert "the disk has 0.1 MiB free, 10 trials need 0.6" in refused(tmp_path, TINY, "--dir", small_disk / "run")
+    assert "the disk has 0.1 MiB free, 10 trials need 0.6" in refused(TINY, "--dir", small_disk / "run")
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 

@@ -212,6 +212,7 @@ def test_complex_gates_half_precision_and_other_devices_are_refused() -> None:
         choose("compiled").expectations(_shallow(2), torch.zeros(1, 2, dtype=torch.float16))
 
 
+@pytest.mark.alone
 def test_the_first_call_is_answered_within_a_second() -> None:
     code = """
 import time, torch

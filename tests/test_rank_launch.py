@@ -110,6 +110,7 @@ def test_ranks_that_do_not_stop_in_time_are_killed(tmp_path: Path, monkeypatch: 
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
 
 
+@pytest.mark.alone  # which of the deaths mpiexec tells of is a matter of moments
 @pytest.mark.parametrize(("number", "cause"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "crashed")])
 def test_a_rank_that_dies_takes_all_others_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, cause: str

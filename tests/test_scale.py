@@ -99,9 +99,9 @@ def test_the_head_of_a_study_is_priced_and_others_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("count", "shards"), [(1, 1), (2, 2), (4, 2)])
+@pytest.mark.parametrize(("count", "shards"), [pytest.param(1, 1, marks=pytest.mark.alone), (2, 2), (4, 2)])
 def test_real_ranks_send_the_bytes_and_take_about_the_time(count: int, shards: int) -> None:
-    """Times of several ranks are not asserted: other tests may use the cores."""
+    """Times of several ranks are not asserted: they would share the cores."""
     options = {"qubits": "12,16", "sentences": 2, "shards": shards, "repeats": 8 if count > 1 else 80}
     said = on_ranks(count, "orchestrator.bench.shared_step", *(f"--{name}={value}" for name, value in options.items()))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in said[2:]]
