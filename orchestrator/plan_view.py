@@ -22,6 +22,7 @@ from model.head_layout import circuits, parameters
 from model.settings import Data, QuantumHead, Trial
 from model.simulators import resolve
 from orchestrator import shared_view
+from orchestrator.budget import Used
 from orchestrator.design.aliases import Aliases, aliases
 from orchestrator.design.factors import short_names, value_text
 from orchestrator.design.power import SmallestEffect, smallest_effect
@@ -32,6 +33,7 @@ from orchestrator.plan import Plan, read_plan
 from orchestrator.price import Price, pack_joules, price
 from orchestrator.rates import Rates, known_rates
 from orchestrator.report.formats import count, duration, joules
+from orchestrator.spending import against
 from orchestrator.study import Study
 from orchestrator.study_file import located
 
@@ -171,8 +173,11 @@ def _as_text(
         console.print(f"{'ranks':<10}{line}", soft_wrap=True)
     process = "process" if any(pack.ranks > 1 for pack in packs) else "pack"
     console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per {process}, estimated")
-    for heading, text in price_lines(price(packs, allocation, rates), allocation, rates)[:3]:
+    asked = price(packs, allocation, rates)
+    for heading, text in price_lines(asked, allocation, rates)[:3]:
         console.print(f"{heading:<10}{text}" if len(heading) < 10 else f"{heading} {text}", soft_wrap=True)
+    if (limits := against(study.budget, Used(asked.wall_s, asked.node_hours, asked.energy_j, asked.trials))) is not None:
+        console.print(f"{'budget':<10}{limits}", soft_wrap=True)
     return buffer.getvalue()
 
 

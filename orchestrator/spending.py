@@ -75,6 +75,17 @@ class Limits:
     deadline_s: float | None
 
 
+def against(budget: Budget, asked: Used) -> str | None:
+    """Return in words how a budget compares with what is expected to be used; None where nothing is limited."""
+    texts, amounts = [], asked.amounts()
+    for name, write in _WRITE.items():
+        if (limit := getattr(budget, name)) is not None:
+            amount = amounts[name]
+            enough = "nobody knows whether that is enough" if amount is None else "enough" if amount <= limit else "it stops on the way"
+            texts.append(f"{name.replace('_', ' ')} {write(limit)}: {enough}")
+    return "; ".join(texts) or None
+
+
 def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: int) -> str | None:
     """Return why a pack must not be begun now, or None: it would pass the budget, with what is under way, as far as that is known.
 

@@ -165,6 +165,7 @@ class Counting:
         return (float(self.readings),)
 
 
+@pytest.mark.alone
 def test_a_recorder_keeps_readings_idle_watts_and_its_own_death(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, 3, "n1", Counting(until=4))
     assert not is_ready(tmp_path, 3, "n1")
@@ -179,6 +180,7 @@ def test_a_recorder_keeps_readings_idle_watts_and_its_own_death(tmp_path: Path) 
     assert kept.trace.counters == (PACKAGE,)
 
 
+@pytest.mark.alone
 def test_a_second_recorder_of_a_node_goes_on_with_the_first_ones_record(tmp_path: Path) -> None:
     for _ in range(2):
         recorder = Recorder(tmp_path, 1, "n1", Counting(until=1000))
@@ -200,6 +202,7 @@ def test_a_node_without_a_meter_says_so_and_keeps_nobody_waiting(tmp_path: Path)
     assert recordings(tmp_path)[0].method is None
 
 
+@pytest.mark.alone
 def test_metering_takes_less_than_a_hundredth_of_a_ten_second_pack(tmp_path: Path) -> None:
     for package in range(2):
         inner = zone(tmp_path / "powercap" / f"intel-rapl:{package}", f"package-{package}", 1_000_000)

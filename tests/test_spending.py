@@ -12,7 +12,7 @@ from orchestrator.budget import Budget, Used, passed
 from orchestrator.causes import BUDGET
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
-from orchestrator.spending import Limits, Spending, allowed, deadline, ended_by, used, why_no_room
+from orchestrator.spending import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
 from orchestrator.study_file import StudyError
 from orchestrator.usage import RunUse, runs_used, save_run
 from tests.finished import fail, finish
@@ -59,6 +59,14 @@ def test_a_budget_that_is_none_is_refused_with_its_place_and_the_units(tmp_path:
     with pytest.raises(StudyError, match=override.partition("=")[0]) as error:
         read(tmp_path, overrides=[override])
     assert said in str(error.value)
+
+
+def test_a_plan_is_set_against_its_budget() -> None:
+    asked = Used(3600.0, 2.0, None, 40)
+    assert against(Budget(), asked) is None
+    assert against(Budget(wall=7200.0, node_hours=1.0, energy=5000.0, trials=40), asked) == (
+        "wall 2 h: enough; node hours 1: it stops on the way; energy 5 kJ: nobody knows whether that is enough; trials 40: enough"
+    )
 
 
 def test_what_is_not_measured_passes_no_budget() -> None:
