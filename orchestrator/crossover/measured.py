@@ -57,7 +57,7 @@ class Measured(Settings):
     """Of this machine, or of what we were given of it."""
     threads: int
     meter: str | None
-    """What joules were read from; None: they were not measured."""
+    """By which method and from what joules were read; None: they were not measured."""
     why_no_meter: str
     points: tuple[Point, ...]
     logistic: Window | None
@@ -125,7 +125,7 @@ def measure_all(simulators: Sequence[str], sizes: Sequence[int], limit_s: float,
         machine=machine.description(),
         memory_bytes=detect().memory_bytes,
         threads=THREADS,
-        meter="; ".join(f"{counter.device}: {counter.scope}" for counter in meter.counters) if meter else None,
+        meter=f"by {meter.method}: {', '.join(f'{one.device} ({one.scope})' for one in meter.counters)}" if meter else None,
         why_no_meter=why,
         points=tuple(points),
         logistic=None if isinstance(classical, str) else classical.head,

@@ -100,14 +100,15 @@ def _inputs_in_words(name: str, one: Modelled) -> str:
 def _measurement(found: Findings) -> Iterator[str]:
     measured = found.measured
     two, one = measured_gates()
-    threads = count(measured.threads, "thread")
-    batches = sorted({point.rows for curve in found.curves for point in curve.points if not point.alone})
-    sentences = f"{batches[0]} to {batches[-1]} sentences" if len(batches) > 1 else f"{', '.join(map(str, batches))} sentences"
+    rows = [point.rows for curve in found.curves for point in curve.points]
     windows = [window.window_s for curve in found.curves for point in curve.points if (window := point.second_module) is not None]
-    lasted = f"windows of {min(windows):.3g} to {max(windows):.3g} s" if windows else "no windows"
+    if not windows:
+        yield "measured: no simulator"
+        return
     yield (
-        f"measured: {measured.machine['processor']}, {threads}; second module with n2 = {two:g} Q, n1 = {one:g} Q (C = 2, N = 2); "
-        f"CPU seconds of the median pass over {sentences}, divided by these; {lasted}"
+        f"measured: {measured.machine['processor']}, {count(measured.threads, 'thread')}; second module with n2 = {two:g} Q, "
+        f"n1 = {one:g} Q (C = 2, N = 2); CPU seconds of the median pass over {min(rows)} to {max(rows)} sentences, divided by these; "
+        f"windows of {min(windows):.3g} to {max(windows):.3g} s"
     )
     fitted = [f"{curve.name} {curve.seconds_fit.sizes[0]} to {curve.seconds_fit.sizes[-1]}" for curve in found.curves if curve.seconds_fit]
     if fitted:
@@ -207,14 +208,13 @@ def _errors(found: Findings) -> Iterator[Answer]:
 
 
 def _encoder(found: Findings) -> Iterator[Answer]:
-    for curve in found.curves:
-        point = curve.points[-1]
-        if curve.name != found.curves[0].name or point.head is None or point.second_module is None:
-            continue
+    ours, _ = _pair(found)
+    point = None if ours is None else ours.points[-1]
+    if ours is not None and point is not None and point.head is not None and point.second_module is not None:
         share = point.second_module.cpu_s / point.head.cpu_s
         yield Answer(
             "What part of the head could a QPU take over?",
-            f"The second module: {100 * share:.0f} % of an inference's seconds ({curve.name}, {point.qubits} qubits).",
+            f"The second module: {100 * share:.0f} % of an inference's seconds ({ours.name}, {point.qubits} qubits).",
             "The encoder is simulated, exactly, either way, on a state as large as that of the second module: beyond the crossover the "
             "whole head goes on doubling with each qubit.",
             "down",
