@@ -312,6 +312,7 @@ def test_a_simulator_twice_as_fast_crosses_one_qubit_later() -> None:
         one = findings(read_scenarios(SCENARIOS), on_this_machine().model_copy(update={"points": points_of}), 6.0).against[0]
         assert one.at is not None
         assert one.earliest == pytest.approx(one.at, abs=0.01), "the points lie on a line"
+        assert one.doubling == pytest.approx(one.at, abs=0.01), "which is one of exact doubling"
         return one.at
 
     assert at(1e-10) - at(2e-10) == pytest.approx(1, abs=0.01)

@@ -6,7 +6,7 @@ Owns drawing. Does not own any number or sentence.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _figure(height: float, assumed: Sequence[str]) -> Figure:
 def _seconds(axes: Axes, found: Findings) -> None:
     for curve in found.curves:
         axes.plot(curve.sizes, curve.seconds, label=curve.name, **_look(curve, found))
-        _line(axes, curve.seconds_fit, _look(curve, found)["color"])
+        _line(axes, curve.seconds_fit, curve.doubling_s, _look(curve, found)["color"])
     if found.measured.logistic is not None:
         _level(axes, found.measured.logistic.cpu_s, "logistic regression")
     _level(axes, found.encoder_s, "sentence encoder")
@@ -96,7 +96,7 @@ def _joules(axes: Axes, found: Findings) -> None:
     for curve in found.curves:
         if curve.joules is not None:
             axes.plot(curve.sizes, curve.joules, **_look(curve, found))
-            _line(axes, curve.joules_fit, _look(curve, found)["color"])
+            _line(axes, curve.joules_fit, curve.doubling_j, _look(curve, found)["color"])
     if found.logistic_j is not None:
         _level(axes, found.logistic_j, "logistic regression")
     if found.encoder_j is not None:
@@ -116,9 +116,12 @@ def _look(curve: Curve, found: Findings) -> dict[str, Any]:
     return {"color": SIMULATOR_COLOURS[place], "linestyle": "none", "markersize": 3.5, "zorder": 3, **shape}
 
 
-def _line(axes: Axes, fit: Fit | None, colour: str) -> None:
+def _line(axes: Axes, fit: Fit | None, doubling: Callable[[float], float], colour: str) -> None:
+    """Draw a line with its band from the first size that it was fitted on, and exact doubling beyond the last."""
     if fit is None:
         return
+    beyond = [one for one in QUBITS if one >= fit.sizes[-1]]
+    axes.plot(beyond, [doubling(one) for one in beyond], ":", color=colour, linewidth=1.2)
     qubits = [one for one in QUBITS if one >= fit.sizes[0]]
     axes.plot(qubits, [fit.value(one) for one in qubits], "-", color=colour, linewidth=1)
     axes.fill_between(qubits, [fit.low(one) for one in qubits], [fit.high(one) for one in qubits], color=colour, alpha=0.15, linewidth=0)

@@ -67,6 +67,18 @@ class Curve:
         """Qubits of the points."""
         return tuple(point.qubits for point in self.points)
 
+    def doubling_s(self, qubits: float) -> float:
+        """Return the seconds if from the largest size that was measured a gate takes exactly twice as long with every further qubit."""
+        return self._doubling(self.seconds[-1], qubits)
+
+    def doubling_j(self, qubits: float) -> float:
+        """Return likewise the joules, which have to be known."""
+        assert self.joules is not None
+        return self._doubling(self.joules[-1], qubits)
+
+    def _doubling(self, last: float, qubits: float) -> float:
+        return last * qubits / self.sizes[-1] * math.exp2(qubits - self.sizes[-1])
+
     @property
     def alone(self) -> bool:
         """Whether it was given one sentence at a time; no line goes through such points, which are as others where states are large."""
@@ -81,8 +93,8 @@ class Against:
         at: Crossover with the fitted line, in qubits; None where there is none.
         earliest: With the upper edge of its band.
         latest: With the lower edge.
-        doubling: If from the largest size that was measured a gate takes exactly twice as long with every further qubit, as it must
-            where a state fills the memory that it is in.
+        doubling: If a gate's cost doubles exactly with every qubit beyond those measured, as it must once no cache holds a state: lines
+            are steeper where states outgrow caches on the way.
     """
 
     scenario: str
@@ -193,12 +205,5 @@ def _against(name: str, scenario: Scenario, curve: Curve) -> Against:
     two, one = measured_gates()
     inputs, line = replace(scenario.inputs, two_qubit_gates=two, one_qubit_gates=one), curve.joules_fit
     assert line is not None
-    assert curve.joules is not None
-    last, last_j = curve.sizes[-1], curve.joules[-1]
-
-    def doubling(qubits: float) -> float:
-        return last_j * qubits / last * math.exp2(qubits - last)
-
-    return Against(
-        name, curve.name, *(crossing(edge, lambda qubits: qpu_j(inputs, qubits)) for edge in (line.value, line.high, line.low, doubling))
-    )
+    ways = (line.value, line.high, line.low, curve.doubling_j)
+    return Against(name, curve.name, *(crossing(way, lambda qubits: qpu_j(inputs, qubits)) for way in ways))

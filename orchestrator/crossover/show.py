@@ -112,7 +112,7 @@ def tables(found: Findings) -> list[tuple[str, Sequence[str], Rows]]:
         heads = ("simulator", "fitted on", "for one qubit more", *(f"{size} qubits" for size in EXTRAPOLATED))
         found_tables.append(("Lines through measured seconds of the second module, with their bands", heads, lines))
     if against:
-        heads = ("simulator", "QPU", "crossover", "earliest", "latest", "if each qubit doubles a gate's cost")
+        heads = ("simulator", "QPU", "crossover by the line", "earliest", "latest", "by exact doubling")
         found_tables.append((f"The same QPU, on the circuit that was measured, against simulators ({found.how} joules)", heads, against))
     return found_tables
 

@@ -114,7 +114,9 @@ def _measurement(found: Findings) -> Iterator[str]:
     if fitted:
         yield (
             f"lines: log2 of seconds per gate against qubits, where a gate takes at least {DOMINATED:g} times its least "
-            f"({'; '.join(fitted)} qubits); bands: where a further measurement would lie with {100 * LEVEL:.0f} % probability if lines hold"
+            f"({'; '.join(fitted)} qubits); bands: where a further measurement would lie with {100 * LEVEL:.0f} % probability, if lines "
+            "hold; dotted: exact doubling of a gate's cost with each qubit beyond the largest measured, as must be once no cache holds a "
+            "state; lines are steeper where states outgrow caches on the way, so the truth should lie between"
         )
     yield f"simulators' joules: {joules_known(found)}"
 
@@ -230,13 +232,15 @@ def _faster(found: Findings) -> Iterator[Answer]:
     if not size_of_both:
         return
     times = peer.seconds[peer.sizes.index(size_of_both)] / ours.seconds[ours.sizes.index(size_of_both)]
-    moved = [f"{name}: {_both(found, name, ours, peer)}" for name in found.modelled] if found.against else []
+    moved = [f"{name}: {both}" for name in found.modelled if (both := _both(found, name, ours, peer))]
     yield Answer(
         f"What does a faster simulator do to it ({ours.name} against {peer.name})?",
         f"At {size_of_both} qubits {ours.name} takes {times:.3g} times less time for the second module on one thread"
-        + (f". Crossover of the same QPU, {'; '.join(moved)}." if moved else "; every factor of two moves a crossover by one qubit."),
-        f"Extrapolated from the measured sizes with their bands; joules {joules_known(found)}. One core is not a GPU: the watts of what "
-        "does the work count as much as its speed.",
+        + f", which moves any crossover by {math.log2(times):.1f} qubits."
+        + (f" Crossover of the same QPU, in qubits: {'; '.join(moved)}." if moved else ""),
+        "First by the line through what was measured (its band is in the table), then by exact doubling from the largest size on. "
+        f"Joules {joules_known(found)}. One core is not a GPU: the watts of what does the work count as much as its speed. Both ways of "
+        "going on beyond the sizes measured pass the memory of this machine.",
     )
 
 
@@ -248,12 +252,12 @@ def _pair(found: Findings) -> tuple[Curve | None, Curve | None]:
 
 def _both(found: Findings, scenario: str, ours: Curve, peer: Curve) -> str:
     lines = {one.simulator: one for one in found.against if one.scenario == scenario}
-    return " and ".join(f"{band(lines[curve.name])} against {curve.name}" for curve in (ours, peer) if curve.name in lines)
+    return " and ".join(f"{_between(lines[curve.name])} against {curve.name}" for curve in (ours, peer) if curve.name in lines)
 
 
-def band(one: Against) -> str:
-    """Return a crossover with its band, and where it is if each qubit doubles a gate's cost."""
-    return f"{size(one.at)} ({size(one.earliest)} to {size(one.latest)}; {size(one.doubling)} if each further qubit doubles a gate's cost)"
+def _between(one: Against) -> str:
+    """Return where a crossover is by the fitted line, and where by exact doubling."""
+    return f"{size(one.at)} to {size(one.doubling)}"
 
 
 def _sentence(parts: Sequence[str]) -> str:
