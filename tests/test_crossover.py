@@ -377,7 +377,7 @@ def test_what_the_verb_shows_and_writes(tmp_path: Path) -> None:
 def test_what_speaks_against_the_quantum_head_is_said() -> None:
     said = " ".join(f"{answer.text} {answer.detail}" for answer in words.answers(found(watts=6)))
     assert "16.4 MJ (4.6 kWh) and 27.3 min on the QPU (paper)" in said
-    assert "a logistic regression on the embedding 600 nJ, 3e+13 times less" in said
+    assert "a logistic regression on the embedding 600 nJ (modelled), 3e+13 times less" in said
     assert "A run has no error with probability 17 %" in said
     assert "50 % of an inference's seconds" in said
     assert "A state of 46.1 qubits is 552 TiB" in said

@@ -152,16 +152,18 @@ def _price(found: Findings) -> Iterator[Answer]:
     taken_j, taken_s = qpu_j(inputs, at), qpu_s(inputs, at)
     beside = []
     if found.logistic_j is not None:
-        beside.append(f"a {LOGISTIC} on the embedding {energy(found.logistic_j)}, {taken_j / found.logistic_j:.0e} times less")
+        beside.append(
+            f"a {LOGISTIC} on the embedding {energy(found.logistic_j)} ({found.how}), {taken_j / found.logistic_j:.0e} times less"
+        )
     elif found.measured.logistic is not None:
         cpu_s = found.measured.logistic.cpu_s
         beside.append(f"a {LOGISTIC} on the embedding {seconds(cpu_s)} of one core, {taken_s / cpu_s:.0e} times less time")
-    encoder = energy(found.encoder_j) if found.encoder_j is not None else f"{seconds(found.encoder_s)} of one core"
+    encoder = f"{seconds(found.encoder_s)} of one core" if found.encoder_j is None else f"{energy(found.encoder_j)} ({found.how})"
     beside.append(f"the sentence encoder {encoder}")
     yield Answer(
         "What does one sentence take there?",
         f"{energy(taken_j)} ({taken_j / WH / 1e3:.2g} kWh) and {duration(taken_s)} on the QPU ({name}), as much energy on GPUs; "
-        f"{' and '.join(beside)}.",
+        f"{', and '.join(beside)}.",
         f"The classical head is measured on this machine, {count(BATCH, 'sentence')} at a time, and needs no qubits. The sentence encoder "
         f"(all-MiniLM-L6-v2, {1 / found.encoder_s:.0f} sentences per second and core; larger ones take longer) comes before either head.",
         "down",
