@@ -9,16 +9,17 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from rich.console import Console
 
+from cluster.allocation import detect
 from orchestrator.plan import read_plan
+from orchestrator.run import embed
 from tests.conftest import ROOT
 from tests.slurm.lab import Lab, why_not
 from tests.studies import TINY, write_study
@@ -45,6 +46,7 @@ def up_lock(lab: Lab) -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: runs on a real Slurm cluster (tests/slurm/lab.py)")
     config.addinivalue_line("markers", "nodes(count): so many nodes of that cluster are this test's own")
+    config.addinivalue_line("markers", "takes(minutes): about so long, beside three others on two cores; the longest begin first")
     if worker := getattr(config, "workerinput", None):
         config.stash[LAB] = Lab(worker["lab"])
         return
@@ -74,10 +76,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         reserved.close()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker("slurm")
+    if worker := getattr(config, "workerinput", None):
+        items[:] = dealt(items, worker["workercount"])
+
+
+def dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Order tests for `--dist worksteal`, which cuts them into a piece for each process: in each the longest first, all about as long."""
+
+    def minutes(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("takes")
+        return float(marker.args[0]) if marker else 0.0
+
+    longest_first = sorted(items, key=minutes, reverse=True)
+    rounds = [longest_first[at : at + processes] for at in range(0, len(items), processes)]
+    for back in rounds[1::2]:
+        back.reverse()
+    return [one[place] for place in reversed(range(processes)) for one in rounds if place < len(one)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -116,13 +134,6 @@ def nodes(request: pytest.FixtureRequest, lab: Lab) -> Iterator[list[str]]:
     lab.clear(mine)
 
 
-@pytest.fixture(scope="session")
-def embedding_cache(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
-    """One cache of embeddings for all processes of the run, on the shared file system."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if hasattr(pytestconfig, "workerinput") else base) / "cache"
-
-
 @pytest.fixture(autouse=True)
 def login_node(clean_environment: None, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that a test starts speak to this cluster; its directory `tmp_path` is on the file system that all nodes share."""
@@ -133,11 +144,8 @@ def login_node(clean_environment: None, lab: Lab, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture(scope="session")
 def embedded(embedding_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache, with what the quickstart and tests.studies.TINY embed: jobs against the clock need not compute it."""
-    embedding_cache.mkdir(parents=True, exist_ok=True)
-    with alone(embedding_cache / "embedded.lock"):
+    os.environ |= {"HADAMARD_CACHE": str(embedding_cache), "HF_HUB_OFFLINE": "1"}
+    with alone(embedding_cache / "embeddings" / "embedded.lock"):
         for study in (ROOT / "configs" / "quickstart.yaml", write_study(tmp_path_factory.mktemp("tiny"), TINY)):
-            settings = read_plan(study, []).trials[0].settings
-            command = [sys.executable, "-m", "model.embeddings", settings.model_dump_json(), "2"]
-            environment = {**os.environ, "HADAMARD_CACHE": str(embedding_cache), "HF_HUB_OFFLINE": "1"}
-            subprocess.run(command, env=environment, check=True)
+            embed(read_plan(study, []).trials, detect(), Console(quiet=True))
     return embedding_cache

@@ -24,16 +24,17 @@ LIVE_ON = "sleep infinity & wait"
 
 
 def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """Return the first true value of a condition that is asked again and again.
+    """Return the first true value of a condition that is asked again and again, less often as time goes by: many ask, and Slurm answers.
 
     Raises:
         TimeoutError: It had none within that time; the message names `what`.
     """
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
     while not (value := condition()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - begin
+        if waited > seconds:
             raise TimeoutError(f"waited {seconds:g} s in vain: {what}")
-        time.sleep(0.05)
+        time.sleep(min(max(waited / 20, 0.05), 0.5))
     return value
 
 

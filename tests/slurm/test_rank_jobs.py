@@ -59,6 +59,7 @@ def words(progress: Progress) -> list[Word]:
 
 
 @pytest.mark.nodes(2)
+@pytest.mark.takes(3)
 def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_numbers_of_one_machine(desk: Desk, nodes: list[str]) -> None:
     study, progress = write_study(desk.directory, MIXED), Progress(Path("runs/mixed"))
     watts = dict(zip(nodes, (10.0, 30.0), strict=True))
@@ -91,6 +92,7 @@ def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_number
 
 
 @pytest.mark.nodes(2)
+@pytest.mark.takes(5)
 def test_a_killed_rank_and_a_stopped_one_are_noticed_within_a_minute_and_the_trial_is_done_after_all(desk: Desk, nodes: list[str]) -> None:
     study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
     job = desk.sbatch(study, nodes)
@@ -115,6 +117,7 @@ def test_a_killed_rank_and_a_stopped_one_are_noticed_within_a_minute_and_the_tri
 
 
 @pytest.mark.nodes(3)
+@pytest.mark.takes(3)
 def test_ranks_whose_node_is_lost_go_on_on_those_that_are_left(desk: Desk, nodes: list[str]) -> None:
     study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
     job = desk.sbatch(study, nodes)

@@ -37,6 +37,7 @@ def hadamard(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.nodes(3)
+@pytest.mark.takes(3)
 def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk: Desk, nodes: list[str]) -> None:
     job = desk.sbatch(QUICKSTART, nodes)
     assert desk.ended(job, 600) == "COMPLETED", desk.log(job)
@@ -52,7 +53,7 @@ def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk
 
 
 @pytest.mark.nodes(1)
-@pytest.mark.timeout(1800)  # runs of two minutes, of which half train, and as many as a busy machine takes
+@pytest.mark.takes(5)
 def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=900), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@25")  # Slurm sends it up to a minute early
@@ -64,13 +65,15 @@ def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: D
     for key in stopped:
         told = max((event["epoch"] for event in progress.journals[key] if event["event"] == "epoch"), default=0)
         assert saved_epoch(progress.directory / "trials" / key) == told, f"{key}: epochs after its checkpoint are trained twice"
-    assert desk.ended(job, 1400) == "COMPLETED", desk.log(job)
+    desk.lab.ask("scontrol", "update", f"JobId={job}", "TimeLimit=20")  # one stop says all that several would
+    assert desk.ended(job, 900) == "COMPLETED", desk.log(job)
     assert int(desk.lab.job(job)["Restarts"]) >= 1
     assert set(progress.causes()) == {"timeout"}
     assert_each_trial_once(progress, TRIALS)
 
 
 @pytest.mark.nodes(2)
+@pytest.mark.takes(2)
 def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
@@ -82,6 +85,7 @@ def test_a_lost_node_costs_its_packs_an_attempt_and_the_study_nothing(desk: Desk
 
 
 @pytest.mark.nodes(2)
+@pytest.mark.takes(4)
 def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
@@ -95,6 +99,7 @@ def test_a_lost_head_node_brings_the_job_back_and_it_finishes(desk: Desk, nodes:
 
 
 @pytest.mark.nodes(1)
+@pytest.mark.takes(6)
 def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=120), Progress(Path("runs/tiny"))
     job = desk.sbatch(study, nodes)
@@ -121,6 +126,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
 
 
 @pytest.mark.nodes(3)
+@pytest.mark.takes(5)
 def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) -> None:
     study, progress = long_study(desk.directory, epochs=350), Progress(Path("runs/tiny"))
     metered = {"HADAMARD_ENERGY": f"replay:{constant_trace(desk.directory / 'trace.csv', 10.0)}"}
@@ -145,6 +151,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
 
 
 @pytest.mark.nodes(2)
+@pytest.mark.takes(4)
 def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_each_other(desk: Desk, nodes: list[str]) -> None:
     jobs, options = {}, {"short": ("--mem=1800M",), "longer": ("--mem=1800M", "--gpus-per-node=2")}
     for name, epochs in (("longer", 250), ("short", 10)):
@@ -204,7 +211,9 @@ def assert_status_tells(directory: Path, job: str, nodes: list[str]) -> None:
 
 @pytest.mark.nodes(2)
 @pytest.mark.parametrize("fault", ["ports taken", "path too long", "wrong interpreter"])
-def test_a_node_where_ray_cannot_start_fails_the_job_with_its_name_and_the_reason(fault: str, desk: Desk, nodes: list[str]) -> None:
+def test_a_node_where_ray_cannot_start_fails_the_job_with_its_name_and_the_reason(
+    fault: str, desk: Desk, nodes: list[str], request: pytest.FixtureRequest
+) -> None:
     study, bad, variables = long_study(desk.directory, epochs=3), nodes[1], {}
     if fault == "path too long":
         variables["HADAMARD_SCRATCH"] = str(desk.directory / "a-directory-whose-name-leaves-no-room-for-sockets")
@@ -217,6 +226,7 @@ def test_a_node_where_ray_cannot_start_fails_the_job_with_its_name_and_the_reaso
             "time.sleep(300)"
         )
         holder = desk.lab.popen_on(bad, "sh", "-c", 'ulimit -n 20000; exec "$0" -c "$1"', sys.executable, hog, stdout=subprocess.PIPE)
+        request.addfinalizer(lambda: (holder.kill(), holder.communicate()))
         assert holder.stdout
         assert holder.stdout.readline().strip() == "taken"
         reason = "are taken by other programs"
