@@ -163,7 +163,7 @@ def _warning(busy: float) -> str:
     """Return what is to be said where others were at work before anything was measured, which the clock's seconds hold."""
     if busy < BUSY * this_machine().cores:
         return ""
-    return f"beforehand {busy:.1f} processes were at work here: starts and ends are longer than on a quiet machine; then measure again\n"
+    return f"beforehand {busy:.1f} processes were at work here: what starts and ends take came out longer; measure again when it is quiet\n"
 
 
 def _rows(rates: Rates) -> list[tuple[str, str, str]]:
