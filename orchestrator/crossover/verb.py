@@ -62,9 +62,9 @@ def energy(scenarios: Path, request: Request, saved: Path | None, watts: float |
             "--from takes what was measured; --qubits, --simulators and --limit-s say what to measure: leave one or the other out"
         )
     measured = read_measured(saved) if saved else _measure(request)
-    found = findings(stated, measured, watts if watts is not None else stated_watts(os.environ))
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)  # what took minutes to measure is kept whatever comes next
     write_atomically(directory / "measured.json", measured.model_dump_json(indent=1) + "\n")
+    found = findings(stated, measured, watts if watts is not None else stated_watts(os.environ))
     pictures = figures.draw(found, directory)
     files = [page.write(found, pictures, directory), *pictures.values(), directory / "measured.json"]
     return show.as_json(found, files) if as_json else show.as_text(found, files)
