@@ -20,6 +20,7 @@ from model.errors import LedgerError
 
 Event = dict[str, Any]
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+LONGEST_LINE = 2**20
 LOCK_WAIT_S = 60.0
 """Longer than a process may take to stop in good order (`cluster.launch.STOP_GRACE_S`)."""
 
@@ -36,6 +37,24 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file; what a killed writer, or a full disk, left of one before is cut off."""
+    drop_torn_line(path)
+    with open(path, "a") as file:
+        file.write(line + "\n")
+
+
+def drop_torn_line(path: Path) -> None:
+    """Cut off what a killed writer left after the last complete line of a file."""
+    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
+        begin = max(0, file.seek(0, os.SEEK_END) - LONGEST_LINE)
+        file.seek(begin)
+        tail = file.read()
+        whole = tail.rfind(b"\n") + 1
+        if whole < len(tail):
+            file.truncate(begin + whole)
 
 
 def locked(file: IO[Any], wait: bool) -> bool:
@@ -105,9 +124,7 @@ class TrialFiles:
     def append(self, event: str, **fields: Any) -> None:
         """Append one event to the journal, stamped with the time in epoch milliseconds."""
         line = json.dumps({"event": event, "time_ms": int(time.time() * 1000), **fields})
-        self._drop_torn_line()
-        with open(self.journal, "a") as file:
-            file.write(line + "\n")
+        append_line(self.journal, line)
 
     def events(self) -> list[Event]:
         """Return the journal's events in order; a torn last line, left by a crash, does not count.
@@ -146,15 +163,6 @@ class TrialFiles:
                     break
                 time.sleep(0.1)
             yield
-
-    def _drop_torn_line(self) -> None:
-        """Cut off what a killed writer left after the last complete line."""
-        if not self.journal.exists():
-            return
-        content = self.journal.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.truncate(self.journal, whole)
 
 
 class PackFiles:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from model.journal import TrialFiles
+from model.journal import TrialFiles, drop_torn_line
 
 Phase = Literal["embedding", "training", "evaluation", "inference"]
 """Sentences are embedded, or their encoder tuned; heads are trained; they are looked at on the way, on the validation side; and in the end
@@ -24,6 +24,7 @@ class Phases:
     """Writes the lines of one process; each is on disk before what it tells of begins."""
 
     def __init__(self, pack_directory: Path) -> None:
+        drop_torn_line(pack_directory / FILE)
         self._file = open(pack_directory / FILE, "a", buffering=1)  # noqa: SIM115, it lives as long as the process trains
         self._trials: list[str] | None = None
 
@@ -40,9 +41,13 @@ class Phases:
         self._trials = names
         self._write({"phase": phase, **({"sentences": sentences} if sentences else {}), **changed})
 
+    def pause(self) -> None:
+        """Say that what is done now, such as writing results, is no phase."""
+        self._write({"phase": None})
+
     def end(self) -> None:
         """Say that nothing more is done."""
-        self._write({"phase": None})
+        self.pause()
         self._file.close()
 
     def _write(self, line: dict[str, object]) -> None:

@@ -111,6 +111,7 @@ class Team:
         members = [self.members[place] for place in places]
         self.phases.begin("inference", [member.files for member in members], sum(rows.shape[1] for rows in rows_of_sides))
         sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in rows_of_sides]
+        self.phases.pause()
         seconds = share_time(members, begin)
         for member, *seen in zip(members, *sides, strict=True):
             member.files.append("evaluated", seconds=seconds)
@@ -134,6 +135,7 @@ class Team:
             seen = train_epoch(head, adam, self.corpus, train.gather(1, order.to(train.device)), batch, draws)
             self.phases.begin("evaluation", named, validation.shape[1])
             checked = evaluate(head, adam.parameters, self.corpus, validation, draws)
+            self.phases.pause()
             whole = adam.parameters.isfinite().all(dim=1).tolist()
             seconds = share_time(members, begin)
             for row, place in enumerate(places):

@@ -115,6 +115,7 @@ def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None
     fitted = classical.fit(head, *sides[0], member.trial.seed)
     phases.begin("inference", [member.files], sum(map(len, rows)))
     scores = [fitted.score(*side) for side in sides]
+    phases.pause()
     share_time([member], begin)
     member.finish(scores, fitted.parameters, simulator=None)
 

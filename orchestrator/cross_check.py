@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cluster.energy.recorder import Recording
-from orchestrator.report.formats import joules
+from orchestrator.report.formats import count, joules
 from orchestrator.usage import RunUse
 
 
@@ -25,8 +25,9 @@ def cross_checks(runs: Sequence[RunUse], found: Sequence[Recording], consumed_j:
         theirs = consumed_j(job)
         if theirs is not None:
             numbers = {run.run for run in runs if run.job == job}
-            ours = [_whole_j(one) for one in found if one.run in numbers and one.method is not None]
-            beside = f"our meters counted {joules(sum(ours))} on {len(ours)} nodes while they ran" if ours else "our meters counted none"
+            ours = [one for one in found if one.run in numbers and one.method is not None]
+            nodes, whole = count(len({one.host for one in ours}), "node"), joules(sum(map(_whole_j, ours)))
+            beside = f"our meters counted {whole} on {nodes} while they ran" if ours else "our meters counted nothing"
             said.append(f"Slurm's accounting has {joules(theirs)} for job {job}, of its nodes as a whole; {beside}.")
     return tuple(said)
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from cluster.energy.recorder import Recording, recordings
-from cluster.energy.shares import Hold, share
+from cluster.energy.shares import Hold, counted, share
 from cluster.energy.trace import Array
 from model.phases import PHASES
 from orchestrator.ledger import TrialRecord
 from orchestrator.usage import EMBEDDINGS, PackUse, packs_used, phases_of, runs_used
 
+SILENT_S = 60.0
+"""A record that ends so long before what it should tell of is that of a meter that is gone without a word."""
 OVERHEAD = "overhead"
 """What is no phase: a process starts, reads its files, and ends."""
 ALL_PHASES = (*PHASES, OVERHEAD)
@@ -102,7 +104,7 @@ def study_energy(study: Path, records: Iterable[TrialRecord]) -> StudyEnergy:
     found = recordings(study)
     if not any(one.method for one in found):
         return NOT_MEASURED
-    uses = _ended(study, packs_used(study))
+    uses = with_ends(study, packs_used(study))
     shares = _Shares(found, uses)
     by_trial: dict[str, list[TrialEnergy]] = {}
     embeddings, embedded = [], 0
@@ -165,7 +167,7 @@ def nodes_j(found: Sequence[Recording], uses: Sequence[PackUse]) -> dict[str, fl
 
 def spent_j(study: Path) -> float | None:
     """Return the joules of all packs of a study, the lost ones among them, until a few seconds ago; None if not known."""
-    return _sum(nodes_j(recordings(study), _ended(study, packs_used(study))).values())
+    return _sum(nodes_j(recordings(study), with_ends(study, packs_used(study))).values())
 
 
 def _held_j(recording: Recording | None, holds: Sequence[Hold]) -> float | None:
@@ -174,11 +176,12 @@ def _held_j(recording: Recording | None, holds: Sequence[Hold]) -> float | None:
         return None
     trace, total = recording.trace, 0.0
     last_s = float(trace.times_s[-1])
+    patience_s = 0.0 if recording.died else SILENT_S
+    if any(hold.end_s > last_s + patience_s or not counted(recording, hold) for hold in holds):
+        return None
     for column, counter in enumerate(trace.counters):
         ends_s = -math.inf
         for hold in sorted((one for one in holds if one.amount(counter.device)), key=lambda one: one.begin_s):
-            if recording.died and hold.end_s > last_s:
-                return None
             begin_s, end_s = (min(max(moment, ends_s), last_s) for moment in (hold.begin_s, hold.end_s))
             before, after = trace.at([begin_s, end_s], column)
             total += after - before
@@ -233,7 +236,7 @@ def _hold(use: PackUse, host: str) -> Hold:
     return Hold(use.hosts[host].devices, use.begin_s, use.begin_s if use.end_s is None else use.end_s)
 
 
-def _ended(study: Path, uses: Sequence[PackUse]) -> list[PackUse]:
+def with_ends(study: Path, uses: Sequence[PackUse]) -> list[PackUse]:
     """Give those uses an end that have none: of a lost worker, its pack's next launch, or the end of its run; else until now."""
     last = {run.run: run.last_s for run in runs_used(study)}
     found = []
@@ -258,7 +261,8 @@ def _of_trials(use: PackUse, found: Sequence[Window], shares: _Shares) -> dict[s
             phases = gross.setdefault(name, {})
             phases[window.phase] = phases.get(window.phase, 0.0) + (joules.gross_j[at + 1] - joules.gross_j[at]) / len(window.trials)
             net[name] = net.get(name, 0.0) + (joules.net_j[at + 1] - joules.net_j[at]) / len(window.trials)
-            inferences[name] = inferences.get(name, 0) + (window.sentences if window.phase == "inference" else 0)
+            counts = window.phase == "inference" and use.cause is None  # what was cut short is done again
+            inferences[name] = inferences.get(name, 0) + (window.sentences if counts else 0)
     shared = "" if len(gross) < 2 or joules.method.endswith("device-seconds") else ", by device-seconds"
     length_s = moments[-1] - moments[0]
     return {

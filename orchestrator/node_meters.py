@@ -44,10 +44,10 @@ def others_meters(study: Path, run: int) -> Iterator[None]:
 
 
 def nodes_alive() -> int:
-    """Return how many nodes Ray runs over; 1 where it does not run."""
+    """Return how many nodes Ray runs over; 0 where it does not run."""
     import ray
 
-    return max(1, sum(node["Alive"] for node in ray.nodes())) if ray.is_initialized() else 1  # type: ignore[no-untyped-call]
+    return sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 0  # type: ignore[no-untyped-call]
 
 
 class NodeMeter:
@@ -93,5 +93,5 @@ class _Watch:
                 for node in ray.nodes():  # type: ignore[no-untyped-call]
                     if node["Alive"] and node["NodeID"] not in self._actors:
                         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                        self._actors[node["NodeID"]] = remote.options(scheduling_strategy=there).remote(*self._arguments)
+                        self._actors[node["NodeID"]] = remote.options(scheduling_strategy=there, max_restarts=-1).remote(*self._arguments)
             self._over.wait(LOOK_EVERY_S)

@@ -68,12 +68,13 @@ def costs(record: TrialRecord, energy: StudyEnergy = NOT_MEASURED, grid_g_per_kw
     """
     seconds = [event["seconds"] for event in record.events if event["event"] in ("epoch", "evaluated")]
     whole = [event["seconds"] for event in record.events if event["event"] == "done"]
-    host = next((event["host"] for event in reversed(record.events) if event["event"] == "started"), None)
+    started = next((event for event in reversed(record.events) if event["event"] == "started"), {})
     return {
         "attempts": record.attempts,
         "train_s": sum(seconds) if seconds else whole[-1] if whole else None,
         **_joules(energy.trials.get(record.trial.digest), record.responses.get("test_accuracy"), grid_g_per_kwh),
-        "host": host,
+        "host": started.get("host"),
+        "pack": started.get("pack"),
     }
 
 

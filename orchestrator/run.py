@@ -22,6 +22,7 @@ from rich.console import Console
 
 from cluster.allocation import Allocation, detect
 from cluster.energy.choice import open_meter, why_not_measured
+from cluster.energy.meters import CPU
 from cluster.energy.recorder import IDLE_S, recordings
 from cluster.launch import STOP_GRACE_S, environment
 from cluster.meeting import check_meeting
@@ -30,10 +31,11 @@ from model.errors import UserError
 from model.settings import Settings, Trial, TrialSettings
 from model.simulators import choose, lightning_mpi
 from orchestrator import lessons, tracking
+from orchestrator.budget import Budget
 from orchestrator.circumstances import why_gone, why_told
 from orchestrator.cross_check import cross_checks
 from orchestrator.design.factors import value_text
-from orchestrator.energy import study_energy
+from orchestrator.energy import spent_j, study_energy
 from orchestrator.fit import check_fit
 from orchestrator.inputs import inputs_of
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
@@ -50,7 +52,7 @@ from orchestrator.rates import known_rates
 from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
-from orchestrator.spending import Limits, Spending, allowed, deadline, ended_by
+from orchestrator.spending import UNKNOWN_JOULES, Limits, Spending, allowed, deadline, ended_by
 from orchestrator.stopping import Stopping
 from orchestrator.study import REPRESENTATION, Study
 from orchestrator.study_file import Problem, StudyError, located
@@ -79,13 +81,12 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     asked = price(packs, allocation, rates)
     with located(path, overrides):
         check_fit(packs, allocation)
+        _check_budget(plan.study.budget, ledger, packs)
     _check_simulators(packs)
     if any(pack.ranks > 1 for pack in packs):
         check_meeting()
     embeddings.check_cache()
-    why = why_not_measured()
-    if plan.study.budget.energy is not None and why:
-        raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])
+    why_not_measured()  # refuses what is no meter
     interrupted = False
     _say_start(console, plan, owed, packs, allocation, expected(asked.wall_s, rates))
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
@@ -161,7 +162,6 @@ def _train(
     Raises:
         OwnedError: Another driver has taken the study over.
     """
-    from orchestrator.sweep import ray_cluster, run_packs
 
     def stop(number: int) -> None:
         if ownership.lost:
@@ -171,22 +171,13 @@ def _train(
     study, run, meter = ledger.directory, ownership.owner.generation, open_meter()
     if meter is not None:
         console.print(f"energy:    {meter.method}; first, for {IDLE_S:g} s, what the idle node takes")
-    spending = Spending(study, run, plan.study.budget, asked.wall_s, nodes_alive)
+    spending = Spending(study, run, plan.study.budget, asked.wall_s, lambda: nodes_alive() or allocation.nodes)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
         with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
             embed(owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
-            with ray_cluster(allocation, dashboard) as url:
-                if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
-                    console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
-                with contextlib.ExitStack() as stack:
-                    if meter is not None:
-                        stack.enter_context(others_meters(study, run))
-                    stack.enter_context(tracking.BackgroundShipper(ledger, plan))
-                    stack.enter_context(Progress(ledger, plan.trials, owed, console))
-                    stack.enter_context(signals.in_good_order())
-                    limits = Limits(plan.study.budget, deadline(plan.study.budget, spending.note(), allocation.nodes, time.time()))
-                    run_packs(ledger, packs, plan.study.study, run, limits, metered=meter is not None)
+            if ownership.owner.cause is None:  # embeddings may use a budget up
+                _sweep(ledger, plan, owed, packs, allocation, dashboard, console, ownership, spending, signals, metered=meter is not None)
     except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
         ownership.check()
         close(map(ledger.files, plan.trials), ownership.owner.cause or "interrupted")
@@ -194,6 +185,35 @@ def _train(
         ledger.check(plan.study, 1)
         raise
     return signals.told
+
+
+def _sweep(
+    ledger: Ledger,
+    plan: Plan,
+    owed: Sequence[Trial],
+    packs: Sequence[Pack],
+    allocation: Allocation,
+    dashboard: bool,
+    console: Console,
+    ownership: Ownership,
+    spending: Spending,
+    signals: Stopping,
+    metered: bool,
+) -> None:
+    """Run the packs over Ray, with all that goes on beside."""
+    from orchestrator.sweep import ray_cluster, run_packs
+
+    study, run, budget = ledger.directory, ownership.owner.generation, plan.study.budget
+    with ray_cluster(allocation, dashboard) as url, contextlib.ExitStack() as beside:
+        if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
+            console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
+        if metered:
+            beside.enter_context(others_meters(study, run))
+        beside.enter_context(tracking.BackgroundShipper(ledger, plan))
+        beside.enter_context(Progress(ledger, plan.trials, owed, console))
+        beside.enter_context(signals.in_good_order())
+        limits = Limits(budget, deadline(budget, spending.note(), allocation.nodes, time.time()))
+        run_packs(ledger, packs, plan.study.study, run, limits, metered)
 
 
 def embed(
@@ -219,6 +239,20 @@ def embed(
             done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
+
+
+def _check_budget(budget: Budget, ledger: Ledger, packs: Sequence[Pack]) -> None:
+    """Refuse to limit joules that would not be known."""
+    if budget.energy is None:
+        return
+    meter = open_meter()
+    why = why_not_measured() or ("none of this node's counters can be read" if meter is None else "")
+    if meter is not None and any(pack.gpus for pack in packs) and not any(counter.device != CPU for counter in meter.counters):
+        why = f"packs use GPUs, and what is counted here is {', '.join(sorted({counter.scope for counter in meter.counters}))}"
+    if not why and spent_j(ledger.directory) is None:
+        why = f"{UNKNOWN_JOULES}. Run the study without, or in another directory with --dir"
+    if why:
+        raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])
 
 
 def _check_simulators(packs: Sequence[Pack]) -> None:

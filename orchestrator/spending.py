@@ -6,6 +6,7 @@ packs are stopped (ownership.py) and joules are come by (energy.py).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -16,21 +17,22 @@ from pathlib import Path
 from model.settings import Trial
 from orchestrator.budget import NAMES, Budget, Used, passed
 from orchestrator.causes import BUDGET
-from orchestrator.energy import spent_j
+from orchestrator.energy import spent_j, with_ends
 from orchestrator.ledger import TrialRecord
 from orchestrator.report.formats import count, duration, joules, listed
 from orchestrator.usage import PackUse, RunUse, packs_used, runs_used, save_run
 
 LOOK_EVERY_S = 2.0
+UNKNOWN_JOULES = "nobody knows how much energy is left, since a meter died, or a run had none"
 SHARE = 0.05
 """Of the time, looking takes no more: records of joules grow with the hours."""
 
 
 def used(study: Path, records: Sequence[TrialRecord]) -> Used:
-    """Return what all runs of a study have used until now; joules None where they were not measured."""
+    """Return what all runs of a study have used until now; joules None where they are not known."""
     runs = runs_used(study)
     ended = sum(not record.owed for record in records)
-    return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, _spent_j(study), ended)
+    return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, spent_j(study), ended)
 
 
 def allowed(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> list[Trial]:
@@ -47,8 +49,11 @@ def ended_by(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> str
     owed = sum(record.status in ("owed", "running") for record in records)
     if not owed or not budget.is_set:
         return None
-    limits = in_words(budget, used(study, records))
-    example = next(name for name in NAMES if getattr(budget, name) is not None)
+    spent = used(study, records)
+    limits = in_words(budget, spent)
+    if budget.energy is not None and spent.energy_j is None:
+        return f"the budget ends it: {UNKNOWN_JOULES}; {count(owed, 'trial')} owed. Go on without: --set budget.energy=null"
+    example = next(iter([*passed(budget, spent), *(name for name in NAMES if getattr(budget, name) is not None)]))
     return f"the budget ends it: {limits}; {count(owed, 'trial')} owed. Go on with more, e.g. --set budget.{example}=..."
 
 
@@ -99,13 +104,13 @@ def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: in
         return BUDGET
     if limits.budget.energy is None:
         return None
-    uses, spent = packs_used(study), spent_j(study)
-    if spent is None and uses:
-        return BUDGET  # a meter has died: nobody knows what is left
-    begun, now = spent or 0.0, time.time()
-    core_w = _core_w(uses, begun, now)
-    going_on = sum(_left_s(use, now) * _cores(use) for use in uses)
-    return BUDGET if begun + core_w * (going_on + (expected_s or 0.0) * cores) >= limits.budget.energy else None
+    spent = next((run.spent_j for run in reversed(runs_used(study))), None)  # by the driver's last look: records may be long
+    if spent is None:
+        return BUDGET  # nobody knows what is left
+    now, uses = time.time(), packs_used(study)
+    core_w = _core_w(with_ends(study, uses), spent)
+    going_on = sum(_left_s(use, now) * _cores(use) for use in _under_way(uses))
+    return BUDGET if spent + core_w * (going_on + (expected_s or 0.0) * cores) >= limits.budget.energy else None
 
 
 def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | None:
@@ -138,7 +143,7 @@ class Spending:
         self._over = threading.Event()
         self._stop: Callable[[str], None] = lambda _: None
         self._thread = threading.Thread(target=self._watch, name="spending", daemon=True)
-        save_run(study, self._use)
+        self.note()
 
     def watch(self, stop: Callable[[str], None]) -> Spending:
         """Have `stop` called with the cause once the budget is used up, while this is entered."""
@@ -152,24 +157,26 @@ class Spending:
     def __exit__(self, *_exception: object) -> None:
         self._over.set()
         self._thread.join(timeout=10)
-        self.note()
+        with contextlib.suppress(Exception):  # what is done is to be shipped and reported all the same
+            self.note()
 
     def note(self) -> Used:
         """Keep what the run has used until now; return what all runs have, without counting trials, and joules only if they are limited."""
         now = time.time()
         node_s = self._use.node_s + (now - self._use.last_s) * self._nodes()
-        self._use = replace(self._use, last_s=now, node_s=node_s)
+        energy_j = spent_j(self._study) if self._budget.energy is not None else None
+        self._use = replace(self._use, last_s=now, node_s=node_s, spent_j=energy_j)
         save_run(self._study, self._use)
         runs = [*self._before, self._use]
-        energy_j = spent_j(self._study) if self._budget.energy is not None else None
         return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, energy_j, 0)
 
     def _watch(self) -> None:
         pause_s = LOOK_EVERY_S
         while not self._over.wait(pause_s):
             begin = time.monotonic()
-            if passed(self._budget, self.note()):
-                self._stop(BUDGET)
+            with contextlib.suppress(Exception):  # Ray or a file server that is away for a moment: the next look tells
+                if passed(self._budget, self.note()):
+                    self._stop(BUDGET)
             pause_s = max(LOOK_EVERY_S, (time.monotonic() - begin) / SHARE)
 
 
@@ -181,20 +188,23 @@ _WRITE: dict[str, Callable[[float], str]] = {
 }
 
 
-def _spent_j(study: Path) -> float | None:
-    return spent_j(study) if packs_used(study) else 0.0
-
-
 def _cores(use: PackUse) -> int:
     return sum(held.cores for held in use.hosts.values())
 
 
+def _under_way(uses: Sequence[PackUse]) -> list[PackUse]:
+    """Return the launches that go on: of the last run, without an end, and not followed by another one of their pack."""
+    last = max((use.run for use in uses), default=0)
+    newest = {use.pack: use for use in uses}
+    return [use for use in uses if use.end_s is None and use.run == last and newest[use.pack] is use]
+
+
 def _left_s(use: PackUse, now_s: float) -> float:
-    """Return how long a launch that goes on is expected to go on."""
-    return 0.0 if use.end_s is not None or use.expected_s is None else max(0.0, use.begin_s + use.expected_s - now_s)
+    """Return how long a launch is expected to go on."""
+    return 0.0 if use.expected_s is None else max(0.0, use.begin_s + use.expected_s - now_s)
 
 
-def _core_w(uses: Sequence[PackUse], spent: float, now_s: float) -> float:
+def _core_w(ended: Sequence[PackUse], spent: float) -> float:
     """Return the joules so far for each second that a core was held."""
-    held_s = sum(((use.end_s or now_s) - use.begin_s) * _cores(use) for use in uses)
+    held_s = sum(((use.end_s or use.begin_s) - use.begin_s) * _cores(use) for use in ended)
     return spent / held_s if held_s > 0 else 0.0

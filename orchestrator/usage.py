@@ -19,7 +19,7 @@ from cluster.allocation import GPU_MASKS
 from cluster.energy.choice import node_name
 from cluster.energy.meters import CPU
 from cluster.mpi import Places
-from model.journal import read_json, write_atomically
+from model.journal import append_line, read_json, write_atomically
 from model.phases import FILE
 
 EMBEDDINGS = "embeddings"
@@ -82,6 +82,7 @@ class RunUse:
         node_s: Seconds of all its nodes together.
         expected_s: How long it was expected to take; None if not known.
         job: Its Slurm job.
+        spent_j: What all runs together had taken then; None where that is not known, or does not matter to the budget.
     """
 
     run: int
@@ -90,6 +91,7 @@ class RunUse:
     node_s: float = 0.0
     expected_s: float | None = None
     job: str | None = None
+    spent_j: float | None = None
 
     @property
     def wall_s(self) -> float:
@@ -115,8 +117,8 @@ class PackRecord:
         self._write(end_s=time.time(), cause=cause, trials_done=trials_done)
 
     def _write(self, **line: Any) -> None:
-        with contextlib.suppress(OSError), open(self._file, "a") as file:  # a trial must not fail for it
-            file.write(json.dumps(line) + "\n")
+        with contextlib.suppress(OSError):  # a trial must not fail for it
+            append_line(self._file, json.dumps(line))
 
 
 def holding(where: Places | None, gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, Held]:
@@ -127,13 +129,15 @@ def holding(where: Places | None, gpus: int, environment: Mapping[str, str] = os
         gpus: Of each process.
         environment: Of its worker, to which Ray has given the GPUs of one process.
     """
-    if where is None:
-        return {node_name(environment): Held(1, _gpus(environment) if gpus else ())}
+    if where is None or where.job is None:  # all of it is here
+        ranks, masks = (1, (environment,)) if where is None else (len(where.hosts), where.gpus)
+        named = dict.fromkeys(gpu for mask in masks if gpus for gpu in _gpus(mask))
+        return {node_name(environment): Held(ranks, tuple(named))}
     found = {}
     for host in dict.fromkeys(where.hosts):
         here = [rank for rank, other in enumerate(where.hosts) if other == host]
-        named = [gpu for rank in here if where.gpus for gpu in _gpus(where.gpus[rank])]
-        found[host] = Held(len(here), tuple(dict.fromkeys(named)))
+        of_ranks = dict.fromkeys(gpu for rank in here if where.gpus for gpu in _gpus(where.gpus[rank]))
+        found[host] = Held(len(here), tuple(of_ranks))
     return found
 
 
@@ -179,7 +183,8 @@ def save_run(study: Path, use: RunUse) -> None:
 def embedding(study: Path, run: int, cores: int, gpus: int, sentences: int) -> Iterator[None]:
     """Record that the driver computes embeddings of so many sentences while this is entered."""
     record = PackRecord(study, run, EMBEDDINGS)
-    record.begin({node_name(): Held(cores, tuple(map(str, range(gpus))))}, None, sentences)
+    held = _gpus(os.environ) or tuple(map(str, range(gpus)))
+    record.begin({node_name(): Held(cores, held if gpus else ())}, None, sentences)
     done = 0
     try:
         yield
@@ -198,9 +203,10 @@ def _folder(study: Path) -> Path:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """Return a file's JSON lines; a torn last one, left by a crash, does not count."""
-    try:
-        *lines, _torn = file.read_text().split("\n")
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines]
+    """Return a file's JSON lines; those that a crash, a full disk or a lost node has damaged do not count."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for line in file.read_text(errors="replace").split("\n"):
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+    return [line for line in found if isinstance(line, dict)]

@@ -11,7 +11,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,10 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
             if (why := wait_for_bundles(must_stop)) is not None:
                 return Outcome("stopped", why)
             where = places(shards, gpus, config["job"], config["all_gpus"][config["pack"]])
-        record.begin(holding(where, gpus), expected_s, len(undone))
+        held = holding(where, gpus)
+        if config["metered"]:
+            _wait_for_meters(study, run, held, must_stop)
+        record.begin(held, expected_s, len(undone))
         outcome = None
         try:
             outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
@@ -87,13 +90,14 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
             record.end(outcome.cause if outcome else "error", sum(one.result.exists() for one in undone))
         return outcome
 
-    limits = Limits(Budget(**config["budget"]), config["deadline_s"])
-    if (why := must_stop() or why_no_room(study, limits, expected_s, ranks)) is not None:  # nothing was begun: there is no word to leave
-        report_progress()
-        return why
     try:
         if config["metered"]:
-            _wait_for_meter(study, run, must_stop)
+            _wait_for_meters(study, run, [node_name()], must_stop)
+        limits = Limits(Budget(**config["budget"]), config["deadline_s"])
+        why = must_stop() or why_no_room(study, limits, expected_s, ranks)
+        if why is not None:  # nothing was begun: there is no word to leave
+            report_progress()
+            return why
         lost = _take_over(pack, run)
         why = run_with_retries(pack.directory, launch, must_stop, lost, run)
     except Exception as error:  # Tune would only try the same again; the journal is where a user looks
@@ -107,11 +111,12 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
     return why
 
 
-def _wait_for_meter(study: Path, run: int, must_stop: Callable[[], str | None]) -> None:
-    """Wait until this node's meter has seen the node idle, which takes as long as this is the node's first pack; not for ever."""
+def _wait_for_meters(study: Path, run: int, hosts: Iterable[str], must_stop: Callable[[], str | None]) -> None:
+    """Wait until the meters of nodes have seen them idle, which takes a while where this is a node's first pack; not for ever."""
     deadline = time.monotonic() + METER_S
-    while not is_ready(study, run, node_name()) and must_stop() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for host in hosts:
+        while not is_ready(study, run, host) and must_stop() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
 
 
 def _take_over(pack: PackFiles, run: int) -> str | None:

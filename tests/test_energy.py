@@ -17,7 +17,7 @@ from orchestrator.energy import StudyEnergy, spent_j, study_energy
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
 from orchestrator.results import costs
-from orchestrator.usage import RunUse, save_run
+from orchestrator.usage import RunUse, embedding, packs_used, save_run
 from tests.finished import finish
 from tests.metered import IDLE_W, PACKAGE, WATTS, launch, node
 from tests.studies import entered, read
@@ -124,6 +124,55 @@ def test_all_attempts_count_and_one_that_was_lost_leaves_none(ledger: Ledger, pl
     assert spent_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost was spent all the same"
 
 
+def test_a_record_that_stops_without_a_word_is_no_measurement(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1", until_s=30)
+    launch(ledger, "p", 0, 60, [(0.0, "training", [plan.trials[0].key], 0)])
+    assert spent_j(ledger.directory) == pytest.approx(30 * WATTS), "the record may be some seconds behind"
+    launch(ledger, "q", 60, 95, [])
+    assert spent_j(ledger.directory) is None
+
+
+def test_before_anything_was_read_nothing_was_spent(ledger: Ledger) -> None:
+    assert spent_j(ledger.directory) == 0.0
+    recorder = Recorder(ledger.directory, 1, "n1", Counting(until=1000))
+    recorder.start(idle_s=0.0)
+    launch(ledger, "p", time.time(), None, [])
+    assert spent_j(ledger.directory) == 0.0, "work begins after the first reading"
+    recorder.stop()
+
+
+def test_a_pack_whose_gpu_is_not_counted_leaves_node_and_budget_unknown(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    launch(ledger, "p", 0, 10, [(0.0, "training", [plan.trials[0].key], 0)])
+    (lines,) = ledger.directory.glob("usage/*.jsonl")
+    lines.write_text(lines.read_text().replace('"gpus": []', '"gpus": ["0"]'))
+    assert found(ledger, plan).nodes_j == {"n1": None}
+    assert spent_j(ledger.directory) is None
+
+
+def test_lines_that_a_full_disk_has_cut_cost_what_they_told_and_no_more(ledger: Ledger, plan: Plan) -> None:
+    node(ledger, "n1")
+    first, second = plan.trials[:2]
+    for trial, begin in ((first, 0), (second, 20)):
+        launch(ledger, f"p{begin}", begin, begin + 10, [(float(begin), "training", [trial.key], 0)])
+        finish(ledger, trial, 0.75)
+    trace = ledger.directory / "energy" / "0000001-n1.csv"
+    trace.write_text(trace.read_text().replace("\n15,", "\n15,garb\n"))
+    for file in (ledger.directory / "packs" / "p0" / "phases.jsonl", *ledger.directory.glob("usage/*p0.jsonl")):
+        file.write_text('{"time_s": 0.0, "pha' + file.read_text() + '{"time')
+    assert found(ledger, plan).trials.keys() == {second.digest}
+    assert found(ledger, plan).trials[second.digest].energy_j == pytest.approx(10 * WATTS)
+
+
+def test_embeddings_hold_the_gpus_that_the_driver_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    for gpus, named in ((2, ("2", "3")), (0, ())):
+        with embedding(tmp_path, 1, 4, gpus, 300):
+            pass
+        (held,) = packs_used(tmp_path)[-1].hosts.values()
+        assert (held.cores, held.gpus) == (4, named)
+
+
 def test_columns_of_costs(ledger: Ledger, plan: Plan) -> None:
     node(ledger, "n1")
     trial = plan.trials[0]
@@ -175,7 +224,7 @@ def test_a_recorder_keeps_readings_idle_watts_and_its_own_death(tmp_path: Path) 
     recorder.stop()
     (kept,) = recordings(tmp_path)
     assert kept.idle_w == pytest.approx((1 / 0.2,), rel=0.2)
-    assert kept.trace.joules[:, 0].tolist() == [0.0, 1.0]
+    assert kept.trace.joules[:, 0].tolist() == [0.0, 1.0, 2.0], "the idle window's last reading is the first one kept"
     assert kept.died == "gone"
     assert kept.trace.counters == (PACKAGE,)
 

@@ -111,23 +111,31 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, int]]:
 
 
 @pytest.fixture(params=["powercap", "cray", "modelled", "replay", "zeus", "joined"])
-def meter(request: pytest.FixtureRequest, powercap: Path, cray: Path, stat: Path, trace: Path) -> Meter:
-    ways: dict[str, Callable[[], Meter]] = {
-        "powercap": lambda: Powercap(powercap),
-        "cray": lambda: CrayNode(True, cray),
-        "modelled": lambda: ModelledCpu(10.0, stat),
-        "replay": lambda: Replay(trace, lambda: 105.0),
-        "joined": lambda: Joined([Powercap(powercap), CrayNode(True, cray)]),
+def working(request: pytest.FixtureRequest, powercap: Path, cray: Path, stat: Path, trace: Path) -> tuple[Meter, Callable[[], object]]:
+    """A meter, and what has its node take 3 J by the meter's first counter."""
+    moments = iter([105.0, 105.6])
+
+    def more_in(file: Path, before: str, after: str) -> Callable[[], object]:
+        return lambda: file.write_text(file.read_text().replace(before, after))
+
+    in_package = more_in(powercap / "intel-rapl:0" / "energy_uj", "1000000", "4000000")
+    ways: dict[str, Callable[[], tuple[Meter, Callable[[], object]]]] = {
+        "powercap": lambda: (Powercap(powercap), in_package),
+        "cray": lambda: (CrayNode(True, cray), more_in(cray / "energy", "5000 J", "5003 J")),
+        "modelled": lambda: (ModelledCpu(10.0, stat), more_in(stat, "cpu  100", "cpu  130")),
+        "replay": lambda: (Replay(trace, lambda: next(moments)), lambda: None),
+        "joined": lambda: (Joined([Powercap(powercap), CrayNode(True, cray)]), in_package),
     }
     if request.param == "zeus":
-        request.getfixturevalue("nvml")
-        return zeus_meters.ZeusGpus()
+        energy_mj = request.getfixturevalue("nvml")
+        return zeus_meters.ZeusGpus(), lambda: energy_mj.update({0: energy_mj[0] + 3000})
     return ways[request.param]()
 
 
 @pytest.mark.filterwarnings("ignore")
 class TestContract:
-    def test_every_counter_has_a_name_a_device_and_a_scope_and_a_reading(self, meter: Meter) -> None:
+    def test_every_counter_has_a_name_a_device_and_a_scope_and_a_reading(self, working: tuple[Meter, Callable[[], object]]) -> None:
+        meter, _ = working
         names = [counter.name for counter in meter.counters]
         assert len(set(names)) == len(names) > 0
         assert all(counter.device == "cpu" or counter.device.startswith("gpu") for counter in meter.counters)
@@ -135,9 +143,12 @@ class TestContract:
         assert meter.method in ("counter", "modelled", "replay")
         assert len(meter.read()) == len(names)
 
-    def test_what_is_used_between_two_readings_is_never_below_zero(self, meter: Meter) -> None:
-        before, after = meter.read(), meter.read()
-        assert all(joules >= 0 for joules in used_j(meter.counters, before, after).values())
+    def test_two_readings_tell_what_was_used_between_them(self, working: tuple[Meter, Callable[[], object]]) -> None:
+        meter, take_3_j = working
+        before = meter.read()
+        take_3_j()
+        device = meter.counters[0].device
+        assert used_j(meter.counters, before, meter.read())[device] == pytest.approx(3.0)
 
 
 def test_powercap_counts_packages_and_memory_and_nothing_twice(powercap: Path) -> None:
@@ -233,7 +244,20 @@ def test_the_meter_is_chosen_by_the_environment(trace: Path) -> None:
     assert modelled.method == "modelled"
 
 
-@pytest.mark.parametrize("asked", ["on", "replay", "replay:/nowhere.csv", "modelled:", "modelled:-3", "modelled:many", "replay:{user}.csv"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "on",
+        "replay",
+        "replay:/nowhere.csv",
+        "modelled:",
+        "modelled:-3",
+        "modelled:many",
+        "modelled:inf",
+        "replay:{user}.csv",
+        "replay:{host.y}",
+    ],
+)
 def test_a_meter_that_cannot_be_had_is_refused(asked: str) -> None:
     with pytest.raises(UserError, match="HADAMARD_ENERGY"):
         open_meter({"HADAMARD_ENERGY": asked})

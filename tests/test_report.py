@@ -157,7 +157,7 @@ def costs_of(results: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     doubled = pd.to_numeric(results[factor], errors="coerce") == results[factor].max() if results[factor].dtype != object else 0
     seconds = 5 * 2.0**doubled * np.exp(rng.normal(0, 0.02, len(results)))
     costs = pd.DataFrame({"key": results["key"], "attempts": 1, "train_s": seconds, "energy_j": 42 * seconds})
-    return costs.assign(energy_scope="package", energy_method="counter", energy_window_s=60.0, host="node01")
+    return costs.assign(pack=results["key"], energy_scope="package", energy_method="counter", energy_window_s=60.0, host="node01")
 
 
 def screening() -> Design:
@@ -591,6 +591,14 @@ def test_joules_are_told_by_phase_and_in_all_with_the_grid_they_assume() -> None
     ]
     assert "CO2" not in totals(costs, energy, None)[0]
     assert totals(costs.assign(energy_j=np.nan), energy, 400.0) == []
+
+
+def test_trials_that_shared_a_process_are_no_repetitions_of_its_cost() -> None:
+    study = small()
+    lines = [cost_effects(study["design"], study["results"], study["costs"].assign(pack=pack))[1] for pack in (study["costs"]["pack"], "p")]
+    assert [line[0] for line in lines[0]] == [line[0] for line in lines[1]]
+    assert all("(" in line[-1] for line in lines[0])
+    assert [line[-1].split(" (")[0] for line in lines[0]] == [line[-1] for line in lines[1]]
 
 
 def test_costs_of_nodes_that_differ_do_not_pass_for_costs_of_factors() -> None:

@@ -10,6 +10,7 @@ import pytest
 from model.journal import read_json
 from orchestrator.budget import Budget, Used, passed
 from orchestrator.causes import BUDGET
+from orchestrator.energy import spent_j
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
 from orchestrator.spending import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
@@ -104,6 +105,9 @@ def test_what_a_budget_allows(ledger: Ledger, plan: Plan) -> None:
         f"the budget ends it: wall 60 s of 60 s and trials 1 of 4; {len(plan.trials) - 1} trials owed. "
         "Go on with more, e.g. --set budget.wall=..."
     )
+    assert "budget.trials=..." in str(ended_by(Budget(wall=600.0, trials=1), directory, records)), "what is used up is to be raised"
+    launch(ledger, "p", 0, 10, [])
+    assert "--set budget.energy=null" in str(ended_by(Budget(energy=1.0), directory, records)), "no other number would help"
     assert ended_by(Budget(), directory, records) is None
 
 
@@ -124,16 +128,30 @@ def test_a_pack_is_begun_only_if_it_will_end_in_time(tmp_path: Path) -> None:
 
 def test_a_pack_is_begun_only_if_its_joules_and_those_under_way_are_left(ledger: Ledger) -> None:
     def why(energy_j: float, expected_s: float) -> str | None:
+        save_run(ledger.directory, RunUse(1, 0.0, 100.0, spent_j=spent_j(ledger.directory)))
         return why_no_room(ledger.directory, Limits(Budget(energy=energy_j), None), expected_s, 1)
 
     assert why(1.0, 1e6) is None, "before anything has run, nobody knows what it takes"
     node(ledger, "n1")
-    launch(ledger, "p", 0, 100, [])
+    launch(ledger, "p", 0, 90, [])
+    launch(ledger, "lost", 90, None, [])
+    launch(ledger, "lost", 100, 100, [])
     assert why(101 * WATTS, 0.5) is None
     assert why(101 * WATTS, 1.5) == BUDGET
     assert why(100 * WATTS, 0.0) == BUDGET
+    launch(ledger, "under way", 100, None, [], expected_s=time.time() - 100 + 1000)
+    assert why(600 * WATTS, 0.5) == BUDGET, "what goes on is expected to take 1,000 s more"
+    assert why(1200 * WATTS, 0.5) is None
     (ledger.directory / "energy" / "0000001-n1.json").unlink()
     assert why(1e9, 0.0) == BUDGET, "nobody knows what is left"
+
+
+def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
+    looks = iter([1, 1])  # from the third on it raises
+    with Spending(tmp_path, 1, Budget(), None, lambda: next(looks)).watch(lambda _: None) as spending:
+        time.sleep(4.5)
+        assert spending._thread.is_alive()
+    assert runs_used(tmp_path)[0].wall_s > 0
 
 
 def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(tmp_path: Path) -> None:

@@ -17,10 +17,15 @@ from tests.test_launch import pack
 
 
 def run(
-    directory: Path, must_stop: Callable[[], str | None] = lambda: None, ranks: int = 1, gpus: int = 0, deadline_s: float | None = None
+    directory: Path,
+    must_stop: Callable[[], str | None] = lambda: None,
+    ranks: int = 1,
+    gpus: int = 0,
+    deadline_s: float | None = None,
+    metered: bool = False,
 ) -> None:
     one_each = {"ranks": ranks, "shards": ranks, "gpus": gpus, "all_gpus": False, "expected_s": 12.5}
-    study = {"study": str(directory.parent.parent), "metered": False, "budget": {}, "deadline_s": deadline_s}
+    study = {"study": str(directory.parent.parent), "metered": metered, "budget": {}, "deadline_s": deadline_s}
     config = {"run": 1, "pack": "p", "job": None, **study, **{name: {"p": value} for name, value in one_each.items()}}
     worker._run_to_the_end(PackFiles(directory), config, must_stop)
 
@@ -76,6 +81,26 @@ def test_what_a_pack_holds_of_which_node_is_recorded_while_it_runs(
     assert {host: {"cores": one.cores, "gpus": list(one.gpus)} for host, one in use.hosts.items()} == held
     assert (use.run, use.cause, use.trials, use.trials_done, use.expected_s) == (1, None, 1, 1, 12.5)
     assert use.end_s is not None
+
+
+def test_a_pack_waits_for_the_meters_of_all_its_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory, (files,) = pack(tmp_path, 1)
+    looked: list[str] = []
+
+    def ready(_study: Path, _run: int, host: str) -> bool:
+        looked.append(host)
+        return looked.count(host) > 1
+
+    def trains(*_: object) -> Outcome:
+        assert looked.count("n1") == looked.count("n2") == 2
+        files.result.write_text("{}")
+        return Outcome(None, "")
+
+    monkeypatch.setattr(worker, "is_ready", ready)
+    monkeypatch.setattr(worker, "run_pack", trains)
+    monkeypatch.setattr(worker, "places", lambda *_: Places(("n1", "n2"), "7", 2))
+    run(directory, ranks=2, metered=True)
+    assert files.result.exists()
 
 
 def test_a_pack_that_would_pass_the_budget_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

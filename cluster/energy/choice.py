@@ -6,6 +6,7 @@ Owns this choice and its words. Does not own any meter.
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -83,9 +84,9 @@ def _asked_for(environment: Mapping[str, str]) -> Meter | None:
     try:
         if kind == "replay" and what:
             return Replay(Path(what.format(host=node_name(environment))))
-        if kind == "modelled" and float(what) > 0:
+        if kind == "modelled" and 0 < float(what) < math.inf:
             return ModelledCpu(float(what))
-    except (MeterError, ValueError, KeyError, IndexError) as error:
+    except (MeterError, ValueError, LookupError, AttributeError) as error:
         raise UserError(f"{VARIABLE}={environment[VARIABLE]}: {error}") from error
     if environment[VARIABLE] == "off":
         return None

@@ -5,6 +5,7 @@ Owns the protocol and its words. Does not own any counter, nor which of them a n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -67,8 +68,13 @@ class Joined:
 
 
 def step_j(counter: Counter, before: float, after: float) -> float:
-    """Return the joules between two readings of a counter that started again from zero at most once between them."""
-    return after - before + (counter.wraps_at_j if counter.wraps_at_j is not None and after < before else 0.0)
+    """Return the joules between two readings of a counter that started again from zero at most once between them.
+
+    It is taken to have done so only where it fell from its upper half to its lower one: two readings that came in the wrong order differ
+    by little.
+    """
+    half = math.inf if counter.wraps_at_j is None else counter.wraps_at_j / 2
+    return after - before + (2 * half if after < half <= before else 0.0)
 
 
 def used_j(counters: Sequence[Counter], before: Sequence[float], after: Sequence[float]) -> Mapping[str, float]:

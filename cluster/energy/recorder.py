@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
-from cluster.energy.trace import TIME, WRAPS, Trace, read_trace, trace_of
-from model.journal import read_json, write_atomically
+from cluster.energy.trace import TIME, WRAPS, Trace, read_trace
+from model.journal import append_line, read_json, write_atomically
 
 EVERY_S = 0.5
 WRITE_EVERY_S = 5.0
@@ -76,8 +76,9 @@ class Recorder:
         if self._json.exists():  # another process recorded here before: the node is no longer idle
             self._facts["idle_w"] = read_json(self._json, "Delete it")["idle_w"]
         elif self._meter is not None:
-            self._facts["idle_w"] = self._idle_w(self._meter, idle_s)
             self._csv.write_text(f"{','.join([TIME, *(counter.name for counter in counters)])}\n{_wraps(counters)}")
+            self._facts["idle_w"] = self._idle_w(self._meter, idle_s)
+            self._write()  # so that all work lies between two readings
         self._save()
         if self._meter is not None:
             self._thread.start()
@@ -95,6 +96,7 @@ class Recorder:
             begin, first = time.monotonic(), meter.read()
             time.sleep(seconds)
             last, window_s = meter.read(), time.monotonic() - begin
+            self._keep(last)
         except MeterError as error:
             self._facts["died"] = str(error)
             return None
@@ -104,10 +106,9 @@ class Recorder:
         assert self._meter is not None
         written_s, last = time.monotonic(), self._facts["died"] is not None
         while not last:
-            last = self._stop.is_set()  # one more reading then, so that all work lies between two
+            last = self._stop.is_set()  # one more reading then
             try:
-                values = self._meter.read()
-                self._lines.append(",".join([f"{time.time():.3f}", *(f"{value:.6f}" for value in values)]))
+                self._keep(self._meter.read())
             except MeterError as error:
                 self._facts["died"], last = str(error), True
             if last or time.monotonic() - written_s > WRITE_EVERY_S:
@@ -117,9 +118,12 @@ class Recorder:
         if self._facts["died"] is not None:
             self._save()
 
+    def _keep(self, joules: Sequence[float]) -> None:
+        self._lines.append(",".join([f"{time.time():.3f}", *(f"{value:.6f}" for value in joules)]))
+
     def _write(self) -> None:
-        with contextlib.suppress(OSError), open(self._csv, "a") as file:  # a full disk: the next time tries again
-            file.write("".join(f"{line}\n" for line in self._lines))
+        with contextlib.suppress(OSError):  # a full disk: the next time tries again
+            append_line(self._csv, "\n".join(self._lines))
             self._lines.clear()
 
     def _save(self) -> None:
@@ -143,14 +147,12 @@ def recordings(study: Path) -> list[Recording]:
 
     Raises:
         LedgerError: A file of facts is damaged.
-        ValueError: A file of readings is.
     """
     found = []
     for file in sorted((study / "energy").glob("*.json")):
         facts = read_json(file, "Delete it and its .csv: what was measured then is not known any longer")
         counters = [Counter(**counter) for counter in facts["counters"]]
-        readings = file.with_suffix(".csv")
-        trace = read_trace(readings, counters) if readings.exists() else trace_of(counters, [], [])
+        trace = read_trace(file.with_suffix(".csv"), counters)
         idle_w = None if facts["idle_w"] is None else tuple(facts["idle_w"])
         found.append(Recording(facts["run"], facts["host"], facts["method"], trace, idle_w, facts["died"]))
     return found

@@ -57,13 +57,14 @@ def share(recording: Recording, hold: Hold, everybody: Sequence[Hold], moments_s
         everybody: All holds on the node, this one among them.
         moments_s: Unix times, from its begin to its end.
     """
-    columns = _columns(recording, hold)
+    columns = counted(recording, hold)
     scope = " + ".join(dict.fromkeys(recording.trace.counters[column].scope for column in columns))
-    if not columns:
-        unknown = np.full(len(moments_s), np.nan)
-        return Share(unknown, unknown, scope)
+    wanted_s = np.clip(np.asarray(moments_s, dtype=float), hold.begin_s, hold.end_s)
+    if not columns or hold.begin_s == hold.end_s:
+        same = np.full(len(wanted_s), 0.0 if columns else np.nan)
+        return Share(same, same, scope)
     others = [one for one in everybody if one.begin_s < hold.end_s and one.end_s > hold.begin_s]
-    bounds = [hold.begin_s, hold.end_s, *moments_s, *(bound for one in others for bound in (one.begin_s, one.end_s))]
+    bounds = [hold.begin_s, hold.end_s, *wanted_s, *(bound for one in others for bound in (one.begin_s, one.end_s))]
     points = np.unique(np.clip(bounds, hold.begin_s, hold.end_s))
     middles, lengths_s = (points[1:] + points[:-1]) / 2, np.diff(points)
     held = np.array([(one.begin_s <= middles) & (middles < one.end_s) for one in others])
@@ -73,12 +74,12 @@ def share(recording: Recording, hold: Hold, everybody: Sequence[Hold], moments_s
         part = hold.amount(device) / (np.array([one.amount(device) for one in others]) @ held)
         gross[1:] += part * np.diff(recording.trace.at(points, column))
         idle[1:] += part * lengths_s * (np.nan if recording.idle_w is None else recording.idle_w[column])
-    at = np.searchsorted(points, moments_s)
+    at = np.searchsorted(points, wanted_s)
     return Share(np.cumsum(gross)[at], np.cumsum(gross - idle)[at], scope)
 
 
-def _columns(recording: Recording, hold: Hold) -> list[int]:
-    """Return the counters of a hold's devices; none where its GPUs, which take most, are not counted."""
+def counted(recording: Recording, hold: Hold) -> list[int]:
+    """Return the columns of the counters of a hold's devices; none where its GPUs, which take most, are not counted."""
     trace, gpus = recording.trace, [device for device in hold.devices if device != CPU]
     of_gpus = [column for device in gpus for column in trace.of(device)]
     if len(of_gpus) < len(gpus):

@@ -65,7 +65,7 @@ class CrayNode:
         self._accelerators = sorted(root.glob("accel[0-9]*_energy"))
         _number(self._node)
         of_node = Counter("node", CPU, "node without accelerators" if self._accelerators else "node")
-        of_gpus = Counter("accelerators", GPUS, "all accelerators of the node")
+        of_gpus = Counter(GPUS, GPUS, "all accelerators of the node")
         self.counters: tuple[Counter, ...] = (of_node, of_gpus) if gpus and self._accelerators else (of_node,)
 
     def read(self) -> tuple[float, ...]:

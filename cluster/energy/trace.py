@@ -48,13 +48,16 @@ class Trace:
 def trace_of(counters: Sequence[Counter], times_s: Sequence[float], readings: Sequence[Sequence[float]]) -> Trace:
     """Return a trace of readings [readings, counters] in any order of time.
 
-    A counter that may start again is taken to have done so once wherever a reading is below the one before.
+    Counters that start again do so as `step_j` tells it.
     """
     order = np.argsort(np.asarray(times_s, dtype=float), kind="stable")
     raw = np.asarray(readings, dtype=float).reshape(len(times_s), len(counters))[order]
-    steps = np.diff(raw, axis=0, prepend=raw[:1])
-    wraps = np.array([counter.wraps_at_j or 0.0 for counter in counters])
-    return Trace(tuple(counters), np.asarray(times_s, dtype=float)[order], np.cumsum(np.where(steps < 0, steps + wraps, steps), axis=0))
+    ends = np.array([np.inf if counter.wraps_at_j is None else counter.wraps_at_j for counter in counters])
+    before, after = raw[:-1], raw[1:]
+    again = (after < ends / 2) & (before >= ends / 2)
+    steps = np.zeros_like(raw)
+    steps[1:] = after - before + np.where(again, np.where(again, ends, 0.0), 0.0)
+    return Trace(tuple(counters), np.asarray(times_s, dtype=float)[order], np.cumsum(steps, axis=0))
 
 
 def read_trace(file: Path, counters: Sequence[Counter] | None = None) -> Trace:
@@ -62,13 +65,16 @@ def read_trace(file: Path, counters: Sequence[Counter] | None = None) -> Trace:
 
     Args:
         file: CSV with a column `time_s` (Unix time) and one per counter; a line `wraps_at` says where counters start again, empty: nowhere.
-        counters: What the columns are; left out, those named `gpu...` are of that device and all others of the CPU.
+        counters: What the columns are, of a trace that we recorded: lines that a full disk or a lost node has damaged do not count. Left
+            out, columns named `gpu...` are of that device and all others of the CPU.
 
     Raises:
         ValueError: It is not such a file; the message names the line.
     """
-    *lines, _torn = file.read_text().split("\n")
-    names, *rows = list(csv.reader(lines)) or [[]]
+    if counters is not None and not file.exists():
+        return trace_of(counters, [], [])
+    *lines, _torn = file.read_text(errors="replace").split("\n")
+    names, *rows = list(csv.reader(lines)) or [[TIME, *(counter.name for counter in counters or ())]]
     if names[:1] != [TIME] or len(names) < 2:
         raise ValueError(f"{file}:1: the columns are {TIME} and one or more of joules, not {', '.join(names) or 'none'}")
     wraps: list[str] = [""] * (len(names) - 1)
@@ -82,6 +88,8 @@ def read_trace(file: Path, counters: Sequence[Counter] | None = None) -> Trace:
             if len(values) != len(names) - 1:
                 raise ValueError(f"{len(row)} values for {len(names)} columns")
         except ValueError as error:
+            if counters is not None:
+                continue
             raise ValueError(f"{file}:{number}: {error}") from error
         times.append(time)
         readings.append(values)

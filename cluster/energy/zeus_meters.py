@@ -34,7 +34,7 @@ class ZeusGpus:
             for index in range(len(names)):
                 if not self._gpus.supports_get_total_energy_consumption(index):
                     raise MeterError(f"GPU {index} has no energy counter, which NVIDIA has had since Volta")
-        self.counters = tuple(Counter(f"gpu-{name}", f"gpu:{name}", "gpu") for name in names)
+        self.counters = tuple(Counter(f"gpu:{name}", f"gpu:{name}", "gpu") for name in names)
 
     def read(self) -> tuple[float, ...]:
         """Return the joules of each GPU since its driver was loaded."""

@@ -53,20 +53,27 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
 def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Return heading and lines of a table of effects on time and energy, as ratios high over low; no lines where nothing was measured.
 
-    Nodes are blocks: they differ in speed, and hot ones draw more.
+    Nodes are blocks: they differ in speed, and hot ones draw more. Only where each trial had a pack of its own do ratios have intervals:
+    those of a pack share its seconds and joules, which are one observation, not many.
     """
     table = results.merge(costs, on="key", how="left")
+    alone = are_alone(costs)
     measured = [name for name in COSTS if (table[name].notna() & table["row"].notna()).any()]
     found = {name: main_effects(design, table, name, log=True, node="host") for name in measured}
     shown: dict[tuple[str, str], dict[str, str]] = {}
     for name, effects in found.items():
         for effect in effects.effects:
             text = f"× {math.exp(effect.estimate):.3g}"
-            if effect.interval is not None:
+            if effect.interval is not None and alone:
                 text += f" ({math.exp(effect.interval[0]):.3g} to {math.exp(effect.interval[1]):.3g})"
             shown.setdefault((effect.label, effect.change), {})[name] = text
     lines = [[label, change, *(texts.get(name, NONE) for name in measured)] for (label, change), texts in shown.items()]
     return ["Factor", "Change", *(COSTS[name] for name in measured)], lines
+
+
+def are_alone(costs: pd.DataFrame) -> bool:
+    """Whether no trial shared its process with another one."""
+    return bool(costs["pack"].notna().all() and not costs["pack"].duplicated().any())
 
 
 def phase_rows(results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

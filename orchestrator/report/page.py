@@ -107,6 +107,7 @@ def write(
         cost_kinds=cost_tables.COSTS.values(),
         cost_rows=cost_tables.cost_rows(results, costs),
         cost_effects=cost_tables.cost_effects(design, results, costs),
+        alone=cost_tables.are_alone(costs),
         phases=cost_tables.phase_rows(results, costs),
         energy=[cost_tables.energy_note(costs, study.get("energy"), energy.died), *cost_tables.totals(costs, energy, grid_g_per_kwh)],
         rows=tables.row_table(design, results),

@@ -147,7 +147,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
     assert owner_record(progress.directory)["job"] == third
     recorded = {(one.run, one.host): one.idle_w for one in recordings(progress.directory)}
     assert {(1, host) for host in nodes} <= recorded.keys(), "nodes that came later have meters, too"
-    assert all(idle_w == pytest.approx((10.0,), rel=0.01) for idle_w in recorded.values()), "and were watched before they worked"
+    assert all(idle_w == pytest.approx((10.0,), rel=0.01) for idle_w in recorded.values()), "and baselines"
 
 
 @pytest.mark.nodes(2)
