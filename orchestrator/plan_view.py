@@ -79,7 +79,7 @@ def price_lines(asked: Price, allocation: Allocation, rates: Rates) -> list[tupl
         nodes = count(allocation.nodes, "node")
         hours = f"{asked.node_hours:.3g}: {nodes} with {count(allocation.cpus, 'core')}, from the command to its end"
     if asked.energy_j is not None:
-        energy = f"about {joules(asked.energy_j)} for packs and embeddings"
+        energy = f"about {joules(asked.energy_j)} for packs and embeddings{'' if rates.watts_by == 'counter' else f', {rates.watts_by}'}"
     elif asked.wall_s is None:
         energy = UNKNOWN_TIME
     else:

@@ -18,6 +18,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from cluster.energy.choice import method_asked_for
+from cluster.energy.meters import Method
 from model.embeddings import cache_directory
 from model.errors import UserError
 from model.journal import locked, write_atomically
@@ -72,6 +74,7 @@ class Rates:
         trial_end_s: Of each trial, which is shipped and reported.
         core_w: Watts of a busy core, its share of what is around it included; None: not measured.
         gpu_w: Likewise of a GPU.
+        watts_by: How these watts were come by.
         factors: By part of a run, what its time is multiplied by: learned from earlier runs.
         origin: Where all this is from, in words.
     """
@@ -93,6 +96,7 @@ class Rates:
     trial_end_s: Positive = 0.05
     core_w: Positive | None = None
     gpu_w: Positive | None = None
+    watts_by: Method = "counter"
     factors: Mapping[str, Positive] = field(default_factory=dict)
     origin: str = NOT_OURS
 
@@ -131,6 +135,7 @@ class Lesson:
     factors: Mapping[str, Positive]
     core_w: Positive | None = None
     gpu_w: Positive | None = None
+    watts_by: Method = "counter"
 
 
 @dataclass(frozen=True)
@@ -172,19 +177,27 @@ def known_rates() -> Rates:
     Raises:
         RatesError: The file is damaged.
     """
-    return effective(_read(rates_file(this_machine()), this_machine()))
+    return effective(_read(rates_file(this_machine()), this_machine()), method_asked_for())
 
 
-def effective(kept: Kept) -> Rates:
-    """Return a machine's rates with what its last runs taught."""
+def effective(kept: Kept, watts_by: Method = "counter") -> Rates:
+    """Return a machine's rates with what its last runs taught; a calibration has a say like a run's, lest one bad hour decides.
+
+    Watts that were come by in another way than `watts_by` are not known.
+    """
     base = kept.calibration.rates if kept.calibration else DEFAULTS
+    said_first = [1.0] if kept.calibration else []
     parts = {part for lesson in kept.lessons for part in lesson.factors}
-    factors = {part: _median([lesson.factors.get(part) for lesson in kept.lessons]) for part in sorted(parts)}
+    factors = {part: _median([*said_first, *(lesson.factors.get(part) for lesson in kept.lessons)]) for part in sorted(parts)}
+    alike = [lesson for lesson in kept.lessons if lesson.watts_by == watts_by]
+    if base.watts_by != watts_by:
+        base = replace(base, core_w=None, gpu_w=None)
     return replace(
         base,
         factors={part: factor for part, factor in factors.items() if factor is not None},
-        core_w=_median([lesson.core_w for lesson in kept.lessons]) or base.core_w,
-        gpu_w=_median([lesson.gpu_w for lesson in kept.lessons]) or base.gpu_w,
+        core_w=_median([lesson.core_w for lesson in alike]) or base.core_w,
+        gpu_w=_median([lesson.gpu_w for lesson in alike]) or base.gpu_w,
+        watts_by=watts_by,
         origin=_origin(kept),
     )
 
@@ -206,7 +219,7 @@ def learn(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w:
     Raises:
         RatesError: The file is damaged, or cannot be written.
     """
-    lesson = Lesson(_now(), study, {part: _bounded(factor) for part, factor in factors.items()}, core_w, gpu_w)
+    lesson = Lesson(_now(), study, {part: _bounded(factor) for part, factor in factors.items()}, core_w, gpu_w, method_asked_for())
     _change(lambda kept: replace(kept, lessons=(*kept.lessons, lesson)[-LESSONS_KEPT:]), forgive=False)
 
 

@@ -34,6 +34,19 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
 
 
+def test_watts_that_were_modelled_are_none_of_counters_and_a_calibration_has_a_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated(replace(DEFAULTS, core_w=9.0), took_s=50.0)
+    monkeypatch.setenv("HADAMARD_ENERGY", "modelled:6")
+    assert known_rates().core_w is None, "counters said so"
+    learn("study", {"compiled": 3.0}, core_w=6.0, gpu_w=None)
+    assert (known_rates().core_w, known_rates().watts_by) == (6.0, "modelled")
+    monkeypatch.delenv("HADAMARD_ENERGY")
+    assert (known_rates().core_w, known_rates().watts_by) == (9.0, "counter")
+    assert known_rates().factors == {"compiled": 2.0}
+    learn("study", {"compiled": 3.0}, core_w=None, gpu_w=None)
+    assert known_rates().factors == {"compiled": 3.0}
+
+
 def test_rates_as_they_come_until_there_are_others() -> None:
     assert known_rates() == DEFAULTS
     assert "2.3 GHz" in known_rates().origin

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cluster.energy.meters import Joined, Meter, MeterError
+from cluster.energy.meters import Joined, Meter, MeterError, Method
 from cluster.energy.modelled import ModelledCpu
 from cluster.energy.replay import Replay
 from cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
@@ -26,6 +26,12 @@ ZEUS_DAEMON = "ZEUSD_SOCK_PATH"
 def node_name(environment: Mapping[str, str] = os.environ) -> str:
     """Return this node's name: Slurm's, where there is one."""
     return environment.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def method_asked_for(environment: Mapping[str, str] = os.environ) -> Method:
+    """Return how joules are come by here, if they are."""
+    kind = environment.get(VARIABLE, "").partition(":")[0]
+    return "modelled" if kind == "modelled" else "replay" if kind == "replay" else "counter"
 
 
 def open_meter(environment: Mapping[str, str] = os.environ) -> Meter | None:

@@ -95,8 +95,7 @@ class Recorder:
         try:
             begin, first = time.monotonic(), meter.read()
             time.sleep(seconds)
-            last, window_s = meter.read(), time.monotonic() - begin
-            self._keep(last)
+            last, window_s = self._read(meter), time.monotonic() - begin
         except MeterError as error:
             self._facts["died"] = str(error)
             return None
@@ -108,7 +107,7 @@ class Recorder:
         while not last:
             last = self._stop.is_set()  # one more reading then
             try:
-                self._keep(self._meter.read())
+                self._read(self._meter)
             except MeterError as error:
                 self._facts["died"], last = str(error), True
             if last or time.monotonic() - written_s > WRITE_EVERY_S:
@@ -118,8 +117,13 @@ class Recorder:
         if self._facts["died"] is not None:
             self._save()
 
-    def _keep(self, joules: Sequence[float]) -> None:
-        self._lines.append(",".join([f"{time.time():.3f}", *(f"{value:.6f}" for value in joules)]))
+    def _read(self, meter: Meter) -> tuple[float, ...]:
+        """Read the meter, and keep that with the middle of the time that it took."""
+        begin_s = time.time()
+        joules = meter.read()
+        moment_s = (begin_s + time.time()) / 2
+        self._lines.append(",".join([f"{moment_s:.4f}", *(f"{value:.6f}" for value in joules)]))
+        return joules
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # a full disk: the next time tries again

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.allocation import Allocation, detect
-from cluster.energy.choice import open_meter, why_not_measured
+from cluster.energy.choice import method_asked_for, open_meter, why_not_measured
 from cluster.launch import environment
 from model import embeddings
 from model.errors import UserError
@@ -104,6 +104,7 @@ def with_run(rates: Rates, comparison: Comparison, trials: int, cpus: int) -> Ra
         run_start_s=took_s(START),
         run_end_s=max(1.0, took_s(END) - trials * rates.trial_end_s),
         core_w=comparison.core_w,
+        watts_by=method_asked_for(),
     )
 
 
