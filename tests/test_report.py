@@ -538,6 +538,8 @@ def test_accuracy_is_set_against_energy_only_where_all_of_it_was_measured() -> N
     study = small()
     labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
     assert labels == ["trained parameters (log scale)", "joules per trial, measured (log scale)"]
+    modelled = {**study, "costs": study["costs"].assign(energy_method="modelled")}
+    assert pictures_of(modelled)["costs"].figure.axes[1].get_xlabel() == "joules per trial, modelled (log scale)"
     study["costs"].loc[0, "energy_j"] = np.nan
     labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
     assert labels[1] == "seconds per trial (log scale); energy was not measured"
@@ -626,6 +628,7 @@ def test_energy_that_was_not_measured_is_never_a_number() -> None:
     assert energy_note(some).endswith("2 of these numbers come from windows shorter than 10 s, in which meters say little.")
     assert "All of these numbers come" in energy_note(some.assign(energy_window_s=3.0))
     assert energy_note(some, None, ["the meter of n1 died"]).count("for the rest it was not: the meter of n1 died.") == 1
+    assert energy_note(some.assign(energy_method="modelled, by device-seconds")).startswith("Energy was modelled for ")
     assert energy_note(study["costs"].assign(attempts=0)) == "Nothing has been run yet."
 
 

@@ -14,7 +14,7 @@ from cluster.energy.meters import SHORTEST_WINDOW_S
 from orchestrator.analysis.effects import main_effects
 from orchestrator.design.design import Design
 from orchestrator.energy import ALL_PHASES, StudyEnergy
-from orchestrator.report.formats import NONE, count, duration, joules
+from orchestrator.report.formats import NONE, count, duration, joules, listed
 
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "energy_j": "Energy"}
@@ -103,6 +103,13 @@ def totals(costs: pd.DataFrame, energy: StudyEnergy, grid_g_per_kwh: float | Non
     return [*found, f"By node, while its devices were held: {by_node}.", *energy.checked]
 
 
+def come_by(costs: pd.DataFrame) -> str:
+    """Return in a word how joules were come by: what is modelled or replayed is nowhere called measured."""
+    words = {"counter": "measured", "modelled": "modelled", "replay": "replayed"}
+    methods = {str(method).partition(",")[0] for method in costs["energy_method"].dropna()}
+    return listed([word for method, word in words.items() if method in methods] or ["measured"])
+
+
 def energy_note(costs: pd.DataFrame, reason: str | None = None, died: Sequence[str] = ()) -> str:
     """Return for how many trials energy was measured, how, and how many of the numbers are doubtful.
 
@@ -119,7 +126,7 @@ def energy_note(costs: pd.DataFrame, reason: str | None = None, died: Sequence[s
     if measured.empty:
         return f"Energy was not measured: {why}."
     how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
-    text = f"Energy was measured for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
+    text = f"Energy was {come_by(costs)} for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
     text += "." if len(measured) == len(started) else f"; for the rest it was not: {why}."
     short = int((measured["energy_window_s"] < SHORTEST_WINDOW_S).sum())
     if not short:

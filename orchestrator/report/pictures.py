@@ -21,6 +21,7 @@ from orchestrator.design.factors import short_names
 from orchestrator.report import comparison_figures, cost_figures, effect_figures, trend_figures
 from orchestrator.report.answers import nouns
 from orchestrator.report.arms import WORDS, Group, arm_means, head_of, picked_by, ranking_column
+from orchestrator.report.cost_tables import come_by
 from orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
 from orchestrator.study import REPRESENTATION
 
@@ -203,7 +204,7 @@ def _costs(found: Found) -> Iterator[Picture]:
             "Each dot is an arm, its mean over finished splits. No arm is as accurate for less than those on the line, which carry their "
             "names; how sure such differences are is said by the paired ones above. Parameters: trained ones only."
         )
-        yield Picture("costs", caption, cost_figures.tradeoffs(arms, columns, nouns(found.quantum)))
+        yield Picture("costs", caption, cost_figures.tradeoffs(arms, columns, nouns(found.quantum), come_by(found.costs)))
 
 
 def _learning(found: Found) -> Iterator[Picture]:
