@@ -658,6 +658,7 @@ def test_numbers_are_written_for_people() -> None:
     assert signed_plus_minus(-0.008, (-0.011, -0.005)) == "−0.8 ± 0.3"
     assert [duration(seconds) for seconds in (0.5, 90, 300, 8000, 200_000)] == ["0.5 s", "90 s", "5 min", "2.22 h", "2.31 d"]
     assert [joules(energy) for energy in (12.34, 1500, 2.5e6)] == ["12.3 J", "1.5 kJ", "2.5 MJ"]
+    assert [joules(energy) for energy in (0.0, -0.0114, 8.97e-7)] == ["0 J", "-11.4 mJ", "897 nJ"]
 
 
 def test_labels_never_come_closer_than_the_gap() -> None:

@@ -46,12 +46,12 @@ class Answer:
 
 def energy(value: float | None) -> str:
     """Return joules with a prefix, down to nanojoules; a dash where they are not known."""
-    return NONE if value is None else joules(value) if value >= 1 else _small(value, "J")
+    return NONE if value is None else joules(value)
 
 
 def seconds(value: float) -> str:
     """Return seconds in the unit people would use, down to nanoseconds."""
-    return duration(value) if value >= 1 else _small(value, "s")
+    return duration(value) if value >= 1 else _small(value)
 
 
 def size(qubits: float | None) -> str:
@@ -266,11 +266,11 @@ def _sentence(parts: Sequence[str]) -> str:
     return ". ".join(f"{part[0].upper()}{part[1:]}" for part in parts) + "."
 
 
-def _small(value: float, unit: str) -> str:
-    for scale, prefix in ((1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
-        if value >= scale:
-            return f"{value / scale:.3g} {prefix}{unit}"
-    return f"{value:.2g} {unit}"
+def _small(seconds: float) -> str:
+    for scale, unit in ((1e-3, "ms"), (1e-6, "us"), (1e-9, "ns")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds:.2g} s"
 
 
 def with_prefix(value: float, unit: str) -> str:

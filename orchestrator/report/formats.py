@@ -75,10 +75,10 @@ def duration(seconds: float) -> str:
 
 def joules(energy: float) -> str:
     """Return joules with the prefix people would use."""
-    for size, unit in ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ")):
-        if energy >= size:
+    for size, unit in ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1.0, "J"), (1e-3, "mJ"), (1e-6, "uJ"), (1e-9, "nJ")):
+        if abs(energy) >= size:
             return f"{energy / size:.3g} {unit}"
-    return f"{energy:.3g} J"
+    return f"{energy:.2g} J"
 
 
 def bytes_in_words(size: float) -> str:
