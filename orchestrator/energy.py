@@ -5,7 +5,6 @@ Owns this attribution and what is said of it. Does not own meters and their reco
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from cluster.energy.recorder import Recording, recordings
-from cluster.energy.shares import Hold, counted, share
+from cluster.energy.shares import Hold, share
 from cluster.energy.trace import Array
 from model.phases import PHASES
 from orchestrator.ledger import TrialRecord
-from orchestrator.usage import EMBEDDINGS, PackUse, packs_used, phases_of, runs_used
+from orchestrator.spent import LOST, hold_of, known_j, nodes_j, total_j, with_ends
+from orchestrator.usage import EMBEDDINGS, PackUse, packs_used, phases_of
 
-SILENT_S = 60.0
-"""A record that ends so long before what it should tell of is that of a meter that is gone without a word."""
 OVERHEAD = "overhead"
 """What is no phase: a process starts, reads its files, and ends."""
 ALL_PHASES = (*PHASES, OVERHEAD)
@@ -50,7 +48,7 @@ class TrialEnergy:
     @property
     def energy_j(self) -> float | None:
         """Gross joules of all phases."""
-        return _sum(self.phases_j.values())
+        return total_j(self.phases_j.values())
 
     @property
     def inference_j(self) -> float | None:
@@ -110,15 +108,15 @@ def study_energy(study: Path, records: Iterable[TrialRecord]) -> StudyEnergy:
     embeddings, embedded = [], 0
     for use in uses:
         if use.pack == EMBEDDINGS:
-            embeddings.append(_known(shares.of(use, [use.end_s or use.begin_s]).gross_j[-1]))
+            embeddings.append(known_j(shares.of(use, [use.end_s or use.begin_s]).gross_j[-1]))
             embedded += use.trials_done
-        elif use.cause != _LOST:
+        elif use.cause != LOST:
             for name, energy in _of_trials(use, windows(use, phases_of(study, use.pack)), shares).items():
                 by_trial.setdefault(name.rsplit("-", 1)[-1], []).append(energy)
     attempts = {record.trial.digest: record.attempts for record in records}
     return StudyEnergy(
         trials={digest: _added(parts) for digest, parts in by_trial.items() if digest in attempts and len(parts) == attempts[digest]},
-        embeddings_j=_sum(embeddings) if embeddings else None,
+        embeddings_j=total_j(embeddings) if embeddings else None,
         embedded=embedded,
         nodes_j=nodes_j(found, uses),
         died=tuple(f"the meter of {one.host} could not be read any longer: {one.died}" for one in found if one.died),
@@ -149,49 +147,8 @@ def windows(use: PackUse, lines: Sequence[Mapping[str, Any]]) -> list[Window]:
     return [Window(phase, named or tuple(everybody), count, begin, end) for (begin, phase, named, count), end in found if end > begin]
 
 
-def nodes_j(found: Sequence[Recording], uses: Sequence[PackUse]) -> dict[str, float | None]:
-    """Return by node what its counters counted while somebody held their devices, as far as it was read by now.
-
-    None where that is not known: there is no meter, or it died while a device was held.
-    """
-    holds: dict[tuple[int, str], list[Hold]] = {}
-    for use in uses:
-        for host in use.hosts:
-            holds.setdefault((use.run, host), []).append(_hold(use, host))
-    by_place = {(one.run, one.host): one for one in found}
-    joules: dict[str, list[float | None]] = {}
-    for (run, host), here in holds.items():
-        joules.setdefault(host, []).append(_held_j(by_place.get((run, host)), here))
-    return {host: _sum(parts) for host, parts in sorted(joules.items())}
-
-
-def spent_j(study: Path) -> float | None:
-    """Return the joules of all packs of a study, the lost ones among them, until a few seconds ago; None if not known."""
-    return _sum(nodes_j(recordings(study), with_ends(study, packs_used(study))).values())
-
-
-def _held_j(recording: Recording | None, holds: Sequence[Hold]) -> float | None:
-    """Return what a node's counters counted while their devices were held."""
-    if recording is None or recording.method is None or not len(recording.trace.times_s):
-        return None
-    trace, total = recording.trace, 0.0
-    last_s = float(trace.times_s[-1])
-    patience_s = 0.0 if recording.died else SILENT_S
-    if any(hold.end_s > last_s + patience_s or not counted(recording, hold) for hold in holds):
-        return None
-    for column, counter in enumerate(trace.counters):
-        ends_s = -math.inf
-        for hold in sorted((one for one in holds if one.amount(counter.device)), key=lambda one: one.begin_s):
-            begin_s, end_s = (min(max(moment, ends_s), last_s) for moment in (hold.begin_s, hold.end_s))
-            before, after = trace.at([begin_s, end_s], column)
-            total += after - before
-            ends_s = max(ends_s, hold.end_s)
-    return _known(total)
-
-
 _Begun = tuple[float, str, tuple[str, ...], int]
 """When a phase began, its name, its trials, and the sentences that each of them classifies."""
-_LOST = "lost"
 _ROUNDED_S = 0.001
 """Phases are written to a tenth of a millisecond."""
 
@@ -212,7 +169,7 @@ class _Shares:
         self._holds: dict[tuple[int, str], list[Hold]] = {}
         for use in uses:
             for host in use.hosts:
-                self._holds.setdefault((use.run, host), []).append(_hold(use, host))
+                self._holds.setdefault((use.run, host), []).append(hold_of(use, host))
 
     def of(self, use: PackUse, moments_s: Sequence[float]) -> _Joules:
         """Return a pack's joules until each moment, all of its nodes together."""
@@ -223,30 +180,13 @@ class _Shares:
 
     def on(self, use: PackUse, host: str, moments_s: Sequence[float]) -> _Joules:
         """Return a pack's joules on one node until each moment; NaN where they were not measured."""
-        recording, hold, everybody = self._recordings.get((use.run, host)), _hold(use, host), self._holds[use.run, host]
+        recording, hold, everybody = self._recordings.get((use.run, host)), hold_of(use, host), self._holds[use.run, host]
         if recording is None or recording.method is None:
             unknown = np.full(len(moments_s), np.nan)
             return _Joules(unknown, unknown, "", "")
         part = share(recording, hold, everybody, moments_s)
         alone = all(one == hold or one.begin_s >= hold.end_s or one.end_s <= hold.begin_s for one in everybody)
         return _Joules(part.gross_j, part.net_j, part.scope, recording.method if alone else f"{recording.method}, by device-seconds")
-
-
-def _hold(use: PackUse, host: str) -> Hold:
-    return Hold(use.hosts[host].devices, use.begin_s, use.begin_s if use.end_s is None else use.end_s)
-
-
-def with_ends(study: Path, uses: Sequence[PackUse]) -> list[PackUse]:
-    """Give those uses an end that have none: of a lost worker, its pack's next launch, or the end of its run; else until now."""
-    last = {run.run: run.last_s for run in runs_used(study)}
-    found = []
-    for at, use in enumerate(uses):
-        if use.end_s is None:
-            again = next((other.begin_s for other in uses[at + 1 :] if other.pack == use.pack), math.inf)
-            end_s = min(again, max(last.get(use.run, use.begin_s), use.begin_s))
-            use = PackUse(use.pack, use.run, use.hosts, use.begin_s, end_s, use.expected_s, _LOST, use.trials)
-        found.append(use)
-    return found
 
 
 def _of_trials(use: PackUse, found: Sequence[Window], shares: _Shares) -> dict[str, TrialEnergy]:
@@ -267,8 +207,8 @@ def _of_trials(use: PackUse, found: Sequence[Window], shares: _Shares) -> dict[s
     length_s = moments[-1] - moments[0]
     return {
         name: TrialEnergy(
-            {phase: _known(value) for phase, value in phases.items()},
-            _known(net[name]), inferences[name], joules.scope, joules.method + shared, length_s,
+            {phase: known_j(value) for phase, value in phases.items()},
+            known_j(net[name]), inferences[name], joules.scope, joules.method + shared, length_s,
         )
         for name, phases in gross.items()
     }  # fmt: skip
@@ -278,24 +218,10 @@ def _added(parts: Sequence[TrialEnergy]) -> TrialEnergy:
     """Return the sum of a trial's attempts."""
     phases = {phase for part in parts for phase in part.phases_j}
     return TrialEnergy(
-        {phase: _sum(part.phases_j[phase] for part in parts if phase in part.phases_j) for phase in ALL_PHASES if phase in phases},
-        _sum(part.net_j for part in parts),
+        {phase: total_j(part.phases_j[phase] for part in parts if phase in part.phases_j) for phase in ALL_PHASES if phase in phases},
+        total_j(part.net_j for part in parts),
         sum(part.inferences for part in parts),
         "; ".join(dict.fromkeys(part.scope for part in parts)),
         "; ".join(dict.fromkeys(part.method for part in parts)),
         sum(part.window_s for part in parts),
     )
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _sum(values: Iterable[float | None]) -> float | None:
-    """Return a sum; None if a part of it is not known."""
-    total = 0.0
-    for value in values:
-        if value is None:
-            return None
-        total += value
-    return total

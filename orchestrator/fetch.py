@@ -16,9 +16,9 @@ from cluster.allocation import detect
 from cluster.file_systems import is_shared, kind
 from model import embeddings, text
 from model.settings import TrialSettings
+from orchestrator.driver import embed
 from orchestrator.inputs import inputs_of
 from orchestrator.plan import read_plan
-from orchestrator.run import embed
 
 OFFLINE = "HF_HUB_OFFLINE"
 

@@ -5,15 +5,10 @@ Owns the order of these steps. Does not own any of them.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -23,45 +18,39 @@ from rich.console import Console
 from cluster.allocation import Allocation, detect
 from cluster.energy.choice import open_meter, why_not_measured
 from cluster.energy.meters import CPU
-from cluster.energy.recorder import IDLE_S, recordings
-from cluster.launch import STOP_GRACE_S, environment
+from cluster.energy.recorder import recordings
 from cluster.meeting import check_meeting
 from model import embeddings
 from model.errors import UserError
-from model.settings import Settings, Trial, TrialSettings
+from model.settings import Settings, Trial
 from model.simulators import choose, lightning_mpi
 from orchestrator import lessons, tracking
 from orchestrator.budget import Budget
-from orchestrator.circumstances import why_gone, why_told
+from orchestrator.circumstances import why_gone
 from orchestrator.cross_check import cross_checks
 from orchestrator.design.factors import value_text
-from orchestrator.energy import spent_j, study_energy
+from orchestrator.driver import Work, drive, tool
+from orchestrator.energy import study_energy
 from orchestrator.fit import check_fit
-from orchestrator.inputs import inputs_of
 from orchestrator.ledger import Ledger, TrialRecord, explained_disk_errors
-from orchestrator.node_meters import nodes_alive, others_meters, own_meter
 from orchestrator.owners import Owner
-from orchestrator.ownership import Ownership
 from orchestrator.packs import Pack, pack_up
 from orchestrator.plan import Plan, read_plan, reopen
 from orchestrator.plan_view import choice_in_words, drawn, expected, simulators_in_words
-from orchestrator.price import Price, price
-from orchestrator.progress import Progress
+from orchestrator.price import price
 from orchestrator.provenance import provenance
 from orchestrator.rates import known_rates
 from orchestrator.report.formats import count
 from orchestrator.results import costs_table, curves, failure_lines, results_table, right_sentences
 from orchestrator.retries import close, open_attempts
-from orchestrator.spending import UNKNOWN_JOULES, Limits, Spending, allowed, deadline, ended_by
-from orchestrator.stopping import Stopping
+from orchestrator.spending import UNKNOWN_JOULES, allowed, ended_by
+from orchestrator.spent import spent_j
 from orchestrator.study import REPRESENTATION, Study
 from orchestrator.study_file import Problem, StudyError, located
-from orchestrator.usage import embedding, runs_used
+from orchestrator.usage import runs_used
 from slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
-LAST_WORDS_S = 15.0
-"""For packs to end after their processes have: then they are killed."""
 
 
 def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dashboard: bool) -> State:
@@ -94,7 +83,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         _close_attempts_of(ownership.previous, ledger, plan, console)
         if owed:
-            interrupted = _train(ledger, plan, owed, packs, asked, allocation, dashboard, console, ownership)
+            work = Work(ledger, plan, owed, packs, allocation, asked.wall_s)
+            interrupted = drive(work, ownership, console, dashboard)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         ownership.check()
         records = ledger.records(plan.trials)
@@ -144,101 +134,6 @@ def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, conso
         cause = why_gone(previous, jobs.details, jobs.node_lost)
         close(left_open, cause)
         console.print(f"going on:  {count(len(left_open), 'trial')} in training when the last run ended ({cause})")
-
-
-def _train(
-    ledger: Ledger,
-    plan: Plan,
-    owed: Sequence[Trial],
-    packs: Sequence[Pack],
-    asked: Price,
-    allocation: Allocation,
-    dashboard: bool,
-    console: Console,
-    ownership: Ownership,
-) -> bool:
-    """Embed and sweep; return whether a signal ended it early. Trials then stay owed, and what was in training is saved.
-
-    Raises:
-        OwnedError: Another driver has taken the study over.
-    """
-
-    def stop(number: int) -> None:
-        if ownership.lost:
-            raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
-        ownership.stop(why_told(number, jobs.details))
-
-    study, run, meter = ledger.directory, ownership.owner.generation, open_meter()
-    if meter is not None:
-        console.print(f"energy:    {meter.method}; first, for {IDLE_S:g} s, what the idle node takes")
-    spending = Spending(study, run, plan.study.budget, asked.wall_s, lambda: nodes_alive() or allocation.nodes)
-    signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
-    try:
-        with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
-            embed(owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
-            if ownership.owner.cause is None:  # embeddings may use a budget up
-                _sweep(ledger, plan, owed, packs, allocation, dashboard, console, ownership, spending, signals, metered=meter is not None)
-    except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
-        ownership.check()
-        close(map(ledger.files, plan.trials), ownership.owner.cause or "interrupted")
-    except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
-        ledger.check(plan.study, 1)
-        raise
-    return signals.told
-
-
-def _sweep(
-    ledger: Ledger,
-    plan: Plan,
-    owed: Sequence[Trial],
-    packs: Sequence[Pack],
-    allocation: Allocation,
-    dashboard: bool,
-    console: Console,
-    ownership: Ownership,
-    spending: Spending,
-    signals: Stopping,
-    metered: bool,
-) -> None:
-    """Run the packs over Ray, with all that goes on beside."""
-    from orchestrator.sweep import ray_cluster, run_packs
-
-    study, run, budget = ledger.directory, ownership.owner.generation, plan.study.budget
-    with ray_cluster(allocation, dashboard) as url, contextlib.ExitStack() as beside:
-        if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
-            console.print(f"Ray dashboard: {url} (asks once for the token that `{_tool('ray')} get-auth-token` prints)")
-        if metered:
-            beside.enter_context(others_meters(study, run))
-        beside.enter_context(tracking.BackgroundShipper(ledger, plan))
-        beside.enter_context(Progress(ledger, plan.trials, owed, console))
-        beside.enter_context(signals.in_good_order())
-        limits = Limits(budget, deadline(budget, spending.note(), allocation.nodes, time.time()))
-        run_packs(ledger, packs, plan.study.study, run, limits, metered)
-
-
-def embed(
-    trials: Sequence[Trial],
-    allocation: Allocation,
-    console: Console,
-    recorded: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
-) -> None:
-    """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch.
-
-    `recorded` is entered meanwhile, with the number of sentences.
-    """
-    missing: dict[Path, TrialSettings] = {
-        file: trial.settings
-        for trial in trials
-        if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
-        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
-    }
-    for settings in missing.values():
-        console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
-        command = [sys.executable, "-m", "model.embeddings", settings.model_dump_json(), str(allocation.cpus)]
-        with recorded(len(inputs_of(settings).corpus.texts)):
-            done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
-        if done.returncode:
-            raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
 
 
 def _check_budget(budget: Budget, ledger: Ledger, packs: Sequence[Pack]) -> None:
@@ -352,15 +247,9 @@ def _say_end(
         console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
     console.print(f"report:    {page}")
     uri = tracking.tracking_uri(ledger)
-    console.print(f"MLflow:    {_tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
+    console.print(f"MLflow:    {tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
     if shipment.error:
         console.print(
             f"           {shipment.runs} of {len(tracking.tracked(record.trial for record in records))} trials are there ({shipment.error})"
         )
-        console.print(f"           {_tool('hadamard')} ship {ledger.directory}   sends the rest")
-
-
-def _tool(name: str) -> str:
-    """Return how to call a command of this environment, activated or not."""
-    path = Path(sys.executable).parent / name
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        console.print(f"           {tool('hadamard')} ship {ledger.directory}   sends the rest")

@@ -17,9 +17,9 @@ from pathlib import Path
 from model.settings import Trial
 from orchestrator.budget import NAMES, Budget, Used, passed
 from orchestrator.causes import BUDGET
-from orchestrator.energy import spent_j, with_ends
 from orchestrator.ledger import TrialRecord
 from orchestrator.report.formats import count, duration, joules, listed
+from orchestrator.spent import spent_j, with_ends
 from orchestrator.usage import PackUse, RunUse, packs_used, runs_used, save_run
 
 LOOK_EVERY_S = 2.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.energy import spent_j
+from orchestrator.spent import spent_j
 from orchestrator.usage import runs_used
 from tests.metered import constant_trace, held_s
 from tests.studies import TINY, write_study

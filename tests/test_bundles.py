@@ -56,7 +56,7 @@ import dataclasses, sys
 from pathlib import Path
 from cluster.allocation import Allocation
 from orchestrator.packs import pack_up
-from orchestrator.run import embed
+from orchestrator.driver import embed
 from orchestrator.sharing import Sharing
 from orchestrator.sweep import ray_cluster, run_packs
 from rich.console import Console

@@ -13,10 +13,11 @@ from cluster.energy.sysfs import Powercap
 from model.journal import TrialFiles
 from model.phases import Phases
 from orchestrator.cross_check import cross_checks
-from orchestrator.energy import StudyEnergy, spent_j, study_energy
+from orchestrator.energy import StudyEnergy, study_energy
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
 from orchestrator.results import costs
+from orchestrator.spent import spent_j
 from orchestrator.usage import RunUse, embedding, packs_used, save_run
 from tests.finished import finish
 from tests.metered import IDLE_W, PACKAGE, WATTS, launch, node

@@ -10,10 +10,10 @@ import pytest
 from model.journal import read_json
 from orchestrator.budget import Budget, Used, passed
 from orchestrator.causes import BUDGET
-from orchestrator.energy import spent_j
 from orchestrator.ledger import Ledger
 from orchestrator.plan import Plan
 from orchestrator.spending import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
+from orchestrator.spent import spent_j
 from orchestrator.study_file import StudyError
 from orchestrator.usage import RunUse, runs_used, save_run
 from tests.finished import fail, finish

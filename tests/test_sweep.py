@@ -341,7 +341,7 @@ from pathlib import Path
 from cluster.allocation import Allocation
 from orchestrator.ledger import Ledger
 from orchestrator.packs import pack_up
-from orchestrator.run import embed
+from orchestrator.driver import embed
 from orchestrator.sweep import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read

@@ -27,7 +27,7 @@ from model.heads import Draws, Head
 from model.journal import PackFiles, TrialFiles, write_atomically
 from model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
 from model.team import epoch_order
-from orchestrator.run import embed
+from orchestrator.driver import embed
 from tests.studies import read
 
 pytestmark = pytest.mark.slow

@@ -25,13 +25,13 @@ from model.head_layout import shape
 from model.settings import Noise, QuantumHead, Trial
 from orchestrator.bench import machine
 from orchestrator.bench.ordinary import DEVICE, Rates, measure
+from orchestrator.driver import embed
 from orchestrator.inputs import inputs_of
 from orchestrator.packs import pack_up
 from orchestrator.plan import Plan, read_plan
 from orchestrator.price import price
 from orchestrator.rates import known_rates
 from orchestrator.report.formats import count, duration
-from orchestrator.run import embed
 
 BASELINES_OFF = "baselines=[]"
 
