@@ -20,7 +20,7 @@
 #   `hadamard fetch`, and Ray's own connections would try to go through it. For an MLflow server outside, ship from the login node;
 # - `sbatch --export=NONE` as OLCF recommends would also drop what `hadamard submit` hands over; not needed here.
 # Our assumptions, to be checked in a first job by `hadamard doctor`: that the dashboard's ssh line works through the login host, and that
-# AMD's energy counters can be read by users.
+# /sys/cray/pm_counters can be read by users: the node, and its accelerators all together.
 
 nounset=$(shopt -po nounset || true)            # the module command may use variables that are not set
 set +u

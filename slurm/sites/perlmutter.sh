@@ -18,7 +18,7 @@
 # Our assumptions, to be checked in a first job by `hadamard doctor`:
 # - Slurm counts hardware threads there, two per core;
 # - compute nodes have no disk, so /tmp is main memory. Ray's sockets and logs there are small; they count as memory of the job;
-# - a GPU's energy counter can be read by its user; the processor's (RAPL) usually cannot, and energy is then that of the GPUs.
+# - a GPU's energy counter can be read by its user, and what else the node takes in /sys/cray/pm_counters; RAPL usually cannot.
 
 nounset=$(shopt -po nounset || true)          # the module command may use variables that are not set
 set +u
