@@ -78,7 +78,8 @@ def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -
 
     study, run, allocation, meter = work.ledger.directory, ownership.owner.generation, work.allocation, open_meter()
     if meter is not None:
-        console.print(f"energy:    {meter.method}; first, for {IDLE_S:g} s, what the idle node takes")
+        idle = "" if meter.method == "modelled" else f"; first, for {IDLE_S:g} s, what the idle node takes"
+        console.print(f"energy:    {meter.method}{idle}")
     spending = Spending(study, run, work.plan.study.budget, work.expected_s, lambda: nodes_alive() or allocation.nodes)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:

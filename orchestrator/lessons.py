@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from cluster.allocation import detect
 from cluster.energy.choice import node_name
 from cluster.energy.meters import CPU, SHORTEST_WINDOW_S
 from cluster.energy.recorder import Recording, recordings
@@ -29,6 +30,8 @@ from orchestrator.usage import EMBEDDINGS, PackUse, packs_used
 
 PACKS, WHOLE = "packs", "whole"
 """Lines that are no parts to learn from: from the first pack's begin to the last one's end, and from the command to its end."""
+MOSTLY_BUSY = 0.5
+"""Of the core-seconds while packs ran, so many have to be held for watts of a busy core to be learned."""
 LEAST_S = 0.5
 """What neither was to take longer nor did teaches nothing."""
 
@@ -101,7 +104,10 @@ def compare(
     """
     own = [use for use in uses if use.run == run]
     launches = [use for use in own if use.pack != EMBEDDINGS]
-    embeddings_s = sum((use.end_s or use.begin_s) - use.begin_s for use in own if use.pack == EMBEDDINGS)
+    embedded = [use for use in own if use.pack == EMBEDDINGS]
+    embeddings_s = sum((use.end_s or use.begin_s) - use.begin_s for use in embedded)
+    tuned = any(trial.settings.sentence_encoder.representation == "setfit" for pack in packs for trial in pack.trials)
+    whole_embeddings_s = None if tuned or any(use.cause for use in embedded) else embeddings_s  # tuning is done, and timed, in packs
     at_once = _at_once(packs, launches, records)
     begin_s, end_s = span_s
     start = packs_s = end = whole = None
@@ -114,7 +120,7 @@ def compare(
             end, whole = end_s - last_s, end_s - begin_s
     clock = [
         Compared(START, asked.start_s, start),
-        Compared(EMBEDDINGS, asked.embeddings_s, embeddings_s),
+        Compared(EMBEDDINGS, asked.embeddings_s, whole_embeddings_s),
         Compared(PACKS, asked.packs_s, packs_s),
         Compared(END, asked.end_s, end),
         Compared(WHOLE, asked.wall_s, whole),
@@ -135,6 +141,8 @@ def with_watts(comparison: Comparison, uses: Sequence[PackUse], found: Sequence[
     if window[1] - window[0] < SHORTEST_WINDOW_S:
         return comparison
     core_s = sum((end_s - begin_s) * devices.cores for begin_s, end_s, devices in held if begin_s >= window[0])
+    if core_s < MOSTLY_BUSY * (window[1] - window[0]) * detect().cpus:
+        return comparison  # a few busy cores would have all that the idle ones take booked to them
     gpu_s = sum((end_s - begin_s) * len(devices.gpus) for begin_s, end_s, devices in held if begin_s >= window[0])
     joules = {True: 0.0, False: 0.0}
     for column, counter in enumerate(recording.trace.counters):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from orchestrator.plan import Plan
 from orchestrator.tracked_run import TrackedRun
 
 if TYPE_CHECKING:
-    from mlflow.entities import Experiment, Run
+    from mlflow.entities import Experiment, Metric, Run
 
 STUDY_TAG, ROLE_TAG, TRIAL_TAG = "hadamard.study", "hadamard.role", "hadamard.trial"
 """What a run is found by; MLflow gives no say over its own ids."""
@@ -71,9 +72,9 @@ class MlflowRuns:
         if (run := self._runs.get(digest)) is None:
             run, curves_too = self._create(digest, wanted.name, tags, wanted.start_ms), True
         run_id, had = run.info.run_id, run.data
-        metrics = [Metric(*point) for point in wanted.finals if had.metrics.get(point[0]) != point[1]]
+        metrics = [_final(*point, had.metrics.get(point[0])) for point in wanted.finals if had.metrics.get(point[0]) != point[1]]
         metrics += [Metric(*point) for point in wanted.curves if curves_too]
-        params = [Param(*param) for param in wanted.params.items() if had.params.get(param[0]) != param[1]]
+        params = [Param(*param) for param in wanted.params.items() if param[0] not in had.params]  # MLflow forbids to change them
         new_tags = [RunTag(*tag) for tag in tags.items() if had.tags.get(tag[0]) != tag[1]]
         for some in itertools.zip_longest(_parts(metrics, 500), _parts(params, 100), _parts(new_tags, 100), fillvalue=()):
             self._client.log_batch(run_id, *some)
@@ -125,6 +126,13 @@ class MlflowRuns:
         run = self._client.create_run(self._experiment, start_ms, {STUDY_TAG: self._study_id, **own, **tags}, name)
         self._runs[identity] = run
         return run
+
+
+def _final(name: str, value: float, time_ms: int, step: int, before: float | None) -> Metric:
+    """Return a final number; one that replaces another is stamped with now, since of one time MLflow shows the largest."""
+    from mlflow.entities import Metric
+
+    return Metric(name, value, time_ms if before is None else int(time.time() * 1000), step)
 
 
 def create_database(uri: str) -> None:

@@ -120,17 +120,19 @@ def packs_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None
 def embedding_seconds(trials: Sequence[Trial], cpus: int, rates: Rates) -> float:
     """Return the expected time for the embeddings that are not in the cache yet, with so many cores: by encoders as they are, and tuned."""
     missing: dict[Path, float] = {}
+    tuned_s: dict[Path, float] = {}
     for trial in trials:
         tuned = trial.settings.sentence_encoder.representation == "setfit"
         file = tuned_file(trial) if tuned else cached_file(trial.data_hash, trial.sentence_encoder_hash)
-        if file in missing or file.exists():
+        if file in missing or file in tuned_s or file.exists():
             continue
         texts = inputs_of(trial.settings).corpus.texts
         if tuned:
-            missing[file] = tuning_seconds(trial, len(texts), rates) / cpus
+            tuned_s[file] = tuning_seconds(trial, len(texts), rates)
         else:
             missing[file] = rates.embedding_start_s + sum(map(len, texts)) / (rates.characters_per_core_s * cpus)
-    return rates.corrected(EMBEDDINGS, sum(missing.values()))
+    at_once = max(1, min(cpus, len(tuned_s)))  # each in one pack, on one core
+    return rates.corrected(EMBEDDINGS, sum(missing.values())) + sum(tuned_s.values()) / at_once
 
 
 @dataclass

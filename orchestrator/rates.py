@@ -1,6 +1,6 @@
 """How fast this machine is: the rates that plans are made from, as measured here or as they come, corrected by what earlier runs took.
 
-Owns the numbers and the file in the cache that keeps each machine's. Does not own how they are measured (calibrate.py), what is planned
+Owns the numbers and the file in the cache that keeps each machine's. Does not own how they are measured (calibration/), what is planned
 from them (estimates.py, price.py), nor what a run teaches (lessons.py).
 """
 
@@ -30,7 +30,7 @@ LESSONS_USED = 5
 """Of each part the last so many; their median is not moved by one run on a busy machine."""
 LESSONS_KEPT = 20
 MOST_CORRECTED = 5.0
-"""A part that took so many times longer, or less, than planned was not planned wrongly: the machine did something else."""
+"""More than that is not believed of one run: the machine did something else besides."""
 START, PACK_START, END, FITTED, DENSE, UNFROZEN = "start", "pack start", "end", "closed form", "dense", "unfrozen"
 """Parts of a run's time, the last three of which are heads without a circuit and those trained with their sentence encoder; the others are
 simulators by name, and `embeddings`."""
@@ -174,10 +174,12 @@ def rates_file(machine: Machine) -> Path:
 def known_rates() -> Rates:
     """Return the rates of this machine: calibrated if they were, as they come if not, with what its last runs taught.
 
-    Raises:
-        RatesError: The file is damaged.
+    Those of a file that cannot be read are as they come, and say so: rates decide no result, and no study waits for them.
     """
-    return effective(_read(rates_file(this_machine()), this_machine()), method_asked_for())
+    try:
+        return effective(_read(rates_file(this_machine()), this_machine()), method_asked_for())
+    except RatesError as error:
+        return replace(DEFAULTS, watts_by=method_asked_for(), origin=f"{NOT_OURS} ({error})")
 
 
 def effective(kept: Kept, watts_by: Method = "counter") -> Rates:
@@ -195,8 +197,8 @@ def effective(kept: Kept, watts_by: Method = "counter") -> Rates:
     return replace(
         base,
         factors={part: factor for part, factor in factors.items() if factor is not None},
-        core_w=_median([lesson.core_w for lesson in alike]) or base.core_w,
-        gpu_w=_median([lesson.gpu_w for lesson in alike]) or base.gpu_w,
+        core_w=_median([base.core_w, *(lesson.core_w for lesson in alike)]),
+        gpu_w=_median([base.gpu_w, *(lesson.gpu_w for lesson in alike)]),
         watts_by=watts_by,
         origin=_origin(kept),
     )
@@ -219,7 +221,8 @@ def learn(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w:
     Raises:
         RatesError: The file is damaged, or cannot be written.
     """
-    lesson = Lesson(_now(), study, {part: _bounded(factor) for part, factor in factors.items()}, core_w, gpu_w, method_asked_for())
+    believed = {part: min(MOST_CORRECTED, max(1 / MOST_CORRECTED, factor)) for part, factor in factors.items()}
+    lesson = Lesson(_now(), study, believed, core_w, gpu_w, method_asked_for())
     _change(lambda kept: replace(kept, lessons=(*kept.lessons, lesson)[-LESSONS_KEPT:]), forgive=False)
 
 
@@ -261,10 +264,6 @@ def _read(file: Path, machine: Machine) -> Kept:
 def _median(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None][-LESSONS_USED:]
     return statistics.median(known) if known else None
-
-
-def _bounded(factor: float) -> float:
-    return min(MOST_CORRECTED, max(1 / MOST_CORRECTED, factor))
 
 
 def _origin(kept: Kept) -> str:

@@ -90,11 +90,13 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         records = ledger.records(plan.trials)
         if owed:
             lessons.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
-        shipment = tracking.ship(ledger, plan, run_has_ended=True)
         page = _write_report(ledger, plan, records)
+        shipment = tracking.ship(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, shipment, page, interrupted)
         if owed:
-            taken = lessons.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, time.time()))
+            taken = lessons.note(
+                ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None if shipment.error else time.time())
+            )
             console.print(f"time:      {lessons.learned(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")

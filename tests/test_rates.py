@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,8 +116,8 @@ def test_the_file_does_not_grow_for_ever() -> None:
 def test_a_damaged_file_is_named_with_the_place_and_what_to_do(damage: object, said: str) -> None:
     file = calibrated(DEFAULTS, 50.0)
     file.write_text(damage(file.read_text()))  # type: ignore[operator]
-    with pytest.raises(RatesError, match=rf"{file.name}: damaged rates: {said}.*Delete it, or measure anew by `hadamard calibrate`"):
-        known_rates()
+    assert known_rates() == replace(DEFAULTS, origin=known_rates().origin), "no study waits for it"
+    assert re.search(rf"{file.name}: damaged rates: {said}.*Delete it, or measure anew by `hadamard calibrate`", known_rates().origin)
     with pytest.raises(RatesError, match="damaged"):
         learn("study", {"compiled": 1.0}, None, None)
     calibrated(DEFAULTS, 50.0)

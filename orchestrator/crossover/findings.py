@@ -128,8 +128,11 @@ class Findings:
 
     @property
     def how(self) -> str | None:
-        """How the simulators' joules are known: `measured`, `modelled`, or not at all."""
-        return "measured" if self.measured.metered else "modelled" if self.watts is not None else None
+        """How the simulators' joules are known: `measured`, `replayed`, `modelled`, or not at all."""
+        if self.measured.metered:
+            came_by = "replayed" if str(self.measured.meter).startswith("by replay") else "measured"
+            return came_by if any(curve.joules for curve in self.curves) else None
+        return "modelled" if self.watts is not None else None
 
 
 def findings(scenarios: Mapping[str, Scenario], measured: Measured, watts: float | None) -> Findings:

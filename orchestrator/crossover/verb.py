@@ -13,6 +13,7 @@ from model.errors import UserError
 from model.journal import why_not_writable, write_atomically
 from orchestrator.bench.verb import say, sizes_in
 from orchestrator.crossover import figures, page, show
+from orchestrator.crossover.cell import counting_meter
 from orchestrator.crossover.findings import findings
 from orchestrator.crossover.measured import Measured, chosen, measure_all, read_measured, stated_watts
 from orchestrator.crossover.scenarios import read_scenarios
@@ -61,10 +62,13 @@ def energy(scenarios: Path, request: Request, saved: Path | None, watts: float |
         raise UserError(
             "--from takes what was measured; --qubits, --simulators and --limit-s say what to measure: leave one or the other out"
         )
+    watts = watts if watts is not None else stated_watts(os.environ)
+    if watts is not None and not saved and counting_meter() is not None:
+        raise UserError("--watts models joules where no counter is; here there is one, and the two are never mixed: leave --watts out")
     measured = read_measured(saved) if saved else _measure(request)
     directory.mkdir(parents=True, exist_ok=True)  # what took minutes to measure is kept whatever comes next
     write_atomically(directory / "measured.json", measured.model_dump_json(indent=1) + "\n")
-    found = findings(stated, measured, watts if watts is not None else stated_watts(os.environ))
+    found = findings(stated, measured, watts)
     pictures = figures.draw(found, directory)
     files = [page.write(found, pictures, directory), *pictures.values(), directory / "measured.json"]
     return show.as_json(found, files) if as_json else show.as_text(found, files)

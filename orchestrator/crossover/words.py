@@ -116,15 +116,17 @@ def _measurement(found: Findings) -> Iterator[str]:
             f"lines: log2 of seconds per gate against qubits, where a gate takes at least {DOMINATED:g} times its least "
             f"({'; '.join(fitted)} qubits); bands: where a further measurement would lie with {100 * LEVEL:.0f} % probability, if lines "
             "hold; dotted: exact doubling of a gate's cost with each qubit beyond the largest measured, as must be once no cache holds a "
-            "state; lines are steeper where states outgrow caches on the way, so the truth should lie between"
+            "state; lines are steeper where states outgrow caches on the way, so dotted is the better guess beyond"
         )
     yield f"simulators' joules: {joules_known(found)}"
 
 
 def joules_known(found: Findings) -> str:
     """Return how the simulators' joules are known, or why they are not and how to have them."""
+    if found.measured.metered and found.how is None:
+        return f"not measured: what is counted, {found.measured.meter}, is not what these simulators used"
     if found.measured.metered:
-        return f"measured, {found.measured.meter}, all that these devices used in the window"
+        return f"{found.how}, {found.measured.meter}, all that these devices used in the window"
     if found.watts is not None:
         return f"modelled, CPU seconds x {found.watts:g} W of a busy core (stated, not measured)"
     return f"not measured: {found.measured.why_no_meter}; state the watts of a busy core by --watts to have them modelled"
@@ -238,9 +240,9 @@ def _faster(found: Findings) -> Iterator[Answer]:
     yield Answer(
         f"What does a faster simulator do to it ({ours.name} against {peer.name})?",
         f"At {size_of_both} qubits {ours.name} takes {times:.3g} times less time for the second module on one thread"
-        + f", which moves any crossover by {math.log2(times):.1f} qubits."
+        + f", which moves any crossover by {math.log2(times):.1f} qubits where a gate's cost doubles with each qubit."
         + (f" Crossover of the same QPU, in qubits: {'; '.join(moved)}." if moved else ""),
-        "First by the line through what was measured (its band is in the table), then by exact doubling from the largest size on. "
+        "By exact doubling from the largest size on, and in brackets by the line through what was measured (its band is in the table). "
         f"Joules {joules_known(found)}. One core is not a GPU: the watts of what does the work count as much as its speed. Both ways of "
         "going on beyond the sizes measured pass the memory of this machine.",
     )
@@ -258,8 +260,8 @@ def _both(found: Findings, scenario: str, ours: Curve, peer: Curve) -> str:
 
 
 def _between(one: Against) -> str:
-    """Return where a crossover is by the fitted line, and where by exact doubling."""
-    return f"{size(one.at)} to {size(one.doubling)}"
+    """Return where a crossover is by exact doubling, and where by the fitted line."""
+    return f"{size(one.doubling)} ({size(one.at)})"
 
 
 def _sentence(parts: Sequence[str]) -> str:
