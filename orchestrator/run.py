@@ -94,9 +94,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         shipment = tracking.ship(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, shipment, page, interrupted)
         if owed:
-            taken = lessons.note(
-                ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None if shipment.error else time.time())
-            )
+            ended_s = None if shipment.error else time.time()  # a server that hangs is nothing to plan by
+            taken = lessons.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, ended_s))
             console.print(f"time:      {lessons.learned(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
