@@ -19,7 +19,7 @@ from cluster.energy.trace import TIME, WRAPS, Trace, read_trace
 from model.journal import append_line, read_json, write_atomically
 
 EVERY_S = 0.5
-WRITE_EVERY_S = 5.0
+WRITE_EVERY_S = 2.0
 """Readings are written together: on a file system that nodes share, each writing is a request to its server."""
 IDLE_S = 10.0
 
