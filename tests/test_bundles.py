@@ -55,8 +55,10 @@ TWO_RANKS_WITH_GPUS = """
 import dataclasses, sys
 from pathlib import Path
 from cluster.allocation import Allocation
+from orchestrator.budget import Budget
 from orchestrator.packs import pack_up
 from orchestrator.driver import embed
+from orchestrator.spending import Limits
 from orchestrator.sharing import Sharing
 from orchestrator.sweep import ray_cluster, run_packs
 from rich.console import Console
@@ -67,8 +69,9 @@ allocation = Allocation(3, 8 * 2**30, 3, "the test")
 embed(plan.trials, allocation, Console())
 quantum = next(pack for pack in pack_up(plan.trials, allocation) if pack.trials[0].arm != "logistic")
 one, two = [dataclasses.replace(quantum, id=name, trials=quantum.trials[place : place + 1]) for place, name in enumerate(("one", "two"))]
+free = Limits(Budget(), None)
 with ray_cluster(allocation, dashboard=False):
-    run_packs(entered(Path(sys.argv[1]) / "run", plan), [one, dataclasses.replace(two, gpus=1, sharing=Sharing(2, 1))], "gpus", 1)
+    run_packs(entered(Path(sys.argv[1]) / "run", plan), [one, dataclasses.replace(two, gpus=1, sharing=Sharing(2, 1))], "gpus", 1, free, metered=False)
 """
 TELL_WHAT_IS_SEEN = """
 import atexit, os, sys

@@ -340,8 +340,10 @@ import dataclasses, os, sys
 from pathlib import Path
 from cluster.allocation import Allocation
 from orchestrator.ledger import Ledger
+from orchestrator.budget import Budget
 from orchestrator.packs import pack_up
 from orchestrator.driver import embed
+from orchestrator.spending import Limits
 from orchestrator.sweep import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
@@ -350,8 +352,9 @@ plan = read(Path(sys.argv[1]))
 allocation = Allocation(2, 8 * 2**30, 2, "the test")
 embed(plan.trials, allocation, Console())
 first, *others = pack_up(plan.trials, allocation)
+free = Limits(Budget(), None)
 with ray_cluster(allocation, dashboard=False):
-    run_packs(entered(Path(sys.argv[1]) / "run", plan), [dataclasses.replace(first, gpus=1), *others], "gpus", 1)
+    run_packs(entered(Path(sys.argv[1]) / "run", plan), [dataclasses.replace(first, gpus=1), *others], "gpus", 1, free, metered=False)
 print(first.id)
 """
 TELL_WHAT_IS_SEEN = """
