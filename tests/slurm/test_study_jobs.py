@@ -109,7 +109,12 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
     assert not list(processes("model.train", str(desk.directory)))
 
     job = desk.sbatch(study, nodes, "--partition=preempt")
-    desk.wait_for(lambda: bool(progress.in_training), 240, "training")
+
+    def trains() -> bool:
+        """Whether it is this job that trains: journals that the cancelled one had no time to end are ended by its driver first."""
+        return owner_record(progress.directory)["job"] == job and progress.causes()["cancelled"] > 0 and bool(progress.in_training)
+
+    desk.wait_for(trains, 240, "training")
     urgent = desk.lab.submit(f"--nodelist={nodes[0]}", "--exclusive", "--output=/dev/null", "--wrap=hostname")
     assert desk.lab.end_of(urgent, 60) == "COMPLETED"
     desk.wait_for(lambda: desk.lab.job(job)["Restarts"] == "1", 30, "Slurm putting the preempted job back")
