@@ -1,15 +1,21 @@
-"""The node that a pack runs on, as far as leaving it goes: packs and whoever started Ray there speak through its own directory.
+"""The node that a pack runs on: its name, and its own directory, through which packs and whoever started Ray there speak of leaving it.
 
-Owns $HADAMARD_NODE_DIR, its file `leaving` and its directory `packs`. Does not own when a node leaves, nor what a pack does then.
+Owns the name, $HADAMARD_NODE_DIR, its file `leaving` and its directory `packs`. Does not own when a node leaves, nor what a pack does then.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def node_name(environment: Mapping[str, str] = os.environ) -> str:
+    """Return this node's name: Slurm's, where there is one."""
+    return environment.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 @dataclass(frozen=True)

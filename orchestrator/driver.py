@@ -53,7 +53,6 @@ class Work:
         owed: The trials to be done now.
         packs: What holds them.
         allocation: Where they run.
-        expected_s: How long the whole run is expected to take; None if not known.
     """
 
     ledger: Ledger
@@ -61,7 +60,6 @@ class Work:
     owed: Sequence[Trial]
     packs: Sequence[Pack]
     allocation: Allocation
-    expected_s: float | None
 
 
 def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -> bool:
@@ -80,7 +78,7 @@ def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -
     if meter is not None:
         idle = "" if meter.method == "modelled" else f"; first, for {IDLE_S:g} s, what the idle node takes"
         console.print(f"energy:    {meter.method}{idle}")
-    spending = Spending(study, run, work.plan.study.budget, work.expected_s, lambda: nodes_alive() or allocation.nodes)
+    spending = Spending(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
         with signals, spending.watch(ownership.stop), own_meter(study, run, meter):

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from cluster.allocation import detect
-from cluster.energy.choice import node_name
 from cluster.energy.meters import CPU, SHORTEST_WINDOW_S
 from cluster.energy.recorder import Recording, recordings
+from cluster.place import node_name
 from model.journal import read_json, write_atomically
 from orchestrator.estimates import part_of
 from orchestrator.ledger import TrialRecord

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cluster.energy.choice import VARIABLE, node_name, open_meter
+from cluster.energy.choice import VARIABLE, open_meter
 from cluster.energy.meters import Meter
 from cluster.energy.recorder import Recorder
+from cluster.place import node_name
 
 LOOK_EVERY_S = 2.0
 STOP_S = 15.0
@@ -43,11 +44,11 @@ def others_meters(study: Path, run: int) -> Iterator[None]:
         watch.end()
 
 
-def nodes_alive() -> int:
-    """Return how many nodes Ray runs over; 0 where it does not run."""
+def nodes_alive() -> set[str]:
+    """Return the ids of the nodes that Ray takes for alive; none where it does not run."""
     import ray
 
-    return sum(node["Alive"] for node in ray.nodes()) if ray.is_initialized() else 0  # type: ignore[no-untyped-call]
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]} if ray.is_initialized() else set()  # type: ignore[no-untyped-call]
 
 
 class NodeMeter:
@@ -90,8 +91,7 @@ class _Watch:
         remote: Any = ray.remote(num_cpus=0)(NodeMeter)
         while not self._over.is_set():
             with contextlib.suppress(Exception):  # a missing meter must not cost a study
-                for node in ray.nodes():  # type: ignore[no-untyped-call]
-                    if node["Alive"] and node["NodeID"] not in self._actors:
-                        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                        self._actors[node["NodeID"]] = remote.options(scheduling_strategy=there, max_restarts=-1).remote(*self._arguments)
+                for node in nodes_alive() - self._actors.keys():
+                    there = NodeAffinitySchedulingStrategy(node, soft=False)
+                    self._actors[node] = remote.options(scheduling_strategy=there, max_restarts=-1).remote(*self._arguments)
             self._over.wait(LOOK_EVERY_S)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from cluster.place import node_name
 from slurm import jobs
 
 STALE_S = 60.0
@@ -64,7 +65,7 @@ def this_process(generation: int, environment: Mapping[str, str]) -> Owner:
     pid = os.getpid()
     return Owner(
         generation=generation,
-        host=environment.get("SLURMD_NODENAME") or socket.gethostname(),
+        host=node_name(environment),
         pid=pid,
         process_started=_process_started(pid) or 0,
         machine=this_machine(),

@@ -83,8 +83,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         _close_attempts_of(ownership.previous, ledger, plan, console)
         if owed:
-            work = Work(ledger, plan, owed, packs, allocation, asked.wall_s)
-            interrupted = drive(work, ownership, console, dashboard)
+            interrupted = drive(Work(ledger, plan, owed, packs, allocation), ownership, console, dashboard)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         ownership.check()
         records = ledger.records(plan.trials)
@@ -164,7 +163,8 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
     from orchestrator.report import page
 
-    checked = cross_checks(runs_used(ledger.directory), recordings(ledger.directory), jobs.consumed_energy_j)
+    in_jobs = [run for run in runs_used(ledger.directory) if run.job is not None]
+    checked = cross_checks(in_jobs, recordings(ledger.directory), jobs.consumed_energy_j) if in_jobs else ()
     energy = replace(study_energy(ledger.directory, records), checked=checked)
     return page.write(
         ledger.report,

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,17 +28,16 @@ SHARE = 0.05
 """Of the time, looking takes no more: records of joules grow with the hours."""
 
 
-def used(study: Path, records: Sequence[TrialRecord]) -> Used:
-    """Return what all runs of a study have used until now; joules None where they are not known."""
-    runs = runs_used(study)
+def used(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> Used:
+    """Return what all runs of a study have used until now; joules None where they are not known, or not limited."""
     ended = sum(not record.owed for record in records)
-    return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, spent_j(study), ended)
+    return _used(runs_used(study), spent_j(study) if budget.energy is not None else None, ended)
 
 
 def allowed(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> list[Trial]:
     """Return those of the owed trials, in their order, that may be begun: none, if anything but `trials` is used up."""
     owed = [record.trial for record in records if record.owed]
-    spent = used(study, records)
+    spent = used(budget, study, records)
     if [name for name in passed(budget, spent) if name != "trials"]:
         return []
     return owed if budget.trials is None else owed[: max(0, budget.trials - spent.trials)]
@@ -49,7 +48,7 @@ def ended_by(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> str
     owed = sum(record.status in ("owed", "running") for record in records)
     if not owed or not budget.is_set:
         return None
-    spent = used(study, records)
+    spent = used(budget, study, records)
     limits = in_words(budget, spent)
     if budget.energy is not None and spent.energy_j is None:
         return f"the budget ends it: {UNKNOWN_JOULES}; {count(owed, 'trial')} owed. Go on without: --set budget.energy=null"
@@ -59,12 +58,12 @@ def ended_by(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> str
 
 def in_words(budget: Budget, spent: Used) -> str:
     """Return what was used of what."""
-    amounts, texts = spent.amounts(), []
-    for name, write in _WRITE.items():
-        if (limit := getattr(budget, name)) is not None:
-            amount = amounts[name]
-            texts.append(f"{name.replace('_', ' ')} {'not measured' if amount is None else write(amount)} of {write(limit)}")
-    return listed(texts)
+    return listed(
+        [
+            f"{name} {'not measured' if amount is None else write(amount)} of {write(limit)}"
+            for name, amount, limit, write in _limited(budget, spent.amounts())
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,10 @@ class Limits:
 
 def against(budget: Budget, asked: Used) -> str | None:
     """Return in words how a budget compares with what is expected to be used; None where nothing is limited."""
-    texts, amounts = [], asked.amounts()
-    for name, write in _WRITE.items():
-        if (limit := getattr(budget, name)) is not None:
-            amount = amounts[name]
-            enough = "nobody knows whether that is enough" if amount is None else "enough" if amount <= limit else "it stops on the way"
-            texts.append(f"{name.replace('_', ' ')} {write(limit)}: {enough}")
+    texts = []
+    for name, amount, limit, write in _limited(budget, asked.amounts()):
+        enough = "nobody knows whether that is enough" if amount is None else "enough" if amount <= limit else "it stops on the way"
+        texts.append(f"{name} {write(limit)}: {enough}")
     return "; ".join(texts) or None
 
 
@@ -126,20 +123,19 @@ def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | N
 class Spending:
     """Keeps the record of a run from a thread, and has everything stop where its budget is used up."""
 
-    def __init__(self, study: Path, run: int, budget: Budget, expected_s: float | None, nodes: Callable[[], int]) -> None:
+    def __init__(self, study: Path, run: int, budget: Budget, nodes: Callable[[], int]) -> None:
         """Begin the run's record; the thread begins when this is entered.
 
         Args:
             study: The study's directory.
             run: The driver's number.
             budget: The study's.
-            expected_s: How long the run is expected to take; None if not known.
             nodes: How many nodes there are now.
         """
         now = time.time()
         self._study, self._budget, self._nodes = study, budget, nodes
         self._before = runs_used(study)
-        self._use = RunUse(run, now, now, 0.0, expected_s, os.environ.get("SLURM_JOB_ID"))
+        self._use = RunUse(run, now, now, job=os.environ.get("SLURM_JOB_ID"))
         self._over = threading.Event()
         self._stop: Callable[[str], None] = lambda _: None
         self._thread = threading.Thread(target=self._watch, name="spending", daemon=True)
@@ -167,8 +163,7 @@ class Spending:
         energy_j = spent_j(self._study) if self._budget.energy is not None else None
         self._use = replace(self._use, last_s=now, node_s=node_s, spent_j=energy_j)
         save_run(self._study, self._use)
-        runs = [*self._before, self._use]
-        return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, energy_j, 0)
+        return _used([*self._before, self._use], energy_j, 0)
 
     def _watch(self) -> None:
         pause_s = LOOK_EVERY_S
@@ -186,6 +181,17 @@ _WRITE: dict[str, Callable[[float], str]] = {
     "energy": joules,
     "trials": lambda trials: f"{trials:.0f}",
 }
+
+
+def _used(runs: Sequence[RunUse], energy_j: float | None, trials: int) -> Used:
+    return Used(sum(run.wall_s for run in runs), sum(run.node_s for run in runs) / 3600, energy_j, trials)
+
+
+def _limited(budget: Budget, amounts: Mapping[str, float | None]) -> Iterator[tuple[str, float | None, float, Callable[[float], str]]]:
+    """Yield what is limited: its name in words, its amount, its limit, and how such amounts are written."""
+    for name, write in _WRITE.items():
+        if (limit := getattr(budget, name)) is not None:
+            yield name.replace("_", " "), amounts[name], limit, write
 
 
 def _cores(use: PackUse) -> int:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.allocation import GPU_MASKS
-from cluster.energy.choice import node_name
 from cluster.energy.meters import CPU
 from cluster.mpi import Places
+from cluster.place import node_name
 from model.journal import append_line, read_json, write_atomically
 from model.phases import FILE
 
@@ -80,7 +80,6 @@ class RunUse:
         begin_s: Unix time.
         last_s: When it was last known to go on.
         node_s: Seconds of all its nodes together.
-        expected_s: How long it was expected to take; None if not known.
         job: Its Slurm job.
         spent_j: What all runs together had taken then; None where that is not known, or does not matter to the budget.
     """
@@ -89,7 +88,6 @@ class RunUse:
     begin_s: float
     last_s: float
     node_s: float = 0.0
-    expected_s: float | None = None
     job: str | None = None
     spent_j: float | None = None
 

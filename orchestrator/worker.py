@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cluster.energy.choice import node_name
 from cluster.energy.recorder import IDLE_S, is_ready
 from cluster.launch import Outcome, run_pack
-from cluster.place import Place
+from cluster.place import Place, node_name
 from model.journal import PackFiles, read_json, write_atomically
 from orchestrator.budget import Budget
 from orchestrator.bundles import places, wait_for_bundles
 from orchestrator.causes import LEFT, SUPERSEDED
+from orchestrator.node_meters import nodes_alive
 from orchestrator.ownership import stop_requested
 from orchestrator.packs import CPUS_PER_PACK
 from orchestrator.retries import run_with_retries
@@ -125,7 +125,7 @@ def _take_over(pack: PackFiles, run: int) -> str | None:
 
     file, lost = _attempt(pack), None
     if file.exists() and (before := read_json(file, "Delete it")).get("run") == run:
-        lost = what_became(before["node"], _nodes_alive)
+        lost = what_became(before["node"], nodes_alive)
     write_atomically(file, json.dumps({"run": run, "node": ray.get_runtime_context().get_node_id()}))
     return lost
 
@@ -138,13 +138,6 @@ def what_became(node: str, nodes_alive: Callable[[], set[str]], patience_s: floa
             return "worker lost"
         time.sleep(LOOK_EVERY_S)
     return "node lost"
-
-
-def _nodes_alive() -> set[str]:
-    """Return the ids of the nodes that Ray takes for alive."""
-    import ray
-
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}  # type: ignore[no-untyped-call]
 
 
 def _attempt(pack: PackFiles) -> Path:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.allocation import detect
-from cluster.place import Place
+from cluster.place import Place, node_name
 from model.errors import UserError
 from model.journal import write_atomically
 from slurm import jobs
@@ -231,7 +231,7 @@ def _reason(said: str) -> str:
 
 def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
     """Have Ray on this node for as long as the batch script wants; return the exit code."""
-    host = os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+    host = node_name()
     is_head = to_join is None and os.environ["SLURM_NODEID"] == "0"
     ray = node = None
     try:

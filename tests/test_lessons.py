@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from cluster.allocation import Allocation
-from cluster.energy.choice import node_name
 from cluster.energy.meters import CPU, Counter
 from cluster.energy.recorder import Recording
 from cluster.energy.trace import trace_of
+from cluster.place import node_name
 from model.settings import Trial
 from orchestrator.ledger import TrialRecord
 from orchestrator.lessons import (

@@ -85,7 +85,7 @@ def test_all_runs_of_a_study_count(ledger: Ledger, plan: Plan) -> None:
     finish(ledger, plan.trials[0], 0.5)
     fail(ledger, plan.trials[1], "diverged")
     fail(ledger, plan.trials[2], "killed")
-    spent = used(ledger.directory, ledger.records(plan.trials))
+    spent = used(Budget(energy=1e9), ledger.directory, ledger.records(plan.trials))
     assert (spent.wall_s, spent.node_hours, spent.trials) == (100.0, 160 / 3600, 2), "a killed trial is tried again"
     assert spent.energy_j == pytest.approx(10 * WATTS)
 
@@ -148,7 +148,7 @@ def test_a_pack_is_begun_only_if_its_joules_and_those_under_way_are_left(ledger:
 
 def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
     looks = iter([1, 1])  # from the third on it raises
-    with Spending(tmp_path, 1, Budget(), None, lambda: next(looks)).watch(lambda _: None) as spending:
+    with Spending(tmp_path, 1, Budget(), lambda: next(looks)).watch(lambda _: None) as spending:
         time.sleep(4.5)
         assert spending._thread.is_alive()
     assert runs_used(tmp_path)[0].wall_s > 0
@@ -156,7 +156,7 @@ def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
 
 def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(tmp_path: Path) -> None:
     stopped: list[str] = []
-    with Spending(tmp_path, 1, Budget(node_hours=4 / 3600), None, lambda: 4).watch(stopped.append):
+    with Spending(tmp_path, 1, Budget(node_hours=4 / 3600), lambda: 4).watch(stopped.append):
         assert runs_used(tmp_path)[0].run == 1, "it is known from the beginning"
         deadline_s = time.monotonic() + 10
         while not stopped and time.monotonic() < deadline_s:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,16 +15,12 @@ from cluster.energy.meters import Joined, Meter, MeterError, Method
 from cluster.energy.modelled import ModelledCpu
 from cluster.energy.replay import Replay
 from cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
+from cluster.place import node_name
 from model.errors import UserError
 
 VARIABLE = "HADAMARD_ENERGY"
 NVIDIA = Path("/dev/nvidiactl")
 ZEUS_DAEMON = "ZEUSD_SOCK_PATH"
-
-
-def node_name(environment: Mapping[str, str] = os.environ) -> str:
-    """Return this node's name: Slurm's, where there is one."""
-    return environment.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def method_asked_for(environment: Mapping[str, str] = os.environ) -> Method:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = float | NDArray[np.float64]
 
 Method = Literal["counter", "modelled", "replay"]
 """Hardware counted it; it was computed from CPU seconds and stated watts; or it was recorded earlier."""
@@ -68,13 +73,23 @@ class Joined:
 
 
 def step_j(counter: Counter, before: float, after: float) -> float:
-    """Return the joules between two readings of a counter that started again from zero at most once between them.
+    """Return the joules between two readings of a counter that started again from zero at most once between them."""
+    end = math.inf if counter.wraps_at_j is None else counter.wraps_at_j
+    return after - before + (end if started_again(end, before, after) else 0.0)
+
+
+def started_again(ends: Numbers, before: Numbers, after: Numbers) -> Any:
+    """Whether a counter, or each of several, started again from zero between two readings.
 
     It is taken to have done so only where it fell from its upper half to its lower one: two readings that came in the wrong order differ
     by little.
+
+    Args:
+        ends: Where it starts again, in joules; infinite where it does not.
+        before: The first reading.
+        after: The second one.
     """
-    half = math.inf if counter.wraps_at_j is None else counter.wraps_at_j / 2
-    return after - before + (2 * half if after < half <= before else 0.0)
+    return (after < ends / 2) & (before >= ends / 2)
 
 
 def used_j(counters: Sequence[Counter], before: Sequence[float], after: Sequence[float]) -> Mapping[str, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cluster.energy.meters import CPU, Counter
+from cluster.energy.meters import CPU, Counter, started_again
 
 TIME, WRAPS = "time_s", "wraps_at"
 Array = NDArray[np.float64]
@@ -48,15 +48,14 @@ class Trace:
 def trace_of(counters: Sequence[Counter], times_s: Sequence[float], readings: Sequence[Sequence[float]]) -> Trace:
     """Return a trace of readings [readings, counters] in any order of time.
 
-    Counters that start again do so as `step_j` tells it.
+    Counters start again as `started_again` tells it.
     """
     order = np.argsort(np.asarray(times_s, dtype=float), kind="stable")
     raw = np.asarray(readings, dtype=float).reshape(len(times_s), len(counters))[order]
     ends = np.array([np.inf if counter.wraps_at_j is None else counter.wraps_at_j for counter in counters])
     before, after = raw[:-1], raw[1:]
-    again = (after < ends / 2) & (before >= ends / 2)
     steps = np.zeros_like(raw)
-    steps[1:] = after - before + np.where(again, np.where(again, ends, 0.0), 0.0)
+    steps[1:] = after - before + np.where(started_again(ends, before, after), ends, 0.0)
     return Trace(tuple(counters), np.asarray(times_s, dtype=float)[order], np.cumsum(steps, axis=0))
 
 
