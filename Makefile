@@ -50,7 +50,7 @@ format: install
 
 install: .venv/installed
 
-.venv/installed: requirements.lock requirements-energy.lock pyproject.toml CMakeLists.txt $(wildcard model/simulators/kernels/*)
+.venv/installed: requirements.lock requirements-energy.lock pyproject.toml CMakeLists.txt $(wildcard model/simulators/compiled/kernels/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "the venv module is missing: apt install python3-venv"; exit 2; }
 	$(BIN)/pip install --disable-pip-version-check -q -r requirements.lock

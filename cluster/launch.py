@@ -25,7 +25,7 @@ from cluster.mpi import Places, known_library, launch_command, launch_environmen
 from cluster.oom import oom_kills
 from cluster.watch import Trouble, Watch
 from model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
-from model.journal import PackFiles
+from model.files.trial_files import PackFiles
 
 Cause = Literal["stopped", "killed", "crashed", "hanging", "out of memory", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1

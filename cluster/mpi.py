@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.steps import step, step_environment
-from model.crew import OWN_GPUS
 from model.errors import UserError
+from model.rank_main import OWN_GPUS
 
 ASK_LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
 ASK_S = 60.0

@@ -1,7 +1,7 @@
 """Watches over the ranks that this process has launched: whether they met, whether each still lives, how they ended, and ends them.
 
-Owns the launch's directory (its files: model/pulse.py), the patience with ranks, and what the end of many means for the whole. Does not own
-the command that starts them (cluster/mpi.py), nor the loop that asks (cluster/launch.py).
+Owns the launch's directory (its files: model/mpi/heartbeat.py), the patience with ranks, and what the end of many means for the whole. Does
+not own the command that starts them (cluster/mpi.py), nor the loop that asks (cluster/launch.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Literal
 
 from cluster.mpi import Places, first_death
 from model.errors import EXIT_STOPPED
-from model.pulse import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
+from model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""

@@ -2,7 +2,7 @@
 
 Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
 that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once. Of several ranks, each
-of which is started by this line, the first does all that (model/crew.py). Knows nothing of Ray, Slurm or MLflow.
+of which is started by this line, the first does all that (model/rank_main.py). Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pathlib import Path
 
 import torch
 
-from model.embeddings import busy
 from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
-from model.head_layout import shape
-from model.journal import PackFiles, TrialFiles, read_json
-from model.members import Member, record_failure, share_time
-from model.phases import Phases
-from model.sentences import Sentences, sentences_of
+from model.files.phase_log import Phases
+from model.files.trial_files import PackFiles, TrialFiles, read_json
+from model.heads.layout import shape
+from model.representation.embeddings import busy
+from model.representation.sentences import Sentences, sentences_of
 from model.settings import CLOSED_FORM, Trial
-from model.team import Team
+from model.training.batch_trainer import Team
+from model.training.trial_run import Member, record_failure, share_time
 
 MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
@@ -86,7 +86,7 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
     for member in members:
         member.start(pack)
     if isinstance(settings.head, CLOSED_FORM):
-        import model.classical  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
+        import model.heads.closed_form  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
     phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
@@ -105,14 +105,14 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
 
 
 def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
-    from model import classical
+    from model.heads import closed_form
 
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
     assert isinstance(head, CLOSED_FORM)
     rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
     sides = [(sentences.embeddings[side], sentences.labels[side]) for side in rows]
     phases.begin("training", [member.files])
-    fitted = classical.fit(head, *sides[0], member.trial.seed)
+    fitted = closed_form.fit(head, *sides[0], member.trial.seed)
     phases.begin("inference", [member.files], sum(map(len, rows)))
     scores = [fitted.score(*side) for side in sides]
     phases.pause()
@@ -162,7 +162,7 @@ def main() -> None:
     if ranks == 1:
         code = _exit_code(directory, threads, _stopped_by_sigterm())
     else:
-        from model.crew import take_part  # most packs need nothing of MPI
+        from model.rank_main import take_part  # most packs need nothing of MPI
 
         code = take_part(ranks, shards, lambda told_to_stop: _exit_code(directory, threads, told_to_stop))
     if code:

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.allocation import detect
-from cluster.place import Place, node_name
+from cluster.node_drain import Place, node_name
 from model.errors import UserError
-from model.journal import write_atomically
+from model.files.trial_files import write_atomically
 from slurm import jobs
 from slurm.cluster_file import Cluster
 from slurm.node_directory import local_directory

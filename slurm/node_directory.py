@@ -1,6 +1,6 @@
 """A job's directory on a node's own disk: where Ray keeps sockets and logs, and where packs and whoever started Ray there speak.
 
-Owns its place and its name. Does not own what lies in it (cluster/place.py, slurm/node.py).
+Owns its place and its name. Does not own what lies in it (cluster/node_drain.py, slurm/node.py).
 """
 
 from __future__ import annotations

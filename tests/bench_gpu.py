@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from model.circuit import Circuit, encoder_circuit, second_module_circuit
+from model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
 from model.simulators import Simulator, choose
 from tests.circuits import Batch, assert_agree, random_batch, values_and_gradients

@@ -14,9 +14,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator import tracking
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
+from orchestrator.tracking import shipper
 from tests.shipped_study import ROWS, finished_study
 
 
@@ -31,11 +31,11 @@ class Cost:
 def timed_shipping(ledger: Ledger, plan: Plan) -> Cost:
     """Ship and check that MLflow's own tables hold each run and row once."""
     began_s, cpu_s = time.perf_counter(), time.process_time()
-    shipment = tracking.ship(ledger, plan, run_has_ended=True)
+    shipment = shipper.ship(ledger, plan, run_has_ended=True)
     cost = Cost(time.perf_counter() - began_s, time.process_time() - cpu_s)
     trials = len(plan.trials)
-    assert shipment == tracking.Shipment(trials, None), shipment
-    with sqlite3.connect(tracking.tracking_uri(ledger).removeprefix("sqlite:///")) as database:
+    assert shipment == shipper.Shipment(trials, None), shipment
+    with sqlite3.connect(shipper.tracking_uri(ledger).removeprefix("sqlite:///")) as database:
         assert database.execute("select count(*) from runs").fetchone()[0] == trials + 1
         assert database.execute("select count(*) from metrics").fetchone()[0] == trials * ROWS
     return cost

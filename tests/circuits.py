@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from model.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName
+from model.circuits.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName
 from model.simulators import Simulator
 
 PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}

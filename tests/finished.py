@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from model.settings import Trial
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
 from tests.metered import metered
 from tests.studies import entered, read
 

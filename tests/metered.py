@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cluster.energy.meters import Counter
 from model.settings import Trial
-from orchestrator.ledger import Ledger
-from orchestrator.usage import EMBEDDINGS, packs_used
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.resource_log import EMBEDDINGS, packs_used
 
 WATTS, IDLE_W = 60.0, 20.0
 PACKAGE = Counter("package-0", "cpu", "cpu package", 1000.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from model.circuit import Circuit
-from model.noise import noise_generator, noisy_expectations
+from model.circuits.circuit import Circuit
+from model.heads.noise import noise_generator, noisy_expectations
 from model.settings import Noise
 from model.simulators import Simulator, choose
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from model.settings import Trial
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
 from tests.metered import launch, node
 from tests.studies import TINY, entered, read
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cluster.allocation import Allocation
-from orchestrator.bundles import in_order, reservations
-from orchestrator.packs import Pack
-from orchestrator.sharing import Sharing
+from orchestrator.execution.placement import in_order, reservations
+from orchestrator.planning.packs import Pack
+from orchestrator.planning.rank_layout import Sharing
 from slurm.ray_start import SERVICES, start_command
 
 GIB = 2**30
@@ -55,12 +55,12 @@ TWO_RANKS_WITH_GPUS = """
 import dataclasses, sys
 from pathlib import Path
 from cluster.allocation import Allocation
-from orchestrator.budget import Budget
-from orchestrator.packs import pack_up
-from orchestrator.driver import embed
-from orchestrator.spending import Limits
-from orchestrator.sharing import Sharing
-from orchestrator.sweep import ray_cluster, run_packs
+from orchestrator.study.budget import Budget
+from orchestrator.planning.packs import pack_up
+from orchestrator.execution.driver import embed
+from orchestrator.execution.budget_guard import Limits
+from orchestrator.planning.rank_layout import Sharing
+from orchestrator.execution.ray_tune import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
 

@@ -8,11 +8,11 @@ import pytest
 
 from cluster import file_systems
 from cluster.steps import step, step_environment
-from orchestrator.checks import line, machine
-from orchestrator.checks.finding import Finding, reason
-from orchestrator.checks.job import Seen, compare, find_cluster
-from orchestrator.checks.places import scratch, scratch_finding
-from slurm.given import Given, parse, try_step
+from orchestrator.commands.doctor import line, machine
+from orchestrator.commands.doctor.finding import Finding, reason
+from orchestrator.commands.doctor.job import Seen, compare, find_cluster
+from orchestrator.commands.doctor.places import scratch, scratch_finding
+from slurm.allocated import Given, parse, try_step
 
 GIB = 2**30
 DETAILS = """\

@@ -13,10 +13,10 @@ import pytest
 
 from cluster.mpi import Places, known_library, launch_command
 from model.errors import UserError
-from orchestrator.checks import mpi, two_ranks
-from orchestrator.checks.finding import Finding
-from orchestrator.checks.mpi import Launcher, launchers, read, short
-from slurm.given import Given
+from orchestrator.commands.doctor import mpi, two_ranks
+from orchestrator.commands.doctor.finding import Finding
+from orchestrator.commands.doctor.mpi import Launcher, launchers, read, short
+from slurm.allocated import Given
 from tests.test_cli import hadamard
 
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from model.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
-from model.head_layout import circuits, parameters
+from model.circuits.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
+from model.heads.layout import circuits, parameters
 from model.settings import LogisticHead, MlpHead, QuantumHead
 
 

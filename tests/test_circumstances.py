@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.circumstances import why_gone, why_told
-from orchestrator.owners import Owner
+from orchestrator.execution.stop_reasons import why_gone, why_told
+from orchestrator.ledger.owner_record import Owner
 from slurm.jobs import Job
 
 JOB = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}

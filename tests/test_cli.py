@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from model.journal import TrialFiles
+from model.files.trial_files import TrialFiles
 from orchestrator import cli
 from tests.studies import TINY, entered, read, write_study
 

@@ -12,11 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
-from model.simulators import choose, compiled, native
-from model.simulators.lowering import lower
-from model.simulators.passes import group
+from model.simulators import choose
+from model.simulators.compiled import native, simulator
+from model.simulators.compiled.lowering import lower
+from model.simulators.compiled.passes import group
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.test_lowering import as_circuit
 
@@ -57,14 +58,14 @@ def test_it_agrees_on_the_papers_head(qubits: int) -> None:
 @pytest.mark.parametrize("lane_bits", range(5))
 def test_however_many_amplitudes_share_a_vector(lane_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     widest = {number_bytes: (native.vector_bytes // number_bytes).bit_length() - 1 for number_bytes in (4, 8)}
-    monkeypatch.setattr(compiled, "lane_bits_for", lambda _qubits, number_bytes, _rows: min(lane_bits, widest[number_bytes]))
-    compiled._program.cache_clear()
+    monkeypatch.setattr(simulator, "lane_bits_for", lambda _qubits, number_bytes, _rows: min(lane_bits, widest[number_bytes]))
+    simulator._program.cache_clear()
     circuit = Circuit(6, _everything(6), measured=6)
     batch = random_batch(circuit, 2, 7, seed=2)
     expected = values_and_gradients(choose("torch"), circuit, batch, of_states=True)
     for dtype, (value, gradient) in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
         assert_agree(values_and_gradients(choose("compiled"), circuit, batch.to(dtype), of_states=True), expected, value, gradient)
-    compiled._program.cache_clear()
+    simulator._program.cache_clear()
 
 
 @pytest.mark.parametrize("angle", [math.pi, -math.pi, 3 * math.pi, math.pi - 1e-4, math.pi + 1e-7, 2 * math.pi, 40.0, 0.0])
@@ -155,7 +156,7 @@ def test_amplitudes_that_are_left_out_have_no_gradient_and_cost_none(rows: int) 
 
 def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(compiled.native, "forward", lambda *given: calls.append(given))
+    monkeypatch.setattr(simulator.native, "forward", lambda *given: calls.append(given))
     circuit = encoder_circuit(4, 1, 1)
     weights = torch.zeros(1, circuit.weights, requires_grad=True)
     choose("compiled").expectations(circuit, weights)
@@ -170,7 +171,7 @@ def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.
 def test_what_does_not_fit_the_memory_is_an_error_and_no_abort(threads: int) -> None:
     code = f"""
 import resource, torch
-from model.circuit import Circuit, ry
+from model.circuits.circuit import Circuit, ry
 from model.simulators import choose
 torch.set_num_threads({threads})
 simulator = choose("compiled")
@@ -216,7 +217,7 @@ def test_complex_gates_half_precision_and_other_devices_are_refused() -> None:
 def test_the_first_call_is_answered_within_a_second() -> None:
     code = """
 import time, torch
-from model.circuit import encoder_circuit
+from model.circuits.circuit import encoder_circuit
 begin = time.perf_counter()
 from model.simulators import choose
 circuit = encoder_circuit(10, 3, 2)

@@ -18,20 +18,20 @@ from typer.testing import CliRunner
 
 from cluster.energy.meters import Counter, MeterError
 from model.errors import UserError
-from orchestrator.bench.cases import paper_head, second_module
-from orchestrator.bench.contestants import BY_NAME, REFERENCE, why_absent
-from orchestrator.bench.contestants import prepare as prepare_step
 from orchestrator.cli import app
-from orchestrator.crossover import figures, measured, words
-from orchestrator.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure, window
-from orchestrator.crossover.findings import Findings, findings, holds, measured_gates
-from orchestrator.crossover.fit import fit
-from orchestrator.crossover.inference import prepare
-from orchestrator.crossover.measured import Measured, Point, measure_all, read_measured, rows_at
-from orchestrator.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
-from orchestrator.crossover.scenarios import SecondModule, gates_per_qubit, read_scenarios
-from orchestrator.crossover.sensitivity import shifts
-from orchestrator.crossover.verb import Request, energy
+from orchestrator.commands.bench.cases import paper_head, second_module
+from orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, why_absent
+from orchestrator.commands.bench.contestants import prepare as prepare_step
+from orchestrator.commands.crossover import figures, measured, words
+from orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure, window
+from orchestrator.commands.crossover.findings import Findings, findings, holds, measured_gates
+from orchestrator.commands.crossover.fit import fit
+from orchestrator.commands.crossover.inference import prepare
+from orchestrator.commands.crossover.measured import Measured, Point, measure_all, read_measured, rows_at
+from orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
+from orchestrator.commands.crossover.scenarios import SecondModule, gates_per_qubit, read_scenarios
+from orchestrator.commands.crossover.sensitivity import shifts
+from orchestrator.commands.crossover.verb import Request, energy
 
 SCENARIOS = Path(__file__).parents[1] / "configs" / "energy" / "qpu.yaml"
 PAPER = Inputs(

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
+from model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
 from model.simulators import choose, resolve
-from model.simulators.custatevec import CuStateVecSimulator
-from model.simulators.custatevec_library import Library, open_library
-from model.simulators.fused import FusedSimulator
-from model.simulators.in_place import Apply, in_place
-from model.simulators.state_vector import StateVectorSimulator
+from model.simulators.custatevec.in_place import Apply, in_place
+from model.simulators.custatevec.library import Library, open_library
+from model.simulators.custatevec.simulator import CuStateVecSimulator
+from model.simulators.fused.simulator import FusedSimulator
+from model.simulators.reference import StateVectorSimulator
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.custatevec_fake import FakeBindings
 from tests.test_blocks import rotations_and_ring

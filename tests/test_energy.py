@@ -10,15 +10,15 @@ import pytest
 from cluster.energy.meters import Counter, MeterError, Method
 from cluster.energy.recorder import Recorder, is_ready, recordings
 from cluster.energy.sysfs import Powercap
-from model.journal import TrialFiles
-from model.phases import Phases
-from orchestrator.cross_check import cross_checks
-from orchestrator.energy import StudyEnergy, study_energy
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
-from orchestrator.results import costs
-from orchestrator.spent import spent_j
-from orchestrator.usage import RunUse, embedding, packs_used, save_run
+from model.files.phase_log import Phases
+from model.files.trial_files import TrialFiles
+from orchestrator.energy.attribution import StudyEnergy, study_energy
+from orchestrator.energy.slurm_accounting import cross_checks
+from orchestrator.energy.totals import spent_j
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.resource_log import RunUse, embedding, packs_used, save_run
+from orchestrator.results.tables import costs
+from orchestrator.study.expansion import Plan
 from tests.finished import finish
 from tests.metered import IDLE_W, PACKAGE, WATTS, launch, node
 from tests.studies import entered, read

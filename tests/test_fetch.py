@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from cluster.file_systems import kind
-from model import embeddings
 from model.errors import DataError, SentenceEncoderError
+from model.representation import embeddings
 from model.settings import TrialSettings
-from orchestrator import fetch
 from orchestrator.cli import app
-from orchestrator.plan import read_plan
+from orchestrator.commands import fetch
+from orchestrator.study.expansion import read_plan
 from tests.studies import read, write_study
 
 SMALL = """\

@@ -14,12 +14,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from model.circuit import Circuit, Gate, Matrix, second_module_circuit
-from model.simulators import fused
-from model.simulators.blocks import Block, plan
-from model.simulators.fused import FusedSimulator
-from model.simulators.pennylane_device import PennyLaneSimulator
-from model.simulators.state_vector import StateVectorSimulator
+from model.circuits.circuit import Circuit, Gate, Matrix, second_module_circuit
+from model.simulators.fused import simulator
+from model.simulators.fused.blocks import Block, plan
+from model.simulators.fused.simulator import FusedSimulator
+from model.simulators.pennylane.device import PennyLaneSimulator
+from model.simulators.reference import StateVectorSimulator
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 from tests.test_blocks import rotations_and_ring
 
@@ -93,7 +93,7 @@ def test_chunks_of_any_size_give_the_same(trials: int, rows: int, chunk_bytes: i
     circuit = rotations_and_ring(4, layers=2)
     batch = random_batch(circuit, trials, rows, seed=2, from_states=True)
     whole = values_and_gradients(SIMULATOR, circuit, batch, of_states=True)
-    monkeypatch.setitem(fused.CHUNK_BYTES, "cpu", chunk_bytes)
+    monkeypatch.setitem(simulator.CHUNK_BYTES, "cpu", chunk_bytes)
     assert_agree(values_and_gradients(SIMULATOR, circuit, batch, of_states=True), whole, value=1e-13, gradient=1e-13)
 
 
@@ -184,7 +184,7 @@ def peak_bytes(circuit: Circuit, rows: int, from_states: bool) -> int:
 def test_a_step_takes_at_most_three_states_per_sample(real: bool, from_states: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     qubits = 14
     circuit = second_module_circuit(qubits, [0, 0], 2, 2, measured=qubits) if real else rotations_and_ring(qubits, layers=3)
-    monkeypatch.setitem(fused.CHUNK_BYTES, "cpu", 2**40)  # the worst case: no sharing out of rows
+    monkeypatch.setitem(simulator.CHUNK_BYTES, "cpu", 2**40)  # the worst case: no sharing out of rows
     per_sample = (peak_bytes(circuit, 24, from_states) - peak_bytes(circuit, 8, from_states)) / 16  # without what is there once a trial
     state_bytes = 2**qubits * (4 if real else 8)
     blocks_of_rows = [step for step in plan(circuit, from_states).steps if isinstance(step, Block) and step.of_rows]
@@ -196,6 +196,6 @@ def test_a_step_takes_at_most_three_states_per_sample(real: bool, from_states: b
 
 def test_with_rows_shared_out_a_step_keeps_one_state_per_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     circuit = rotations_and_ring(12, layers=2)
-    monkeypatch.setitem(fused.CHUNK_BYTES, "cpu", 4 * 2**12 * 8)
+    monkeypatch.setitem(simulator.CHUNK_BYTES, "cpu", 4 * 2**12 * 8)
     per_sample = (peak_bytes(circuit, 64, from_states=False) - peak_bytes(circuit, 16, from_states=False)) / 48
     assert per_sample < 1.6 * 2**12 * 8

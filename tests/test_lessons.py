@@ -17,10 +17,13 @@ from cluster.allocation import Allocation
 from cluster.energy.meters import CPU, Counter
 from cluster.energy.recorder import Recording
 from cluster.energy.trace import trace_of
-from cluster.place import node_name
+from cluster.node_drain import node_name
 from model.settings import Trial
-from orchestrator.ledger import TrialRecord
-from orchestrator.lessons import (
+from orchestrator.formats import NONE, duration
+from orchestrator.ledger.ledger import TrialRecord
+from orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse
+from orchestrator.planning.cost_estimate import Price, price
+from orchestrator.planning.feedback import (
     PACKS,
     WHOLE,
     compare,
@@ -33,11 +36,8 @@ from orchestrator.lessons import (
     rows,
     with_watts,
 )
-from orchestrator.packs import Pack, pack_up
-from orchestrator.price import Price, price
-from orchestrator.rates import DEFAULTS, END, PACK_START, START, known_rates
-from orchestrator.report.formats import NONE, duration
-from orchestrator.usage import EMBEDDINGS, Held, PackUse
+from orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, known_rates
+from orchestrator.planning.packs import Pack, pack_up
 from tests.studies import TINY, read, write_study
 
 HERE, RUN, BEGAN_S = node_name(), 3, 1000.0

@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from cluster.mpi import Places
-from model.circuit import encoder_circuit
+from model.circuits.circuit import encoder_circuit
 from model.errors import SettingsError
-from model.ranks import joined
-from model.simulators import lightning_mpi
-from model.simulators.distributed import Forward, Player
-from model.simulators.lightning_mpi import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
-from model.simulators.pennylane_device import PennyLaneSimulator
-from model.simulators.pennylane_parts import PennyLaneParts
+from model.mpi.ranks import joined
+from model.simulators.pennylane import mpi_checks
+from model.simulators.pennylane.device import PennyLaneSimulator
+from model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
+from model.simulators.pennylane.mpi_parts import PennyLaneParts
+from model.simulators.sharded.rank_protocol import Forward, Player
 from tests.circuits import random_batch
 from tests.on_ranks import on_ranks
 
@@ -117,9 +117,9 @@ def test_a_shared_device_is_opened_by_the_first_call_with_what_was_checked(monke
         return real("lightning.qubit", wires=arguments["wires"])
 
     monkeypatch.setattr(qml, "device", device)
-    monkeypatch.setattr(lightning_mpi, "built_with_mpi", lambda name: True)
+    monkeypatch.setattr(mpi_checks, "built_with_mpi", lambda name: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setenv(lightning_mpi.BUFFER, "1")
+    monkeypatch.setenv(mpi_checks.BUFFER, "1")
     simulator = PennyLaneSimulator("lightning.gpu", Together(4, 4))
     assert opened == [], "each rank waits for the others while it is opened, and they may not be here yet"
     circuit = encoder_circuit(18, 0, 1)  # 4 MiB of amplitudes

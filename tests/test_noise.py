@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
-from model.head_layout import check_head, rows_per_sentence
-from model.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
+from model.heads.layout import check_head, rows_per_sentence
+from model.heads.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
 from model.settings import Noise, QuantumHead
 from model.simulators import choose, compiled_here
 from tests.circuits import PAULI, Batch, assert_agree, random_batch, random_circuits, values_and_gradients

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from model.errors import LedgerError
-from orchestrator import owners, ownership
-from orchestrator.owners import Owner
-from orchestrator.ownership import OwnedError, living, owned, stop_requested
+from orchestrator.ledger import claim, owner_record
+from orchestrator.ledger.claim import OwnedError, living, owned, stop_requested
+from orchestrator.ledger.owner_record import Owner
 
 FAST_BEAT_S = 0.05
 
@@ -29,21 +29,21 @@ FAST_BEAT_S = 0.05
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURMD_NODENAME", "HADAMARD_CLUSTER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(ownership, "BEAT_S", FAST_BEAT_S)
+    monkeypatch.setattr(claim, "BEAT_S", FAST_BEAT_S)
     return tmp_path
 
 
 def put(study: Path, owner: Owner, age_s: float = 0.0) -> None:
     """Have an owner on record whose last beat is so long ago."""
-    owners.folder(study).mkdir(exist_ok=True)
-    file = owners.file_of(study, owner.generation)
-    os.replace(owners.written(study, owner), file)
+    owner_record.folder(study).mkdir(exist_ok=True)
+    file = owner_record.file_of(study, owner.generation)
+    os.replace(owner_record.written(study, owner), file)
     os.utime(file, (time.time() - age_s,) * 2)
 
 
 def elsewhere(generation: int = 1, job: str | None = None, restart: int = 0) -> Owner:
     """Return a driver on another machine; its process number is that of a process here, which must not matter."""
-    here = owners.this_process(generation, {})
+    here = owner_record.this_process(generation, {})
     return dataclasses.replace(here, host="n2", machine="another boot", job=job, restart=restart)
 
 
@@ -62,7 +62,7 @@ def slurm_is_not_asked(job: str) -> str | None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from orchestrator.ownership import OwnedError, owned
+from orchestrator.ledger.claim import OwnedError, owned
 study = Path(sys.argv[1])
 print("ready", flush=True)
 while not (study / "go").exists():
@@ -111,7 +111,7 @@ def test_of_many_that_claim_at_once_exactly_one_wins(study: Path, stale: bool) -
     winners = [one for one, output in zip(started, outputs, strict=True) if output.startswith("owner")]
     assert [output for output in outputs if output.startswith("owner")] == [f"owner {2 if stale else 1}\n"]
     assert sum(output == f"refused by {winners[0].pid}\n" for output in outputs) == 5
-    assert not list(owners.folder(study).glob(".*"))
+    assert not list(owner_record.folder(study).glob(".*"))
 
 
 def test_an_owner_that_was_killed_is_replaced_at_once(study: Path) -> None:
@@ -126,17 +126,17 @@ def test_an_owner_that_was_killed_is_replaced_at_once(study: Path) -> None:
 
 
 def test_another_process_with_the_owners_number_is_not_taken_for_it(study: Path) -> None:
-    put(study, dataclasses.replace(owners.this_process(1, {}), process_started=1))
+    put(study, dataclasses.replace(owner_record.this_process(1, {}), process_started=1))
     assert living(study) is None
 
 
 def test_a_study_is_given_back(study: Path) -> None:
-    assert ownership.current(study) is None
+    assert claim.current(study) is None
     with owned(study) as claimed:
-        assert living(study) == ownership.current(study)
+        assert living(study) == claim.current(study)
         with pytest.raises(OwnedError), owned(study):
             pass
-    last = ownership.current(study)
+    last = claim.current(study)
     assert last is not None
     assert (last.state, last.cause, last.pid, claimed.lost) == ("ended", None, os.getpid(), False)
     assert living(study) is None
@@ -192,7 +192,7 @@ def test_slurm_is_not_asked_where_the_answer_is_known(study: Path) -> None:
     put(study, elsewhere(job="42"))
     assert living(study, {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}, slurm_is_not_asked) is None
     assert living(study, {"SLURM_JOB_ID": "42"}, lambda _job: "RUNNING") is not None
-    put(study, owners.this_process(1, {"SLURM_JOB_ID": "42"}))
+    put(study, owner_record.this_process(1, {"SLURM_JOB_ID": "42"}))
     assert living(study, {}, slurm_is_not_asked) is not None
     put(study, elsewhere())
     assert living(study, {}, slurm_is_not_asked) is not None
@@ -201,7 +201,7 @@ def test_slurm_is_not_asked_where_the_answer_is_known(study: Path) -> None:
 def test_what_is_known_of_a_job_is_on_record(study: Path) -> None:
     environment = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "3", "SLURMD_NODENAME": "n7", "HADAMARD_CLUSTER": "/s/cluster.json"}
     with owned(study, environment):
-        last = ownership.current(study)
+        last = claim.current(study)
         assert last is not None
         assert (last.job, last.restart, last.host, last.cluster) == ("42", 3, "n7", "/s/cluster.json")
         refused = r"on n7 of Slurm job 42\. Wait for it, or lend more nodes to it: `hadamard submit STUDY --join`"
@@ -211,7 +211,7 @@ def test_what_is_known_of_a_job_is_on_record(study: Path) -> None:
 
 def test_an_owner_beats(study: Path) -> None:
     with owned(study) as claimed:
-        file = owners.file_of(study, claimed.owner.generation)
+        file = owner_record.file_of(study, claimed.owner.generation)
         os.utime(file, (0, 0))
         until(lambda: file.stat().st_mtime > time.time() - 60)
         file.unlink()
@@ -230,7 +230,7 @@ def test_a_superseded_owner_sees_it_at_its_next_beat(study: Path) -> None:
         assert claimed.lost
         with pytest.raises(OwnedError, match="on n2"):
             claimed.check()
-    last = ownership.current(study)
+    last = claim.current(study)
     assert last is not None
     assert (last.generation, last.state) == (2, "running")
 
@@ -275,7 +275,7 @@ def test_a_stop_that_could_not_be_written_is_by_the_next_beat(study: Path, monke
 
     with owned(study) as claimed:
         with monkeypatch.context() as patched:
-            patched.setattr(owners, "written", full)
+            patched.setattr(owner_record, "written", full)
             claimed.stop("preempted")
             assert stop_requested(study, 1) is None
         until(lambda: stop_requested(study, 1) == "preempted")
@@ -284,7 +284,7 @@ def test_a_stop_that_could_not_be_written_is_by_the_next_beat(study: Path, monke
 def test_files_that_are_missing_or_torn_stop_nothing(study: Path) -> None:
     assert stop_requested(study, 1) is None
     put(study, elsewhere())
-    file = owners.file_of(study, 1)
+    file = owner_record.file_of(study, 1)
     for content in (b"", b'{"generation": 1, "host"', b"[]", b"\xff\xfe", b'{"another": "version"}'):
         file.write_bytes(content)
         assert stop_requested(study, 1) is None
@@ -294,7 +294,7 @@ def test_files_that_are_missing_or_torn_stop_nothing(study: Path) -> None:
 
 def test_a_torn_file_is_an_owner_as_long_as_it_is_fresh(study: Path) -> None:
     put(study, elsewhere(3))
-    file = owners.file_of(study, 3)
+    file = owner_record.file_of(study, 3)
     file.write_text("{")
     with pytest.raises(OwnedError, match="a driver whose file cannot be read, last sign of life 0 s ago"), owned(study):
         pass
@@ -306,18 +306,18 @@ def test_a_torn_file_is_an_owner_as_long_as_it_is_fresh(study: Path) -> None:
 def test_a_claim_slower_than_ten_owners_is_no_claim(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(study, dataclasses.replace(elsewhere(20), state="ended"))
     seen = iter([None])
-    real = owners.current
-    monkeypatch.setattr(ownership, "current", lambda directory: next(seen, real(directory)))
+    real = owner_record.current
+    monkeypatch.setattr(claim, "current", lambda directory: next(seen, real(directory)))
     with owned(study) as claimed:
         assert claimed.owner.generation == 21
-    assert not owners.file_of(study, 1).exists()
+    assert not owner_record.file_of(study, 1).exists()
 
 
 def test_old_generations_are_tidied_away(study: Path) -> None:
     for _ in range(15):
         with owned(study) as claimed:
             pass
-    kept = sorted(path.name for path in owners.folder(study).iterdir())
+    kept = sorted(path.name for path in owner_record.folder(study).iterdir())
     assert kept == [f"{number:07d}.json" for number in range(6, 16)]
     assert claimed.owner.generation == 15
 
@@ -341,9 +341,9 @@ def test_a_file_system_without_hard_links_is_refused_in_words(study: Path, monke
     monkeypatch.setattr(os, "link", refuse)
     with pytest.raises(LedgerError, match=r"cannot make hard links .* with --dir"), owned(study):
         pass
-    assert not list(owners.folder(study).iterdir())
+    assert not list(owner_record.folder(study).iterdir())
 
 
 def test_ownership_needs_no_locks() -> None:
-    for module in (ownership, owners):
+    for module in (claim, owner_record):
         assert not re.search(r"fcntl|flock|lockf", Path(module.__file__ or "").read_text())

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from model import embeddings, text
-from model.head_layout import parameters, shape
-from model.sentence_encoders import locate
+from model.data import corpus as text
+from model.heads.layout import parameters, shape
+from model.representation import embeddings
+from model.representation.sentence_encoders import locate
 from model.settings import Data, QuantumHead, Trial
-from orchestrator.plan import read_plan
+from orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.test_train import trained
 

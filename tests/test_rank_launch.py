@@ -16,16 +16,16 @@ import pytest
 from cluster import launch, watch
 from cluster.launch import Outcome
 from cluster.mpi import Places
-from model import pulse
-from model.journal import PackFiles
-from model.pulse import Word, read_word
+from model.files.trial_files import PackFiles
+from model.mpi import heartbeat
+from model.mpi.heartbeat import Word, read_word
 from tests.test_launch import pack, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 RANK = """
 import os, sys, time
-from model.crew import take_part
+from model.rank_main import take_part
 from model.errors import *
 
 def lead(told_to_stop):
@@ -242,8 +242,8 @@ def test_a_rank_says_who_it_is_and_hears_that_it_is_to_stop(tmp_path: Path, monk
         (tmp_path / name).touch()
     for name, value in {"HADAMARD_LAUNCH": str(tmp_path), "SLURM_PROCID": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "3"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(pulse, "ASK_S", 0.0)
-    mine = pulse.Pulse.here()
+    monkeypatch.setattr(heartbeat, "ASK_S", 0.0)
+    mine = heartbeat.Pulse.here()
     mine.meet()
     said = read_word((tmp_path / "2").read_text())
     assert said is not None
@@ -261,7 +261,7 @@ def test_ranks_are_ended_when_nobody_listens_any_more(tmp_path: Path, end: str) 
     for name in ("launcher", "0"):
         (tmp_path / name).touch()
     rank = subprocess.Popen(["sleep", "60"])
-    quick = "from pathlib import Path; import model.pulse as p; p.BEAT_S = p.LAUNCHER_GONE_S = 1.0; "
+    quick = "from pathlib import Path; import model.mpi.heartbeat as p; p.BEAT_S = p.LAUNCHER_GONE_S = 1.0; "
     code = f"{quick} p.beat(Path({str(tmp_path)!r}), 0, {rank.pid})"
     beating = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if end == "silence":

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator import rates
-from orchestrator.calibration.steps import Sample, fit
-from orchestrator.rates import (
+from orchestrator.planning import machine_rates
+from orchestrator.planning.calibration import Sample, fit
+from orchestrator.planning.machine_rates import (
     DEFAULTS,
     LESSONS_KEPT,
     LESSONS_USED,
@@ -64,7 +64,7 @@ def test_what_was_measured_is_kept_and_said() -> None:
 
 def test_another_machines_rates_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     file = calibrated(replace(DEFAULTS, pack_start_s=3.0), 50.0)
-    monkeypatch.setattr(rates, "this_machine", lambda: Machine("another processor", 128))
+    monkeypatch.setattr(machine_rates, "this_machine", lambda: Machine("another processor", 128))
     assert known_rates() == DEFAULTS
     file.rename(rates_file(Machine("another processor", 128)))
     assert known_rates() == DEFAULTS, "nor where its file was copied"

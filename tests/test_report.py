@@ -14,26 +14,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from orchestrator import plotting
 from orchestrator.analysis.comparisons import best_by_validation, paired_differences, screen
 from orchestrator.analysis.curvature import curvature
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.analysis.inference import Array
 from orchestrator.design.design import Design, build
 from orchestrator.design.factors import Factor
-from orchestrator.energy import NOT_MEASURED, StudyEnergy
-from orchestrator.report import drawing, published
+from orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy
+from orchestrator.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
+from orchestrator.report import published
 from orchestrator.report.answers import Answer, nouns
 from orchestrator.report.arms import arm_means, gains, groups, head_of
 from orchestrator.report.cost_figures import pareto_front
 from orchestrator.report.cost_tables import cost_effects, cost_rows, energy_note, phase_rows, totals
 from orchestrator.report.disagreements import disagreements, in_words
-from orchestrator.report.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
 from orchestrator.report.headline import headline
 from orchestrator.report.page import write
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
 from orchestrator.report.tables import row_table, tiles
-from orchestrator.study import REPRESENTATION
+from orchestrator.study.schema import REPRESENTATION
 from tests.designs import asked
 
 FACTORS = (
@@ -230,8 +231,8 @@ class Page(HTMLParser):
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw coarse pictures without arranging them, which takes a fifth of the time."""
-    monkeypatch.setattr(drawing, "DPI", 40)
-    monkeypatch.setitem(drawing.STYLE, "figure.constrained_layout.use", False)
+    monkeypatch.setattr(plotting, "DPI", 40)
+    monkeypatch.setitem(plotting.STYLE, "figure.constrained_layout.use", False)
 
 
 @pytest.mark.usefixtures("quick")
@@ -663,5 +664,5 @@ def test_numbers_are_written_for_people() -> None:
 
 def test_labels_never_come_closer_than_the_gap() -> None:
     wanted: Array = np.array([1.0, 5.0, 1.05, 1.1])
-    placed = drawing.spread_labels(wanted, 0.2)
+    placed = plotting.spread_labels(wanted, 0.2)
     assert placed == pytest.approx([1.0, 5.0, 1.2, 1.4])

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from model import text
+from model.data import corpus as text
 from model.settings import Fold
-from orchestrator.ledger import TrialRecord
-from orchestrator.plan import Plan
-from orchestrator.plan_view import choice_in_words
-from orchestrator.results import results_table
-from orchestrator.selection import choices
-from orchestrator.study import REPRESENTATION
-from orchestrator.study_file import StudyError
-from orchestrator.trials import named_by
+from orchestrator.commands.plan import choice_in_words
+from orchestrator.ledger.ledger import TrialRecord
+from orchestrator.results.selection import choices
+from orchestrator.results.tables import results_table
+from orchestrator.study.expansion import Plan
+from orchestrator.study.file import StudyError
+from orchestrator.study.schema import REPRESENTATION
+from orchestrator.study.trials import named_by
 from tests.studies import TINY, read
 
 TUNED = TINY.replace("  training.lr: [0.02, 0.1]\n", "  head.encoder_layers: [1, 2]\n") + (

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import embeddings, sentence_encoders, text
+from model.data import corpus as text
 from model.errors import SentenceEncoderError
-from model.sentence_encoders import PACKAGED_NAME, locate
+from model.representation import embeddings, sentence_encoders
+from model.representation.sentence_encoders import PACKAGED_NAME, locate
 from model.settings import Data
 
 

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from model import embeddings, text, train
+from model import train
+from model.data import corpus as text
 from model.errors import StopRequest
-from model.heads import QuantumClassifier
-from model.journal import locked
-from model.sentence_encoders import locate
-from model.sentences import sentences_of
-from model.setfit import draw_pairs
+from model.files.trial_files import locked
+from model.heads.quantum import QuantumClassifier
+from model.heads.unfrozen import UnfrozenHead
+from model.representation import embeddings
+from model.representation.contrastive import draw_pairs
+from model.representation.sentence_encoders import locate
+from model.representation.sentences import sentences_of
 from model.settings import Fold, QuantumHead, Training, Trial, Tuning
 from model.simulators import choose
-from model.unfrozen import UnfrozenHead
 from tests.studies import TINY, read
 from tests.test_train import enter, numbers, trained, variant
 

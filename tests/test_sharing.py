@@ -12,17 +12,17 @@ import pytest
 from cluster import mpi
 from cluster.allocation import Allocation
 from model.errors import SettingsError
-from model.head_layout import circuits
+from model.heads.layout import circuits
 from model.settings import Mpi, QuantumHead, TrialSettings
-from model.simulators.stages import LEAST_LOCAL, plan_stages
-from orchestrator import fit
-from orchestrator.fit import check_fit
-from orchestrator.packs import need, pack_up
-from orchestrator.plan import Plan
-from orchestrator.plan_view import show_plan
-from orchestrator.price import packs_seconds
-from orchestrator.sharing import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
-from orchestrator.study_file import StudyError
+from model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
+from orchestrator.commands.plan import show_plan
+from orchestrator.planning import feasibility
+from orchestrator.planning.cost_estimate import packs_seconds
+from orchestrator.planning.feasibility import check_fit
+from orchestrator.planning.packs import need, pack_up
+from orchestrator.planning.rank_layout import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
+from orchestrator.study.expansion import Plan
+from orchestrator.study.file import StudyError
 from tests.studies import TINY, read, write_study
 
 GIB = 2**30
@@ -179,7 +179,7 @@ def test_shards_and_groups_take_less_memory(tmp_path: Path) -> None:
 
 @pytest.fixture
 def mpi_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_missing_for_mpi", lambda: None)
+    monkeypatch.setattr(feasibility, "_missing_for_mpi", lambda: None)
 
 
 @pytest.mark.usefixtures("mpi_here")
@@ -244,7 +244,7 @@ def test_a_row_that_cannot_fit_says_how_many_ranks_of_what_memory_would_do(tmp_p
 
 @pytest.mark.usefixtures("mpi_here")
 def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8))
+    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS.replace("qubits: 5", "qubits: 9"))
     overrides = ["factors.mpi.ranks=[4, 8]", "factors.training.lr=[0.02, 0.1]", "mpi.shards=4", "head.reduction=none"]
     plan = json.loads(show_plan(path, overrides, 0.02, as_json=True))
@@ -261,7 +261,7 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"ranks     r00 and r02: 4 ranks, 4 to a state, with 700 MiB each; {four['stages']} stages, " in text
     assert "on 8 cores, one core for each process\n" in text
     monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
-    monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8, gpus=8))
+    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8, gpus=8))
     assert "on 8 GPUs, one GPU for each process\n" in show_plan(path, overrides, 0.02, as_json=False)
 
 
@@ -273,12 +273,12 @@ def test_missing_mpi_is_refused_before_anything_is_launched(tmp_path: Path, monk
         looks.append(what)
         return mpi.library()
 
-    monkeypatch.setattr(fit, "known_library", library)
+    monkeypatch.setattr(feasibility, "known_library", library)
     if what == "mpi4py":
         monkeypatch.setattr(mpi, "ASK_LIBRARY", "import mpi4py_that_is_not_installed")
     else:
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr("orchestrator.plan_view.detect", lambda: machine(8))
+    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS)
     with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI: .* pip install 'hadamard\[mpi\]'"):
         show_plan(path, [], 0.02, as_json=False)

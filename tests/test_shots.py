@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.circuit import Circuit, second_module_circuit
-from model.noise import noisy_expectations
+from model.circuits.circuit import Circuit, second_module_circuit
+from model.heads.noise import noisy_expectations
+from model.heads.shots import sampled
 from model.settings import Noise
-from model.shots import sampled
 from model.simulators import choose
 from tests.circuits import random_batch, values_and_gradients
 from tests.noisy import NoisySimulator, generators

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import simulators
-from model.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from model.errors import SettingsError
 from model.simulators import Simulator, choose, resolve
 from tests.circuits import ALL_GATES, ALL_REAL, Batch, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients

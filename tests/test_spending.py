@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from model.journal import read_json
-from orchestrator.budget import Budget, Used, passed
-from orchestrator.causes import BUDGET
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
-from orchestrator.spending import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
-from orchestrator.spent import spent_j
-from orchestrator.study_file import StudyError
-from orchestrator.usage import RunUse, runs_used, save_run
+from model.files.trial_files import read_json
+from orchestrator.energy.totals import spent_j
+from orchestrator.execution.budget_guard import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
+from orchestrator.ledger.causes import BUDGET
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.resource_log import RunUse, runs_used, save_run
+from orchestrator.study.budget import Budget, Used, passed
+from orchestrator.study.expansion import Plan
+from orchestrator.study.file import StudyError
 from tests.finished import fail, finish
 from tests.metered import WATTS, launch, node
 from tests.studies import entered, read

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from model.journal import TrialFiles
-from orchestrator import ownership, whereabouts
-from orchestrator.ledger import Ledger
-from orchestrator.ownership import Owner
-from orchestrator.plan import Plan
-from orchestrator.status import show_status
+from model.files.trial_files import TrialFiles
+from orchestrator.commands import status_facts
+from orchestrator.commands.status import show_status
+from orchestrator.ledger import claim
+from orchestrator.ledger.claim import Owner
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
 from slurm import jobs
 from slurm.cluster_file import Cluster
 from slurm.jobs import Job
@@ -77,10 +78,10 @@ def test_time_left_is_what_is_owed_at_the_rate_since_the_driver_started(study: t
     for trial in plan.trials[1:3]:
         finish(ledger.files(trial), "n2", START_MS + 5_000)
     records = ledger.records(plan.trials)
-    assert whereabouts.seconds_left(records, owner(), START_MS + 10_000) == pytest.approx(10 / 2 * 7)
-    assert whereabouts.seconds_left(records, None, START_MS + 10_000) is None
-    assert whereabouts.seconds_left(records, owner(state="stopping"), START_MS + 10_000) is None
-    assert whereabouts.seconds_left(records, owner(started_ms=START_MS + 6_000), START_MS + 10_000) is None, "it has finished none yet"
+    assert status_facts.seconds_left(records, owner(), START_MS + 10_000) == pytest.approx(10 / 2 * 7)
+    assert status_facts.seconds_left(records, None, START_MS + 10_000) is None
+    assert status_facts.seconds_left(records, owner(state="stopping"), START_MS + 10_000) is None
+    assert status_facts.seconds_left(records, owner(started_ms=START_MS + 6_000), START_MS + 10_000) is None, "it has finished none yet"
 
 
 def test_trials_by_node_count_where_they_were_begun_last(study: tuple[Ledger, Plan]) -> None:
@@ -90,7 +91,7 @@ def test_trials_by_node_count_where_they_were_begun_last(study: tuple[Ledger, Pl
     journal(ledger.files(plan.trials[1]), {"event": "started", "host": "n3"}, moved, {"event": "started", "host": "n1"})
     journal(ledger.files(plan.trials[2]), {"event": "started", "host": "n3"}, moved)
     done, running, *others = ledger.records(plan.trials)
-    assert whereabouts.by_node([done, replace(running, status="running"), *others]) == {
+    assert status_facts.by_node([done, replace(running, status="running"), *others]) == {
         "n1": {"running": 1, "done": 0},
         "n2": {"running": 0, "done": 1},
         "n3": {"running": 0, "done": 0},
@@ -114,7 +115,7 @@ def test_jobs_have_the_role_that_their_last_start_shows(jobs_directory: Path) ->
         "42": job("COMPLETING", nodes="n[1-2]"),
         "7": job("GONE"),
     }
-    found = whereabouts.slurm_jobs(jobs_directory, lambda one: known[one])
+    found = status_facts.slurm_jobs(jobs_directory, lambda one: known[one])
     assert [(one["job"], one["restart"], one["role"], one["state"]) for one in found] == [
         ("99", None, None, "PENDING"),
         ("60", 0, None, "RUNNING"),
@@ -125,10 +126,10 @@ def test_jobs_have_the_role_that_their_last_start_shows(jobs_directory: Path) ->
 
 def test_where_slurm_cannot_be_asked_the_last_job_is_named(jobs_directory: Path) -> None:
     asked: list[str] = []
-    (found,) = whereabouts.slurm_jobs(jobs_directory, lambda one: asked.append(one))
+    (found,) = status_facts.slurm_jobs(jobs_directory, lambda one: asked.append(one))
     assert (found["job"], found["state"]) == ("99", None)
     assert asked == ["99"], "each question may take seconds"
-    assert whereabouts.slurm_jobs(jobs_directory / "none", lambda one: None) == []
+    assert status_facts.slurm_jobs(jobs_directory / "none", lambda one: None) == []
 
 
 def test_status_tells_driver_jobs_nodes_and_dashboard(study: tuple[Ledger, Plan], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +139,7 @@ def test_status_tells_driver_jobs_nodes_and_dashboard(study: tuple[Ledger, Plan]
     Cluster("42", 1, "10.0.0.1:23100", "n1", 23105, str(place / "token")).write(place / "cluster.json")
     finish(ledger.files(plan.trials[0]), "n2", START_MS + 1)
     stopping = owner(state="stopping", cause="timeout", cluster=str(place / "cluster.json"))
-    monkeypatch.setattr(ownership, "living", lambda directory: stopping)
+    monkeypatch.setattr(claim, "living", lambda directory: stopping)
     monkeypatch.setattr(jobs, "details", {"42": job("RUNNING", nodes="n[1-2]", time_left_s=100.0)}.__getitem__)
     text = show_status(ledger.directory, as_json=False)
     assert "stopping (timeout) on n1, process 12 of job 42, since " in text
@@ -163,7 +164,7 @@ def test_a_study_that_nobody_runs(study: tuple[Ledger, Plan]) -> None:
 
 def test_status_needs_neither_ray_nor_torch_nor_mlflow(study: tuple[Ledger, Plan]) -> None:
     code = (
-        "import sys; from pathlib import Path; from orchestrator.status import show_status; show_status(Path(sys.argv[1]), False);"
+        "import sys; from pathlib import Path; from orchestrator.commands.status import show_status; show_status(Path(sys.argv[1]), False);"
         "print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(study[0].directory)], capture_output=True, text=True)

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from orchestrator import stopping
-from orchestrator.stopping import Stopping
+from orchestrator.execution import signals as stopping
+from orchestrator.execution.signals import Stopping
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from model.settings import QuantumHead
-from orchestrator.study import Study, study_of, with_values
-from orchestrator.study_file import StudyError, StudyFile
+from orchestrator.study.file import StudyError, StudyFile
+from orchestrator.study.schema import Study, study_of, with_values
 
 GOOD = """\
 study: tiny

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 from model.errors import UserError
-from orchestrator import submit as verb
 from orchestrator.cli import app
-from orchestrator.ownership import OwnedError, owned
-from orchestrator.submit import Request, submit_study
+from orchestrator.commands import submit as verb
+from orchestrator.commands.submit import Request, submit_study
+from orchestrator.ledger.claim import OwnedError, owned
 from slurm import submit as slurm
-from slurm.asked import Asked, asked, directives, gpu_count, size_bytes, time_s
+from slurm.requested import Asked, asked, directives, gpu_count, size_bytes, time_s
 from slurm.submit import SubmitOptions, sbatch_command, shell_lines
 from tests.conftest import ROOT
 from tests.studies import write_study
@@ -341,7 +341,7 @@ def test_helpers_are_told_whom_they_help(tmp_path: Path, sbatch: Path, join: boo
 
 
 def test_nothing_owed_is_no_job(tmp_path: Path, sbatch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator.plan import read_plan
+    from orchestrator.study.expansion import read_plan
 
     study = write_study(tmp_path)
     for trial in read_plan(study, []).trials:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from model.journal import TrialFiles
+from model.files.trial_files import TrialFiles
 from tests.studies import TINY, write_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -339,12 +339,12 @@ ASK_FOR_GPUS = """
 import dataclasses, os, sys
 from pathlib import Path
 from cluster.allocation import Allocation
-from orchestrator.ledger import Ledger
-from orchestrator.budget import Budget
-from orchestrator.packs import pack_up
-from orchestrator.driver import embed
-from orchestrator.spending import Limits
-from orchestrator.sweep import ray_cluster, run_packs
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.budget import Budget
+from orchestrator.planning.packs import pack_up
+from orchestrator.execution.driver import embed
+from orchestrator.execution.budget_guard import Limits
+from orchestrator.execution.ray_tune import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
 

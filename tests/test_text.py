@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from model import text
+from model.data import corpus as text
 from model.errors import DataError
 from model.settings import Data
 

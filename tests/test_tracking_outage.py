@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import tracking
-from orchestrator.ledger import Ledger
-from orchestrator.mlflow_runs import create_database
-from orchestrator.plan import Plan
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
+from orchestrator.tracking import shipper
+from orchestrator.tracking.mlflow_runs import create_database
 from tests.mlflow_server import MlflowServer
 from tests.shipped_study import EPOCHS, ROWS, finished_study
 
@@ -35,7 +35,7 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def ship_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledger, plan: Plan) -> tracking.Shipment:
+def ship_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledger, plan: Plan) -> shipper.Shipment:
     """Ship, and do something to the server as soon as it has so many runs."""
     ended = threading.Event()
 
@@ -46,7 +46,7 @@ def ship_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledg
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    shipment = tracking.ship(ledger, plan, run_has_ended=True)
+    shipment = shipper.ship(ledger, plan, run_has_ended=True)
     ended.set()
     watcher.join()
     return shipment
@@ -72,7 +72,7 @@ def test_a_server_that_hangs_and_dies_loses_and_doubles_nothing(
     assert killed.error is not None
     assert hung.runs < killed.runs < TRIALS
     server.start()
-    assert tracking.ship(ledger, plan, run_has_ended=True) == tracking.Shipment(TRIALS, None)
+    assert shipper.ship(ledger, plan, run_has_ended=True) == shipper.Shipment(TRIALS, None)
 
     names = Counter(name for (name,) in rows(database, "select name from runs where lifecycle_stage = 'active'"))
     assert names == Counter(["tiny", *(trial.key for trial in plan.trials)])
@@ -94,12 +94,12 @@ def test_a_run_that_a_hung_server_made_after_all_is_taken_out(tmp_path: Path) ->
     from mlflow import MlflowClient
 
     ledger, plan = finished_study(tmp_path / "study", 5)
-    tracking.ship(ledger, plan, run_has_ended=True)
-    client = MlflowClient(tracking.tracking_uri(ledger))
+    shipper.ship(ledger, plan, run_has_ended=True)
+    client = MlflowClient(shipper.tracking_uri(ledger))
     (found,) = client.search_runs(["1"], f"attributes.run_name = '{plan.trials[2].key}'")
     late = {tag: value for tag, value in found.data.tags.items() if tag.startswith("hadamard.")}
     client.create_run("1", tags=late, run_name=found.info.run_name)
-    assert tracking.ship(ledger, plan, run_has_ended=True) == tracking.Shipment(5, None)
+    assert shipper.ship(ledger, plan, run_has_ended=True) == shipper.Shipment(5, None)
     left = client.search_runs(["1"], "tags.`hadamard.role` = 'trial'")
     assert sorted(run.info.run_name for run in left) == sorted(trial.key for trial in plan.trials)
     assert found.info.run_id in {run.info.run_id for run in left}, "the one with all of its numbers stays"

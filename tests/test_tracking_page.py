@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import tracked_view, tracking
-from orchestrator.ledger import Ledger
-from orchestrator.plan import Plan
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.expansion import Plan
+from orchestrator.tracking import saved_view, shipper
 from tests.browser import CHROMIUM, Page, opened
 from tests.mlflow_server import MlflowServer
 from tests.shipped_study import accuracy, finished_study, joules, meter, parameters, seconds
@@ -57,7 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Plan]:
 @pytest.fixture(scope="module")
 def server(study: tuple[Ledger, Plan]) -> Iterator[MlflowServer]:
     directory = study[0].directory.parent
-    assert tracking.ship(*study, run_has_ended=True) == tracking.Shipment(RUNS, None)
+    assert shipper.ship(*study, run_has_ended=True) == shipper.Shipment(RUNS, None)
     with MlflowServer(directory / "mlflow.db", directory / "server.log") as server:
         yield server
 
@@ -79,13 +79,13 @@ def test_view_and_comparison_show_accuracy_joules_seconds_and_parameters_of_200_
 
 
 async def look(address: str, plan: Plan) -> None:
-    async with opened(address + tracked_view.address("1")) as page:
+    async with opened(address + saved_view.address("1")) as page:
         await page.resize(2000, TALL)
         await page.until("document.body.innerText.includes('100 matching runs')")
         await page.click(button("Load more"))
         await page.until(f"document.body.innerText.includes('{RUNS} matching runs')")
         lines = await viewed(page)
-        assert {name: [line[f"metrics.`{metric}`"] for metric in tracked_view.METRICS] for name, line in lines.items()} == wanted(plan)
+        assert {name: [line[f"metrics.`{metric}`"] for metric in saved_view.METRICS] for name, line in lines.items()} == wanted(plan)
         trial = plan.trials[-1]
         assert {path: lines[trial.key][f"params.`{path}`"] for path in trial.factors} == trial.factors
 
@@ -96,7 +96,7 @@ async def look(address: str, plan: Plan) -> None:
         compared = await page.until(f"JSON.parse({COMPARED_METRICS}).energy_j?.length === {RUNS} && {COMPARED_METRICS}")
         metrics = json.loads(compared)
         _title, *names = json.loads(await page.value(COMPARED_NAMES))
-        columns = zip(*(map(float, metrics[name]) for name in tracked_view.METRICS), strict=True)
+        columns = zip(*(map(float, metrics[name]) for name in saved_view.METRICS), strict=True)
         assert dict(zip(names, map(list, columns), strict=True)) == wanted(plan)
 
 

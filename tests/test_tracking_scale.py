@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import tracking
+from orchestrator.tracking import shipper
 from tests.bench_shipping import timed_shipping
 from tests.shipped_study import finish, finished_study
 
@@ -56,11 +56,11 @@ def test_a_round_while_trials_run_sends_only_what_is_new(tmp_path: Path, request
     late = ledger.files(plan.trials[3])
     late.journal.unlink()
     late.result.unlink()
-    assert tracking.ship(ledger, plan, run_has_ended=False) == tracking.Shipment(9, None)
+    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(9, None)
     requests.clear()
-    assert tracking.ship(ledger, plan, run_has_ended=False) == tracking.Shipment(9, None)
+    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(9, None)
     assert requests == [], "MLflow is not even asked"
     finish(ledger, plan.trials[3], number=3)
-    assert tracking.ship(ledger, plan, run_has_ended=False) == tracking.Shipment(10, None)
+    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(10, None)
     sent = [name for name in requests if name not in ("get_experiment_by_name", "search_runs")]
     assert sent == ["create_run", "log_batch", "set_terminated"]

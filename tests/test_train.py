@@ -19,15 +19,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from model import checkpoint, team, train
-from model.adam import Adam
+from model import train
 from model.errors import EXIT_STOPPED, StopRequest
-from model.evaluation import Embedded, Score
-from model.heads import Draws, Head
-from model.journal import PackFiles, TrialFiles, write_atomically
+from model.files import checkpoint
+from model.files.trial_files import PackFiles, TrialFiles, write_atomically
+from model.heads.quantum import Draws, Head
 from model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
-from model.team import epoch_order
-from orchestrator.driver import embed
+from model.training import batch_trainer
+from model.training.adam import Adam
+from model.training.batch_trainer import epoch_order
+from model.training.evaluation import Embedded, Score
+from orchestrator.execution.driver import embed
 from tests.studies import read
 
 pytestmark = pytest.mark.slow
@@ -184,7 +186,8 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
     members = alike(trials, epochs=800)[:company]
     through = trained(tmp_path / "through", members)
     broken = enter(tmp_path / "broken", members)
-    code = "from model import team, train; team.CHECKPOINT_EVERY_S = 0.05; team.CHECKPOINT_SHARE = 1; train.main()"
+    code = "from model import train; from model.training import batch_trainer as team\n"
+    code += "team.CHECKPOINT_EVERY_S = 0.05; team.CHECKPOINT_SHARE = 1; train.main()"
     kills = 0
     for _ in range(20):
         process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1", "1", "1"])
@@ -204,13 +207,13 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
 def worked_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have the trials of each epoch of work from now on counted in what is returned."""
     groups: list[int] = []
-    train_epoch = team.train_epoch
+    train_epoch = batch_trainer.train_epoch
 
     def counted(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
         groups.append(len(rows))
         return train_epoch(head, adam, corpus, rows, batch, draws)
 
-    monkeypatch.setattr(team, "train_epoch", counted)
+    monkeypatch.setattr(batch_trainer, "train_epoch", counted)
     return groups
 
 
@@ -294,8 +297,8 @@ def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.M
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", save_and_stop)
-        patch.setattr(team, "CHECKPOINT_EVERY_S", -1)
-        patch.setattr(team, "CHECKPOINT_SHARE", math.inf)
+        patch.setattr(batch_trainer, "CHECKPOINT_EVERY_S", -1)
+        patch.setattr(batch_trainer, "CHECKPOINT_SHARE", math.inf)
         with pytest.raises(KeyboardInterrupt):
             train.train_pack(directory / "pack", 1)
     return files
@@ -361,7 +364,7 @@ def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
     tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch, ask_for_too_much: Callable[[], object]
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(team, "train_epoch", lambda *_: ask_for_too_much())
+        patch.setattr(batch_trainer, "train_epoch", lambda *_: ask_for_too_much())
         files = trained(tmp_path / "pack-of-four", alike(trials))
     for one in files:
         assert one.events()[-1]["cause"] == "out of memory"
@@ -401,7 +404,7 @@ def test_checkpoints_take_little_of_the_time_however_slow_the_disk(
         time.sleep(0.01)
 
     monkeypatch.setattr(checkpoint, "save", slowly)
-    monkeypatch.setattr(team, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(batch_trainer, "CHECKPOINT_EVERY_S", 0.0)
     begin = time.monotonic()
     trained(tmp_path / "four", alike(trials, epochs=400))
     assert len(saves) >= 4

@@ -8,17 +8,17 @@ import pytest
 
 from cluster.allocation import Allocation
 from model.errors import DataError
-from model.head_layout import shape
+from model.heads.layout import shape
 from model.settings import Trial
-from orchestrator.estimates import PROCESS_BYTES, work_seconds
-from orchestrator.fit import check_fit
-from orchestrator.packs import pack_up
-from orchestrator.plan import Plan
-from orchestrator.plan_view import simulators_in_words
-from orchestrator.price import packs_seconds, price
-from orchestrator.rates import DEFAULTS, PACK_START
-from orchestrator.sharing import ALONE
-from orchestrator.study_file import StudyError
+from orchestrator.commands.plan import simulators_in_words
+from orchestrator.planning.cost_estimate import packs_seconds, price
+from orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
+from orchestrator.planning.feasibility import check_fit
+from orchestrator.planning.machine_rates import DEFAULTS, PACK_START
+from orchestrator.planning.packs import pack_up
+from orchestrator.planning.rank_layout import ALONE
+from orchestrator.study.expansion import Plan
+from orchestrator.study.file import StudyError
 from tests.studies import TINY, read
 
 
@@ -57,7 +57,7 @@ def test_what_does_not_decide_it_keeps_the_key(tmp_path: Path) -> None:
     logistic = {trial.key for trial in before.trials if trial.arm == "logistic"}
     assert logistic <= keys(plan_of(tmp_path, "training.epochs=9", "simulator=lightning.qubit", "precision=float64"))
     corpus = tmp_path / "corpus.tsv"
-    from model import text
+    from model.data import corpus as text
 
     written = text.load(before.study.data)
     corpus.write_text(

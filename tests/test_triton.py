@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
+from model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from model.errors import SettingsError
-from model.simulators.state_vector import StateVectorSimulator
-from model.simulators.triton_kernel import TritonSimulator, fits
+from model.simulators.reference import StateVectorSimulator
+from model.simulators.triton.simulator import TritonSimulator, fits
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 
 triton = pytest.importorskip("triton")

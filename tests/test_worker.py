@@ -10,9 +10,9 @@ import pytest
 
 from cluster.launch import Outcome
 from cluster.mpi import Places
-from model.journal import PackFiles
-from orchestrator import worker
-from orchestrator.usage import packs_used
+from model.files.trial_files import PackFiles
+from orchestrator.execution import worker
+from orchestrator.ledger.resource_log import packs_used
 from tests.test_launch import pack
 
 

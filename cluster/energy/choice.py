@@ -15,7 +15,7 @@ from cluster.energy.meters import Joined, Meter, MeterError, Method
 from cluster.energy.modelled import ModelledCpu
 from cluster.energy.replay import Replay
 from cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
-from cluster.place import node_name
+from cluster.node_drain import node_name
 from model.errors import UserError
 
 VARIABLE = "HADAMARD_ENERGY"

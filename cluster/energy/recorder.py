@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
 from cluster.energy.trace import TIME, WRAPS, Trace, read_trace
-from model.journal import append_line, read_json, write_atomically
+from model.files.trial_files import append_line, read_json, write_atomically
 
 EVERY_S = 0.5
 WRITE_EVERY_S = 2.0

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
+from orchestrator.plotting import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
 from orchestrator.report.answers import Nouns, name_of
 from orchestrator.report.arms import Group, head_of, picked_by
-from orchestrator.report.drawing import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
 from orchestrator.report.published import Gap
 
 MOST_IN_FULL = 4

@@ -13,8 +13,8 @@ import pandas as pd
 from cluster.energy.meters import SHORTEST_WINDOW_S
 from orchestrator.analysis.effects import main_effects
 from orchestrator.design.design import Design
-from orchestrator.energy import ALL_PHASES, StudyEnergy
-from orchestrator.report.formats import NONE, count, duration, joules, listed
+from orchestrator.energy.attribution import ALL_PHASES, StudyEnergy
+from orchestrator.formats import NONE, count, duration, joules, listed
 
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "energy_j": "Energy"}

@@ -12,11 +12,11 @@ from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, by_s
 from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Uncertainty
 from orchestrator.design.design import Design
+from orchestrator.formats import count, listed, plus_minus, signed, signed_plus_minus
 from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
 from orchestrator.report.arms import Gain, Group, head_of, picked_by
-from orchestrator.report.formats import count, listed, plus_minus, signed, signed_plus_minus
 from orchestrator.report.published import ENCODER, SETFIT_GAP
-from orchestrator.study import REPRESENTATION
+from orchestrator.study.schema import REPRESENTATION
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from model.marks import Marks
+from model.files.correct_bits import Marks
 from orchestrator.analysis.comparisons import MEAN_ROW, PICKED
 from orchestrator.analysis.mcnemar import McNemarOverSplits, mcnemar, mcnemar_over_splits
 from orchestrator.report.arms import Group

@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from orchestrator.analysis.effects import Effect, Effects, half_normal
 from orchestrator.analysis.inference import lenth
 from orchestrator.design.factors import Factor, level_label, short_names
-from orchestrator.report.answers import name_of
-from orchestrator.report.drawing import (
+from orchestrator.formats import signed
+from orchestrator.plotting import (
     FAINT,
     INK,
     LINES,
@@ -37,7 +37,7 @@ from orchestrator.report.drawing import (
     words,
     zero_line,
 )
-from orchestrator.report.formats import signed
+from orchestrator.report.answers import name_of
 from orchestrator.report.published import Gap
 
 MOST_LEVELS = 6

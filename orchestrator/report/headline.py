@@ -13,11 +13,11 @@ from orchestrator.analysis.comparisons import Screen
 from orchestrator.analysis.effects import Effect, Effects
 from orchestrator.analysis.inference import Interval
 from orchestrator.design.design import Design
+from orchestrator.formats import count, listed, percent, plus_minus, points, signed_plus_minus
 from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
 from orchestrator.report.arms import Gain, Group, with_intervals
 from orchestrator.report.differences import against, representations
-from orchestrator.report.formats import count, listed, percent, plus_minus, points, signed_plus_minus
-from orchestrator.study import REPRESENTATION
+from orchestrator.study.schema import REPRESENTATION
 
 
 def headline(

@@ -13,24 +13,24 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from model.journal import write_atomically
-from model.marks import Marks
+from model.files.correct_bits import Marks
+from model.files.trial_files import write_atomically
 from orchestrator.analysis.comparisons import screen
 from orchestrator.analysis.curvature import curvature
 from orchestrator.analysis.effects import interactions, main_effects
 from orchestrator.design.design import Design
 from orchestrator.design.factors import short_names
-from orchestrator.energy import StudyEnergy
+from orchestrator.energy.attribution import StudyEnergy
+from orchestrator.formats import count
+from orchestrator.plotting import save
 from orchestrator.report import cost_tables, published, tables
 from orchestrator.report.answers import nouns
 from orchestrator.report.arms import gains, groups, picked_by
 from orchestrator.report.disagreements import disagreements
-from orchestrator.report.drawing import save
-from orchestrator.report.formats import count
 from orchestrator.report.headline import headline
 from orchestrator.report.pictures import Found, Picture, draw
 from orchestrator.report.remarks import remarks
-from orchestrator.study import REPRESENTATION
+from orchestrator.study.schema import REPRESENTATION
 
 
 def write(

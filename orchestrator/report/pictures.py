@@ -23,7 +23,7 @@ from orchestrator.report.answers import nouns
 from orchestrator.report.arms import WORDS, Group, arm_means, head_of, picked_by, ranking_column
 from orchestrator.report.cost_tables import come_by
 from orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
-from orchestrator.study import REPRESENTATION
+from orchestrator.study.schema import REPRESENTATION
 
 FEWEST_FOR_HALF_NORMAL = 6
 MOST_INTERACTION_PANELS = 8

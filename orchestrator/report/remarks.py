@@ -13,7 +13,7 @@ from orchestrator.analysis.comparisons import by_split
 from orchestrator.analysis.curvature import Curvature
 from orchestrator.analysis.effects import Effects
 from orchestrator.analysis.inference import SURE_LACK_OF_FIT
-from orchestrator.report.formats import count, listed, p_text, plus_minus, points, signed_plus_minus
+from orchestrator.formats import count, listed, p_text, plus_minus, points, signed_plus_minus
 
 LENTH = "the margins are Lenth's, which take the smallest effects for noise."
 

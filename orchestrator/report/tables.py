@@ -16,9 +16,9 @@ from orchestrator.analysis.inference import Interval
 from orchestrator.analysis.mcnemar import McNemarOverSplits
 from orchestrator.design.design import Design
 from orchestrator.design.factors import Factor, level_label, levels_text, short_names
+from orchestrator.formats import NONE, count, listed, p_value, percent, signed
 from orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
 from orchestrator.report.disagreements import in_words
-from orchestrator.report.formats import NONE, count, listed, p_value, percent, signed
 
 YARDSTICKS = {
     "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",

@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from orchestrator.analysis.effects import Effect
-from orchestrator.report.drawing import INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, panels, spread_labels, titled
-from orchestrator.report.formats import signed_plus_minus
+from orchestrator.formats import signed_plus_minus
+from orchestrator.plotting import INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, panels, spread_labels, titled
 
 
 @dataclass(frozen=True)

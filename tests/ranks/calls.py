@@ -10,11 +10,11 @@ import json
 
 import torch
 
-from model import ranks
-from model.circuit import second_module_circuit
+from model.circuits.circuit import second_module_circuit
+from model.mpi import ranks
 from model.simulators import choose
-from model.simulators.distributed import all_or_none, dismiss, follow
-from model.simulators.sharded import ShardedSimulator
+from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from model.simulators.sharded.simulator import ShardedSimulator
 from tests.circuits import random_batch, values_and_gradients
 
 

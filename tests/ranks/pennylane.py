@@ -12,13 +12,14 @@ import numpy as np
 import pennylane as qml
 import torch
 
-from model import ranks
-from model.circuit import second_module_circuit
-from model.simulators import choose, lightning_mpi
-from model.simulators.distributed import Backward, Forward, Player
-from model.simulators.pennylane_device import PennyLaneSimulator
-from model.simulators.pennylane_parts import PennyLaneParts
-from orchestrator.checks import two_ranks
+from model.circuits.circuit import second_module_circuit
+from model.mpi import ranks
+from model.simulators import choose
+from model.simulators.pennylane import mpi_checks
+from model.simulators.pennylane.device import PennyLaneSimulator
+from model.simulators.pennylane.mpi_parts import PennyLaneParts
+from model.simulators.sharded.rank_protocol import Backward, Forward, Player
+from orchestrator.commands.doctor import two_ranks
 from tests.circuits import random_batch, values_and_gradients
 
 
@@ -29,7 +30,7 @@ def doctor(joined: ranks.Ranks) -> str:
     def device(name: str, **arguments: Any) -> qml.devices.Device:
         return real("lightning.qubit", wires=arguments["wires"])
 
-    qml.device, lightning_mpi.built_with_mpi = device, lambda name: True
+    qml.device, mpi_checks.built_with_mpi = device, lambda name: True
     return two_ranks._simulator(joined, "lightning.kokkos")
 
 

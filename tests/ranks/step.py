@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import ranks
-from model.adam import Adam
-from model.circuit import Circuit
-from model.head_layout import circuits
-from model.heads import QuantumClassifier
+from model.circuits.circuit import Circuit
+from model.heads.layout import circuits
+from model.heads.quantum import QuantumClassifier
+from model.mpi import ranks
 from model.settings import QuantumHead, Training
-from model.simulators import distributed
-from model.simulators.distributed import all_or_none, dismiss, follow
-from model.simulators.exchange import Exchanger
-from model.simulators.sharded import ShardedSimulator
-from model.simulators.stages import plan_stages
+from model.simulators.sharded import rank_protocol
+from model.simulators.sharded.exchange import Exchanger
+from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from model.simulators.sharded.simulator import ShardedSimulator
+from model.simulators.sharded.stages import plan_stages
+from model.training.adam import Adam
 
 M_MMAP_THRESHOLD = -3
 
@@ -95,7 +95,7 @@ def main() -> None:
     joined = ranks.join(count, shards)
     torch.set_num_threads(1)
     if kind.startswith("torch-"):  # as on a GPU, or where there was no compiler
-        kind, distributed.compiled_here = kind.removeprefix("torch-"), lambda: False
+        kind, rank_protocol.compiled_here = kind.removeprefix("torch-"), lambda: False
         head = QuantumHead(qubits=qubits, encoder_layers=1, connectivity=1, reuploads=1, layers=0)
     else:
         head = QuantumHead(qubits=qubits, encoder_layers=3, connectivity=2, reuploads=2, layers=2)

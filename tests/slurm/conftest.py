@@ -18,8 +18,8 @@ import pytest
 from rich.console import Console
 
 from cluster.allocation import detect
-from orchestrator.driver import embed
-from orchestrator.plan import read_plan
+from orchestrator.execution.driver import embed
+from orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.slurm.lab import Lab, why_not
 from tests.studies import TINY, write_study

@@ -1,0 +1,1 @@
+"""Circuits: gates on qubits, angles from weights and inputs."""

@@ -1,0 +1,1 @@
+"""The files of trials and packs: journals, checkpoints, results, phases."""

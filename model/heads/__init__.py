@@ -1,0 +1,1 @@
+"""Heads: classifiers on sentence embeddings, quantum and classical."""

@@ -1,0 +1,101 @@
+"""Heads trained by gradient, those of all trials of a team at once: what each of them offers, and the paper's quantum head.
+
+Owns the way from embeddings to logits and the initial parameters. Does not own the training loop, the circuits' gates or the encoders.
+
+A trial's parameters are one row of a matrix [trials, parameters], so that optimiser, checkpoints and the choice of trials need not know
+what they mean. No operation here mixes trials: whether a trial's numbers are the same alone to the bit is up to the simulator alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+
+from model.heads.encoders import encoders
+from model.heads.initialisation import uniform
+from model.heads.layout import CLASSES, circuits, read_by_linear
+from model.heads.noise import noisy_expectations
+from model.settings import QuantumHead
+from model.simulators import Simulator
+
+Draws = Sequence[np.random.Generator]
+"""One generator per trial, from which heads with noise or finite shots draw."""
+
+
+class Head(Protocol):
+    """The heads of a team's trials, alike in every shape."""
+
+    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Draw initial parameters [trials, parameters], each trial's by a generator of its own: the same in any company and precision."""
+        ...
+
+    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Return logits [trials, rows, 2] of embeddings [trials, rows, dimension] by parameters [trials, parameters]; see `Draws`."""
+        ...
+
+    def only(self, trials: Sequence[int]) -> Self:
+        """Return the heads of some of the trials, in the order given."""
+        ...
+
+
+class QuantumClassifier:
+    """The paper's head (paper.md, "Quantum head"): encoders, merge, re-uploading module, linear layer; or what ablations leave of it."""
+
+    def __init__(self, settings: Sequence[QuantumHead], train_embeddings: Sequence[torch.Tensor], simulator: Simulator) -> None:
+        """Make the heads of a team.
+
+        Args:
+            settings: Of each trial; they differ in angle_scale and initial_angles alone.
+            train_embeddings: [sentences, dimension] of each trial, for what is fitted to them; their precision and device are the head's.
+            simulator: What computes the expectations.
+        """
+        self.shape = settings[0]
+        self.simulator = simulator
+        self.encoders = encoders(self.shape, train_embeddings, simulator)
+        self.second_module = circuits(self.shape)[1]
+        self.initial_angles = [one.initial_angles for one in settings]
+        scales = [[[math.pi if one.angle_scale == "pi" else one.angle_scale]] for one in settings]
+        self.angle_scales = train_embeddings[0].new_tensor(scales)
+        self.read = read_by_linear(self.shape)
+        self.sizes = [*self.encoders.sizes, self.second_module.weights, CLASSES * self.read, CLASSES]
+
+    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Draw what the encoders start with, angles uniform in +-initial_angles, the linear layer uniform in +-1/sqrt(what it reads)."""
+        bound = 1 / math.sqrt(self.read)
+        rows = []
+        for trial, (angles, generator) in enumerate(zip(self.initial_angles, generators, strict=True)):
+            drawn = [*self.encoders.start(trial, angles, generator), uniform(self.second_module.weights, angles, generator)]
+            drawn += [uniform(size, bound, generator) for size in self.sizes[-2:]]
+            rows.append(torch.cat(drawn))
+        return torch.stack(rows).to(self.angle_scales)
+
+    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
+        """Return logits [trials, rows, 2], by one call of the simulator for each of the circuits."""
+        *encoder, second, linear, bias = torch.split(parameters, self.sizes, dim=1)
+        measured = self._merge(self.encoders.outputs(encoder, embeddings))
+        if self.second_module.gates:
+            inputs = measured * self.angle_scales
+            measured = noisy_expectations(self.simulator, self.second_module, second, inputs, self.shape.noise, draws)
+        # not a matrix product: where one number is read, its last bit depends on some processors on how many trials there are
+        return (measured[:, :, None] * linear.view(len(parameters), 1, CLASSES, -1)).sum(dim=3) + bias[:, None]
+
+    def only(self, trials: Sequence[int]) -> Self:
+        """Return the heads of some of the trials."""
+        some = copy.copy(self)
+        some.encoders = self.encoders.only(trials)
+        some.initial_angles = [self.initial_angles[trial] for trial in trials]
+        some.angle_scales = self.angle_scales[list(trials)]
+        return some
+
+    def _merge(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Turn the encoders' outputs [trials, encoders, rows, Q] into one vector a row, [trials, rows, Q or E x Q]."""
+        if self.shape.encoders == 1:
+            return outputs[:, 0]
+        if self.shape.merge == "mean":
+            return outputs.mean(dim=1)
+        return outputs.transpose(1, 2).flatten(2)

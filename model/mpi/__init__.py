@@ -1,0 +1,1 @@
+"""The MPI processes that train one pack, and their heartbeats."""

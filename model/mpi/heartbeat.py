@@ -1,0 +1,190 @@
+"""Signs of life between the ranks of a program and the process that launched it, by files in a directory that each launch has of its own.
+
+Owns what these files are and say, how silence is measured, and that a rank whose launcher is gone is ended. Does not own MPI, nor what a
+launcher does about a silent rank.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import math
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+DIRECTORY = "HADAMARD_LAUNCH"
+"""Names the launch's directory in a rank's environment: in it `launcher` and, by number, a file for each rank, all made by the launcher.
+They are written in place and opened for each look: so other machines see a change within seconds on network file systems, too."""
+NUMBERS = ("SLURM_PROCID", "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+"""Where launchers tell a process its number, before any MPI: srun in the first, whatever the MPI."""
+BEAT_S = 2.0
+LAUNCHER_GONE_S = 45.0
+ASK_S = 1.0
+LAUNCHER = "launcher"
+STOP = "stop"
+"""What the launcher's file says when the ranks are to save their work and end."""
+LONGEST_LOOK_S = 5.0
+GONE = (errno.ENOENT, errno.ESTALE)
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a rank says of itself; `step` is its Slurm job's and step's id, `ended` the exit code that it is about to end with."""
+
+    host: str
+    pid: int
+    step: str | None
+    met: bool = False
+    ended: int | None = None
+
+
+def read_word(text: str) -> Word | None:
+    """Return what a rank's file says; None before it has said anything, or while it is being written."""
+    try:
+        return Word(**json.loads(text))
+    except (ValueError, TypeError):
+        return None
+
+
+class Patience:
+    """Counts the seconds for which this process has waited, by its looks.
+
+    A look that comes late counts little: a process that was itself stopped for a while, as all of a suspended job are, has not waited.
+    """
+
+    def __init__(self) -> None:
+        self.seconds, self._looked = 0.0, time.monotonic()
+
+    def look(self) -> float:
+        """Return the seconds until now."""
+        now = time.monotonic()
+        self.seconds += min(now - self._looked, LONGEST_LOOK_S)
+        self._looked = now
+        return self.seconds
+
+
+class Silence:
+    """Listens to another process by a file that it touches, judging by this process's own clock and looks."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.text = file, ""
+        self._stamp, self._patience = 0, Patience()
+
+    def look(self) -> float:
+        """Return for how many seconds the file has not changed.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        seconds = self._patience.look()
+        try:
+            with open(self.file) as file:
+                stamp, self.text = os.fstat(file.fileno()).st_mtime_ns, file.read()
+        except OSError as error:
+            if error.errno in GONE:
+                raise FileNotFoundError(error.errno, "gone", str(self.file)) from error
+            return seconds  # a file server that hangs for a moment
+        if stamp != self._stamp:
+            self._stamp, self._patience.seconds = stamp, 0.0
+        return self._patience.seconds
+
+
+_started: list[Pulse] = []
+
+
+def last_word(code: int) -> None:
+    """Say with which exit code this rank is about to end; launchers mix those of all ranks, and of ranks that are ended for it."""
+    for pulse in _started:
+        pulse.end(code)
+
+
+class Pulse:
+    """This rank's sign of life, given by a process of its own: much that computes lets no other thread run for minutes."""
+
+    def __init__(self, launch: Path, number: int) -> None:
+        self.launch, self.number = launch, number
+        job, step = (os.environ.get(name) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        self.word = Word(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
+        self._told, self._looked = False, 0.0
+        self._beating: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def here(cls, environment: Mapping[str, str] = os.environ) -> Pulse:
+        """Return the pulse of this process, as its launcher has told it by the environment."""
+        return cls(Path(environment[DIRECTORY]), next(int(environment[name]) for name in NUMBERS if name in environment))
+
+    def start(self) -> None:
+        """Say who this is, and beat from now on; before MPI, some of which bears no new processes."""
+        self.say(self.word)
+        command = [sys.executable, "-m", "model.mpi.heartbeat", str(self.launch), str(self.number), str(os.getpid())]
+        self._beating = subprocess.Popen(command, stdin=subprocess.PIPE)  # which closes when this process ends, however it does
+        _started.append(self)
+
+    def say(self, word: Word) -> None:
+        """Say something else from now on."""
+        self.word = word
+        with contextlib.suppress(OSError), open(self.launch / str(self.number), "r+") as file:
+            file.write(json.dumps(asdict(word)))
+            file.truncate()
+
+    def meet(self) -> None:
+        """Say that all ranks have met."""
+        self.say(replace(self.word, met=True))
+
+    def end(self, code: int) -> None:
+        """Say that this rank is about to end, and beat no more."""
+        self.say(replace(self.word, ended=code))
+        if self._beating is not None:
+            self._beating.kill()
+            self._beating.wait()
+
+    def told_to_stop(self) -> bool:
+        """Whether the launcher has said that the ranks are to stop; may be asked as often as one likes."""
+        if not self._told and time.monotonic() - self._looked > ASK_S:
+            self._looked = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._told = (self.launch / LAUNCHER).read_text() == STOP
+        return self._told
+
+
+def beat(launch: Path, number: int, rank: int) -> None:
+    """Beat for a process as long as it lives, unless it is stopped; if its launcher is gone, end it.
+
+    That is done at once, whatever it is at: nobody would tell it to stop, and another launch may have its work.
+    """
+    launcher = Silence(launch / LAUNCHER)
+    while not select.select([sys.stdin], [], [], BEAT_S)[0]:
+        if is_stopped(rank):
+            continue
+        try:
+            silence, why = launcher.look(), f"the process that launched it gave no sign of life for {LAUNCHER_GONE_S:g} s"
+            os.utime(launch / str(number))
+        except OSError as error:
+            if error.errno not in GONE:
+                continue
+            silence, why = math.inf, "this launch is over, its directory is gone"
+        if silence > LAUNCHER_GONE_S:
+            print(f"rank {number} is ended: {why}", file=sys.stderr, flush=True)
+            os.kill(rank, signal.SIGKILL)
+            return
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process has been stopped, as by SIGSTOP."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        return False
+
+
+if __name__ == "__main__":
+    beat(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

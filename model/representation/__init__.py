@@ -1,0 +1,1 @@
+"""From sentences to embeddings: sentence encoders, frozen or tuned, and the cache."""

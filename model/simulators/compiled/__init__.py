@@ -1,0 +1,1 @@
+"""The compiled simulator: C++ kernels for real circuits on a CPU."""

@@ -1,0 +1,1 @@
+"""cuStateVec's kernels as a simulator, on an NVIDIA GPU."""

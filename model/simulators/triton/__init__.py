@@ -1,0 +1,1 @@
+"""Whole circuits in one GPU kernel, by Triton."""

@@ -1,0 +1,1 @@
+"""Training: trials of one shape together, their optimiser, evaluation and records."""

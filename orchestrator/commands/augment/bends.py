@@ -1,0 +1,82 @@
+"""Whether the response bends between its ends, and by which factor: centre points and axial points.
+
+Owns these two proposals. Does not own the rows that they ask for (design/points.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from orchestrator.analysis.curvature import curvature
+from orchestrator.commands.augment.known import Known, Proposal
+from orchestrator.design.columns import main_effect_columns
+from orchestrator.design.design import Design, build
+from orchestrator.design.factors import value_text
+from orchestrator.design.kinds import Centred, DesignError, DesignSettings
+from orchestrator.formats import between, count, listed, signed
+from orchestrator.study.schema import Range, Study
+
+LOG_FROM_RATIO = 10
+"""Two listed levels so many times apart become a range on a log scale."""
+
+
+def bends(known: Known) -> Proposal | str | None:
+    """Propose centre points where nothing shows whether the response bends, and axial points where it does and nothing shows by which."""
+    settings = known.study.design
+    if not isinstance(settings, Centred) or settings.axial_points or _sees_squares(known.design):
+        return None
+    study, ranges = _with_ranges(known.study)
+    words = f" {listed(list(ranges))} {'becomes a range' if len(ranges) == 1 else 'become ranges'} with the same ends." if ranges else ""
+    if not settings.centre_points:
+        # As precise as a main effect: 1/c + 1/n = 4/n.
+        wanted = math.ceil(len(known.design.rows) / 3)
+        why = f"Nothing has run in the middle, so a response that bends would not be seen; {count(wanted, 'centre point')} show it as"
+        why += f" precisely as a main effect.{words}"
+        return _if_there_is_a_middle("centre points", why, study, {"centre_points": wanted}, ranges)
+    found = curvature(known.design, known.results)
+    if found is None or found.interval is None:
+        return "axial points: too few rows have finished to tell whether the response bends."
+    # The centre less the corners, which is the other way round there.
+    off, interval = -found.estimate, (-found.interval[1], -found.interval[0])
+    lies = f"{signed(off)} points ({between(interval)})"
+    if not (found.is_hint or found.stands_out):
+        return f"axial points: the centre lies on the plane through the corners, within noise: off by {lies}."
+    why = f"The centre lies off the plane through the corners by {lies}: axial points tell which factor bends the response.{words}"
+    return _if_there_is_a_middle("axial points", why, study, {"axial_points": True}, ranges)
+
+
+def _if_there_is_a_middle(name: str, why: str, study: Study, change: dict[str, int], ranges: dict[str, str]) -> Proposal | str:
+    design: DesignSettings = study.design.model_copy(update=change)
+    try:
+        build(design, study.factor_list(), study.seed)
+    except DesignError as error:
+        lacking = str(error).partition(" need ")[2].partition(". ")[0]
+        return f"{name}: they need {lacking}."
+    settings = [f"design.{key}={value_text(value)}" for key, value in change.items()]
+    return Proposal(name, why, (*settings, *(f"factors.{path}={given}" for path, given in ranges.items())))
+
+
+def _with_ranges(study: Study) -> tuple[Study, dict[str, str]]:
+    """Return the study with each listed pair of rising numbers as the range between them, which has a middle; and the ranges in YAML.
+
+    Falling pairs stay: the range would exchange their ends, and with them the fraction that has been run.
+    """
+    ranges, texts = {}, {}
+    for path, given in study.factors.items():
+        numbers = given if isinstance(given, list) and len(given) == 2 else []
+        ends = [float(one) for one in numbers if isinstance(one, int | float) and not isinstance(one, bool)]
+        if len(ends) == 2 and ends[0] < ends[1]:
+            log = ends[0] > 0 and ends[1] >= LOG_FROM_RATIO * ends[0]
+            ranges[path] = Range(low=ends[0], high=ends[1], scale="log" if log else "linear")
+            texts[path] = f"{{low: {numbers[0]!r}, high: {numbers[1]!r}{', scale: log' if log else ''}}}"
+    return study.model_copy(update={"factors": {**study.factors, **ranges}}), texts
+
+
+def _sees_squares(design: Design) -> bool:
+    """Whether the rows can tell the pure square of every numeric factor from mean and main effects."""
+    numeric = [at for at, factor in enumerate(design.factors) if factor.is_numeric]
+    mains = main_effect_columns(design.factors, design.coded)[1]
+    columns = np.column_stack([np.ones(len(mains)), mains, design.coded[:, numeric] ** 2])
+    return bool(np.linalg.matrix_rank(columns) == columns.shape[1])

@@ -1,0 +1,133 @@
+"""What a Slurm job has: Slurm's view and Ray's view of each node side by side, and the MPI flavours that srun can start.
+
+Owns these checks and their wording. Does not own what Slurm or Ray are told.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.steps import step
+from orchestrator.commands.doctor.finding import Finding, reason
+from orchestrator.formats import count, duration
+from slurm.allocated import Given, given, try_step
+from slurm.cluster_file import Cluster
+from slurm.jobs import details
+from slurm.node_directory import local_name, scratch
+
+MPI_FLAVOURS = {
+    "pmix": "Open MPI needs it; have the site install libpmix where Slurm's plugin looks (`srun --mpi=list` also names what cannot load)",
+    "pmi2": "MPICH and its descendants need it; have the site install Slurm's mpi_pmi2 plugin",
+}
+RAY_TIMEOUT_S = 60.0
+RAY_REMEDY = "start Ray by slurm/sweep.sbatch, which gives it what Slurm gave the job, never what the node has"
+ASK_RAY = """
+import json, logging, ray
+ray.init(log_to_driver=False, logging_level=logging.ERROR)
+print(json.dumps([[node["NodeManagerHostname"].split(".")[0], node["Resources"]] for node in ray.nodes() if node["Alive"]]))
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Ray counts on a node."""
+
+    cpus: float
+    gpus: float
+    memory_bytes: float
+
+
+def findings() -> Iterator[Finding]:
+    """Yield each finding as soon as it is known; outside a job there is one."""
+    job = os.environ.get("SLURM_JOB_ID")
+    found = shutil.which("sbatch")
+    if found is None or job is None:
+        yield Finding(
+            "Slurm", found is not None, f"{found}, not inside a job" if found else "no sbatch on PATH", "studies run on this machine alone"
+        )
+        return
+    yield _job(job)
+    nodes = given(job)
+    file = find_cluster()
+    if file is None:
+        yield from (Finding(f"node {host}", True, f"Slurm: {_in_words(one)}") for host, one in nodes.items())
+        yield Finding(
+            "Ray of the job", False, "none is up, or not on this node", "`sbatch slurm/sweep.sbatch STUDY` starts it; ask again on its node"
+        )
+    else:
+        yield from _ray(file, nodes)
+    for flavour, remedy in MPI_FLAVOURS.items():
+        where = [f"--nodelist={host}" for host in [os.environ.get("SLURMD_NODENAME")] if host]
+        wrong = try_step(step(job, ["true"], [f"--mpi={flavour}", "--nodes=1", "--ntasks=1", *where]))
+        yield Finding(f"MPI {flavour}", wrong is None, wrong or f"srun --mpi={flavour} starts a process", remedy)
+
+
+def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the file that describes this job's Ray: $HADAMARD_CLUSTER, else the one that this node keeps while Ray is up."""
+    if named := environment.get("HADAMARD_CLUSTER"):
+        return Path(named)
+    return next(scratch(environment)[1].glob(f"{local_name('*', environment)}/cluster.json"), None)
+
+
+def compare(nodes: Mapping[str, Given], ray: Mapping[str, Seen]) -> Iterator[Finding]:
+    """Put what Slurm gave and what Ray counts side by side; they should be the same, though Ray may have been given less memory."""
+    for host, one in nodes.items():
+        seen = ray.get(host)
+        if seen is None:
+            yield Finding(
+                f"node {host}", False, f"Slurm: {_in_words(one)}; Ray is not there", "see the job's log, and nodes/ in its directory"
+            )
+            continue
+        too_much = one.memory_bytes is not None and seen.memory_bytes > one.memory_bytes
+        same = (seen.cpus, seen.gpus) == (one.cpus, one.gpus) and not too_much
+        yield Finding(f"node {host}", same, f"Slurm: {_in_words(one)}; Ray: {'the same' if same else _in_words(seen)}", RAY_REMEDY)
+    if lent := len(ray.keys() - nodes.keys()):
+        yield Finding("lent to it", True, f"{count(lent, 'node')} of other jobs")
+
+
+def _job(job: str) -> Finding:
+    known = details(job)
+    if known is None:
+        return Finding(
+            "Slurm", False, f"inside job {job}, but Slurm does not answer", "try `squeue`; Slurm's controller may be busy or down"
+        )
+    left = known["time_left_s"]
+    time = "no time limit" if left is None else f"{duration(left)} left"
+    return Finding("Slurm", True, f"job {job}, {str(known['state']).lower()} on {known['nodes']}, {time}")
+
+
+def _ray(file: Path, nodes: Mapping[str, Given]) -> Iterator[Finding]:
+    """Ask the job's Ray, as one more driver of it."""
+    try:
+        cluster = Cluster.read(file)
+        access = {"RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": cluster.token_file}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", ASK_RAY],
+            capture_output=True,
+            text=True,
+            timeout=RAY_TIMEOUT_S,
+            env={**os.environ, **access},
+        )
+    except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as error:
+        yield Finding("Ray of the job", False, f"{file}: {error}", "see the job's log")
+        return
+    if done.returncode:
+        yield Finding("Ray of the job", False, f"{cluster.address} does not answer: {reason(done.stderr)}", "see the job's log")
+        return
+    seen = {
+        host: Seen(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0)) for host, has in json.loads(done.stdout.splitlines()[-1])
+    }
+    yield Finding("Ray of the job", True, f"{cluster.address}, {count(len(seen), 'node')}, led by job {cluster.job}")
+    yield from compare(nodes, seen)
+
+
+def _in_words(one: Given | Seen) -> str:
+    memory = "memory not counted" if one.memory_bytes is None else f"{one.memory_bytes / 2**30:.1f} GiB"
+    return f"{count(int(one.cpus), 'core')}, {count(int(one.gpus), 'GPU')}, {memory}"

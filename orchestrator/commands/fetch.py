@@ -1,0 +1,94 @@
+"""`hadamard fetch`: puts what a study's jobs need where nodes without a network find it, and says where that is.
+
+Owns the order of this and what is said of each place. Does not own how a corpus, an encoder or embeddings come about.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from cluster.allocation import detect
+from cluster.file_systems import is_shared, kind
+from model.data import corpus as text
+from model.representation import embeddings
+from model.settings import TrialSettings
+from orchestrator.execution.driver import embed
+from orchestrator.study.expansion import read_plan
+from orchestrator.study.inputs import inputs_of
+
+OFFLINE = "HF_HUB_OFFLINE"
+
+
+def fetch_study(path: Path, overrides: Sequence[str]) -> None:
+    """Fetch corpus and sentence encoder of a study's trials, compute the embeddings that are missing, and say where everything lies.
+
+    Raises:
+        UserError: The study is not valid, something is nowhere to be had, or the cache cannot be written.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    embeddings.check_cache()
+    plan = read_plan(path, overrides)  # finds what the trials read, on the hub if need be
+    embed(plan.trials, detect(), console)
+    doubtful = False
+    for what, place in dict.fromkeys(place for trial in plan.trials for place in places(trial.settings)):
+        word, shared = where(place)
+        doubtful |= not shared
+        console.print(f"{what:<17} {place}  ({word})")
+    for line in verdict(doubtful, path, os.environ):
+        console.print(line)
+
+
+def places(settings: TrialSettings) -> Iterator[tuple[str, Path]]:
+    """Yield what a trial of these settings reads, in words, and where that lies."""
+    inputs = inputs_of(settings)
+    if (corpus := _corpus_place(settings)) is not None:
+        yield "corpus", corpus.absolute()
+    yield "sentence encoder", inputs.sentence_encoder.directory.absolute()
+    if settings.sentence_encoder.representation != "setfit":  # what is tuned on a split is embedded by the first to train on it
+        yield "embeddings", embeddings.cached_file(inputs.corpus.hash, inputs.sentence_encoder.hash).absolute()
+
+
+def where(place: Path) -> tuple[str, bool]:
+    """Return in words who sees a place, and whether other nodes of a cluster do, as far as the kind of its file system tells."""
+    found = kind(place)
+    if is_shared(found):
+        return f"{found}, which nodes share", True
+    return f"{found}, a file system of this machine", False
+
+
+def verdict(doubtful: bool, study: Path, environment: Mapping[str, str]) -> list[str]:
+    """Return what follows for the jobs.
+
+    Args:
+        doubtful: Whether something lies where perhaps only this machine sees it.
+        study: The study file.
+        environment: What decides where caches are.
+    """
+    lines = [f"{OFFLINE}=1 hadamard run {shlex.quote(str(study))}   needs no network where these paths are the same"]
+    if doubtful:
+        lines.append(
+            "a compute node finds what lies on a file system of this machine only if it has the same at the same path; "
+            "if not, fetch again with the caches on a shared one:"
+        )
+        lines.append("  export HADAMARD_CACHE=/shared/hadamard HF_HOME=/shared/huggingface     here, and in the site profile")
+    named = {name: environment[name] for name in ("HADAMARD_CACHE", "HF_HOME") if name in environment}
+    if named:
+        lines.append(f"jobs must have the same {' and '.join(f'{name}={value}' for name, value in named.items())}; sbatch passes it on")
+    return lines
+
+
+def _corpus_place(settings: TrialSettings) -> Path | None:
+    """Return where a corpus was read; None if it was not read but written by the grammar."""
+    from huggingface_hub import constants
+
+    if settings.data.name == "reviews":
+        return None
+    if settings.data.path is not None:
+        return Path(settings.data.path).expanduser()
+    chosen = os.environ.get(text.SST2_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(constants.HF_HUB_CACHE)

@@ -1,0 +1,258 @@
+"""Runs a study from its file to its report: check, enter the trials in the ledger, embed, sweep, ship, report.
+
+Owns the order of these steps. Does not own any of them.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from cluster.allocation import Allocation, detect
+from cluster.energy.choice import open_meter, why_not_measured
+from cluster.energy.meters import CPU
+from cluster.energy.recorder import recordings
+from cluster.mpi_smoke_test import check_meeting
+from model.errors import UserError
+from model.representation import embeddings
+from model.settings import Settings, Trial
+from model.simulators import choose
+from model.simulators.pennylane import mpi_checks
+from orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
+from orchestrator.design.factors import value_text
+from orchestrator.energy.attribution import study_energy
+from orchestrator.energy.slurm_accounting import cross_checks
+from orchestrator.energy.totals import spent_j
+from orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
+from orchestrator.execution.driver import Work, drive, tool
+from orchestrator.execution.retry_policy import close, open_attempts
+from orchestrator.execution.stop_reasons import why_gone
+from orchestrator.formats import count
+from orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
+from orchestrator.ledger.owner_record import Owner
+from orchestrator.ledger.provenance import provenance
+from orchestrator.ledger.resource_log import runs_used
+from orchestrator.planning import feedback
+from orchestrator.planning.cost_estimate import price
+from orchestrator.planning.feasibility import check_fit
+from orchestrator.planning.machine_rates import known_rates
+from orchestrator.planning.packs import Pack, pack_up
+from orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
+from orchestrator.study.budget import Budget
+from orchestrator.study.expansion import Plan, read_plan, reopen
+from orchestrator.study.file import Problem, StudyError, located
+from orchestrator.study.schema import REPRESENTATION, Study
+from orchestrator.tracking import shipper
+from slurm import jobs
+
+State = Literal["complete", "incomplete", "interrupted"]
+
+
+def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dashboard: bool) -> State:
+    """Do what the study owes and write its report; return how it ended.
+
+    Raises:
+        UserError: Anything that can be known beforehand to be wrong; nothing has been written then.
+    """
+    console, began_s = Console(highlight=False, markup=False, soft_wrap=True), feedback.process_began_s()
+    plan = read_plan(path, overrides)
+    ledger = Ledger(directory or Path("runs") / plan.study.study)
+    allocation = detect()
+    owed = allowed(plan.study.budget, ledger.directory, ledger.records(plan.trials))
+    ledger.check(plan.study, len(owed))
+    rates = known_rates()
+    packs = pack_up(owed, allocation, rates)
+    asked = price(packs, allocation, rates)
+    with located(path, overrides):
+        check_fit(packs, allocation)
+        _check_budget(plan.study.budget, ledger, packs)
+    _check_simulators(packs)
+    if any(pack.ranks > 1 for pack in packs):
+        check_meeting()
+    embeddings.check_cache()
+    why_not_measured()  # refuses what is no meter
+    interrupted = False
+    _say_start(console, plan, owed, packs, allocation, expected(asked.wall_s, rates))
+    with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
+        ledger.enter(plan.trials)
+        ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
+        _close_attempts_of(ownership.previous, ledger, plan, console)
+        if owed:
+            interrupted = drive(Work(ledger, plan, owed, packs, allocation), ownership, console, dashboard)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
+        ownership.check()
+        records = ledger.records(plan.trials)
+        if owed:
+            feedback.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
+        page = _write_report(ledger, plan, records)
+        shipment = shipper.ship(ledger, plan, run_has_ended=True)
+        _say_end(console, ledger, plan, records, shipment, page, interrupted)
+        if owed:
+            ended_s = None if shipment.error else time.time()  # a server that hangs is nothing to plan by
+            taken = feedback.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, ended_s))
+            console.print(f"time:      {feedback.learned(plan.study.study, taken, rates)}")
+    if interrupted:
+        console.print("stopped before the end; the same command goes on where this one was")
+        return "interrupted"
+    return "complete" if all(record.status == "done" for record in records) else "incomplete"
+
+
+def write_report(directory: Path) -> Path:
+    """Write the report of a study's directory; return the page."""
+    ledger, plan = reopen(directory)
+    with explained_disk_errors(directory):
+        return _write_report(ledger, plan, ledger.records(plan.trials))
+
+
+def ship_study(directory: Path, everything: bool) -> str:
+    """Bring MLflow up to date with a study's directory; return what was done, in words.
+
+    Raises:
+        UserError: MLflow could not be reached or did not take it.
+    """
+    ledger, plan = reopen(directory)
+    if everything:
+        ledger.shipped.unlink(missing_ok=True)
+    shipment = shipper.ship(ledger, plan, run_has_ended=not ledger.driven())
+    where = shipper.tracking_uri(ledger)
+    if shipment.error:
+        raise UserError(
+            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(shipper.tracked(plan.trials))} trials are there; "
+            "give the command again later"
+        )
+    return f"{shipment.runs} of {len(shipper.tracked(plan.trials))} trials are complete in MLflow at {where}"
+
+
+def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
+    """End the attempts that the study's last driver left open, with the cause of its end: the ledger is ours now."""
+    if left_open := open_attempts(map(ledger.files, plan.trials)):
+        cause = why_gone(previous, jobs.details, jobs.node_lost)
+        close(left_open, cause)
+        console.print(f"going on:  {count(len(left_open), 'trial')} in training when the last run ended ({cause})")
+
+
+def _check_budget(budget: Budget, ledger: Ledger, packs: Sequence[Pack]) -> None:
+    """Refuse to limit joules that would not be known."""
+    if budget.energy is None:
+        return
+    meter = open_meter()
+    why = why_not_measured() or ("none of this node's counters can be read" if meter is None else "")
+    if meter is not None and any(pack.gpus for pack in packs) and not any(counter.device != CPU for counter in meter.counters):
+        why = f"packs use GPUs, and what is counted here is {', '.join(sorted({counter.scope for counter in meter.counters}))}"
+    if not why and spent_j(ledger.directory) is None:
+        why = f"{UNKNOWN_JOULES}. Run the study without, or in another directory with --dir"
+    if why:
+        raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])
+
+
+def _check_simulators(packs: Sequence[Pack]) -> None:
+    """Open every simulator that is asked for by name, as far as one process can: better refused now than in each trial."""
+    named = {(trial.settings.simulator, pack.ranks) for pack in packs for trial in pack.trials}
+    for name, ranks in sorted((name, ranks) for name, ranks in named if name not in ("auto", "torch", "sharded")):
+        if ranks > 1:
+            mpi_checks.check(name, mpi_checks.Together(ranks, 0), mpi_checks.look(name))
+        else:
+            choose(name)
+
+
+def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
+    from orchestrator.report import page
+
+    in_jobs = [run for run in runs_used(ledger.directory) if run.job is not None]
+    checked = cross_checks(in_jobs, recordings(ledger.directory), jobs.consumed_energy_j) if in_jobs else ()
+    energy = replace(study_energy(ledger.directory, records), checked=checked)
+    return page.write(
+        ledger.report,
+        study=_at_a_glance(plan, records),
+        quantum=plan.study.head.kind == "quantum",
+        design=plan.design,
+        results=results_table(plan, records),
+        costs=costs_table(records, energy, plan.study.grid_g_per_kwh),
+        energy=energy,
+        grid_g_per_kwh=plan.study.grid_g_per_kwh,
+        curves=curves(records),
+        right=right_sentences(records),
+        provenance=ledger.provenance()["shown"],
+        planned=[row for one in feedback.comparisons(ledger.directory)[-1:] for row in feedback.rows(one)],
+    )
+
+
+def _at_a_glance(plan: Plan, records: Sequence[TrialRecord]) -> dict[str, str]:
+    study = plan.study
+    ran = sorted({record.result["simulator"] for record in records if record.result and record.result["simulator"]})
+    return {
+        "name": study.study,
+        "data": f"{study.data.name}; {drawn(study.data)}",
+        "sentence encoder": study.sentence_encoder.name
+        + ("" if REPRESENTATION in study.factors else f", {study.sentence_encoder.representation}"),
+        "head": _fixed(study, "head"),
+        "training": _fixed(study, "training"),
+        "simulator": ", ".join(ran) or simulators_in_words(plan.trials),
+        "energy": why_not_measured(),
+    }
+
+
+def _fixed(study: Study, group: str) -> str:
+    """Return a group's settings that are no factors, in words; of settings within settings, those that are not the default."""
+    words = []
+    for name, value in getattr(study, group):
+        if isinstance(value, Settings):
+            default = type(value)()
+            inner = [f"{part} {value_text(one)}" for part, one in value if one != getattr(default, part)]
+            words.append(f"{name} {', '.join(inner) or 'none'}")
+        elif f"{group}.{name}" not in study.factors:
+            words.append(f"{name} {value_text(value)}")
+    return ", ".join(words)
+
+
+def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, object]:
+    """Return the provenance to keep: the earlier one if nothing is run now; the study's id never changes."""
+    before = ledger.provenance() if ledger.study_file.exists() else None
+    if before and not owed:
+        return before
+    return provenance(plan, before["study_id"] if before else uuid.uuid4().hex, before["shown"].get("commit", "") if before else "")
+
+
+def _say_start(
+    console: Console, plan: Plan, owed: Sequence[Trial], packs: Sequence[Pack], allocation: Allocation, time_in_words: str
+) -> None:
+    study = plan.study
+    arms = f"{count(len(plan.design.rows), 'row')} and {count(len(study.baselines), 'baseline')}"
+    console.print(f"{study.study}: {arms}, each on {count(study.design.splits, 'split')}: {count(len(plan.trials), 'trial')}")
+    if (choice := choice_in_words(study)) is not None:
+        console.print(f"choice:    {choice}")
+    gpus = f" and {count(allocation.total_gpus, 'GPU')}" if allocation.gpus else ""
+    nodes = f" on {allocation.nodes} nodes" if allocation.nodes > 1 else ""
+    where = f"{count(allocation.total_cpus, 'core')}{gpus}{nodes} of {allocation.source}"
+    console.print(f"to do:     {count(len(owed), 'trial')} in {count(len(packs), 'pack')} on {where}")
+    console.print(f"expected:  {time_in_words}")
+    console.print(f"simulator: {simulators_in_words(plan.trials, packs)}")
+
+
+def _say_end(
+    console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], shipment: shipper.Shipment, page: Path, interrupted: bool
+) -> None:
+    failed = [record for record in records if record.status == "failed"]
+    done = sum(record.status == "done" for record in records)
+    console.print(f"done {done}, failed {len(failed)}, owed {len(records) - done - len(failed)} of {len(records)} trials")
+    for line in failure_lines(failed):
+        console.print(f"  {line}")
+    if not interrupted and (why := ended_by(plan.study.budget, ledger.directory, records)):
+        console.print(why)
+    if any(record.owed for record in failed):
+        console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
+    console.print(f"report:    {page}")
+    uri = shipper.tracking_uri(ledger)
+    console.print(f"MLflow:    {tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
+    if shipment.error:
+        console.print(
+            f"           {shipment.runs} of {len(shipper.tracked(record.trial for record in records))} trials are there ({shipment.error})"
+        )
+        console.print(f"           {tool('hadamard')} ship {ledger.directory}   sends the rest")

@@ -1,0 +1,1 @@
+"""Joules: of packs and trials from their nodes' recordings, and totals of a study."""

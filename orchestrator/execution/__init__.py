@@ -1,0 +1,1 @@
+"""Running a study: Ray Tune, workers, retries, signals, budgets."""

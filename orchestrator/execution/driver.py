@@ -1,0 +1,142 @@
+"""Does what a study owes, as its driver: embeddings, then the sweep, with all that goes on beside them, until the end or a stop.
+
+Owns what is entered and left in which order. Does not own what is owed, nor what comes before and after (run.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cluster.allocation import Allocation
+from cluster.energy.choice import open_meter
+from cluster.energy.recorder import IDLE_S
+from cluster.launch import STOP_GRACE_S, environment
+from model.errors import UserError
+from model.representation import embeddings
+from model.settings import Trial, TrialSettings
+from orchestrator.execution.budget_guard import Limits, Spending, deadline
+from orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
+from orchestrator.execution.progress import Progress
+from orchestrator.execution.retry_policy import close
+from orchestrator.execution.signals import Stopping
+from orchestrator.execution.stop_reasons import why_told
+from orchestrator.ledger.claim import Ownership
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.ledger.resource_log import embedding
+from orchestrator.planning.packs import Pack
+from orchestrator.study.expansion import Plan
+from orchestrator.study.inputs import inputs_of
+from orchestrator.tracking import shipper
+from slurm import jobs
+
+LAST_WORDS_S = 15.0
+"""For packs to end after their processes have: then they are killed."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a driver has to do.
+
+    Attributes:
+        ledger: The study's directory.
+        plan: All of the study.
+        owed: The trials to be done now.
+        packs: What holds them.
+        allocation: Where they run.
+    """
+
+    ledger: Ledger
+    plan: Plan
+    owed: Sequence[Trial]
+    packs: Sequence[Pack]
+    allocation: Allocation
+
+
+def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -> bool:
+    """Embed and sweep; return whether a signal ended it early. Trials then stay owed, and what was in training is saved.
+
+    Raises:
+        OwnedError: Another driver has taken the study over.
+    """
+
+    def stop(number: int) -> None:
+        if ownership.lost:
+            raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
+        ownership.stop(why_told(number, jobs.details))
+
+    study, run, allocation, meter = work.ledger.directory, ownership.owner.generation, work.allocation, open_meter()
+    if meter is not None:
+        idle = "" if meter.method == "modelled" else f"; first, for {IDLE_S:g} s, what the idle node takes"
+        console.print(f"energy:    {meter.method}{idle}")
+    spending = Spending(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
+    signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
+    try:
+        with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
+            embed(work.owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
+            if ownership.owner.cause is None:  # embeddings may use a budget up
+                _sweep(work, run, spending, signals, console, dashboard, metered=meter is not None)
+    except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
+        ownership.check()
+        close(map(work.ledger.files, work.plan.trials), ownership.owner.cause or "interrupted")
+    except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
+        work.ledger.check(work.plan.study, 1)
+        raise
+    return signals.told
+
+
+def embed(
+    trials: Sequence[Trial],
+    allocation: Allocation,
+    console: Console,
+    recorded: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> None:
+    """Compute the embeddings that are not cached, in a process of its own: the driver stays without torch.
+
+    `recorded` is entered meanwhile, with the number of sentences.
+    """
+    missing: dict[Path, TrialSettings] = {
+        file: trial.settings
+        for trial in trials
+        if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
+        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
+    }
+    for settings in missing.values():
+        console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
+        command = [sys.executable, "-m", "model.representation.embeddings", settings.model_dump_json(), str(allocation.cpus)]
+        with recorded(len(inputs_of(settings).corpus.texts)):
+            done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
+
+
+def tool(name: str) -> str:
+    """Return how to call a command of this environment, activated or not."""
+    path = Path(sys.executable).parent / name
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _sweep(work: Work, run: int, spending: Spending, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
+    """Run the packs over Ray, with all that goes on beside."""
+    from orchestrator.execution.ray_tune import ray_cluster, run_packs
+
+    ledger, plan, budget = work.ledger, work.plan, work.plan.study.budget
+    with ray_cluster(work.allocation, dashboard) as url, contextlib.ExitStack() as beside:
+        if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
+            console.print(f"Ray dashboard: {url} (asks once for the token that `{tool('ray')} get-auth-token` prints)")
+        if metered:
+            beside.enter_context(others_meters(ledger.directory, run))
+        beside.enter_context(shipper.BackgroundShipper(ledger, plan))
+        beside.enter_context(Progress(ledger, plan.trials, work.owed, console))
+        beside.enter_context(signals.in_good_order())
+        limits = Limits(budget, deadline(budget, spending.note(), work.allocation.nodes, time.time()))
+        run_packs(ledger, work.packs, plan.study.study, run, limits, metered)

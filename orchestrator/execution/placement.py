@@ -1,0 +1,123 @@
+"""What packs reserve of Ray's nodes: a bundle for each rank; and on which nodes, with which GPUs, the ranks of a pack are to be started.
+
+Owns the bundles, their strategy, and the way from a bundle to its GPUs and its node as Slurm names it. Does not own who runs what, nor how
+ranks are started.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cluster.allocation import GPU_MASKS
+from cluster.mpi import Places
+from cluster.steps import own_job
+from orchestrator.planning.packs import CPUS_PER_PACK, Pack
+from slurm.ray_start import NODE_LABEL, job_resource
+
+Bundles = tuple[list[dict[str, int | float]], str]
+"""What a pack reserves, and by which of Ray's strategies; its worker takes the first."""
+LOOK_EVERY_S = 1.0
+
+
+def in_order(packs: Sequence[Pack]) -> list[Pack]:
+    """Return packs in the order in which they are to be started: those of many ranks first, while all nodes are free.
+
+    Ray gives cores to whoever fits: one that needs several would wait for the last of those that need one.
+    """
+    return sorted(packs, key=lambda pack: -pack.ranks)
+
+
+def reservations(packs: Sequence[Pack], job: str | None) -> dict[str, Bundles]:
+    """Return what each pack reserves, by its id.
+
+    Packs of equally many ranks reserve the same, what the largest of them needs: Tune hands what one had to the next one that wants just
+    that, so a place for many ranks, once had, is not given up while there are packs for it.
+
+    Args:
+        packs: All of a run.
+        job: The Slurm job whose nodes its steps reach; None: mpiexec starts ranks on the machine of the pack's worker.
+    """
+    largest: dict[tuple[int, int], int] = {}
+    for pack in packs:
+        largest[pack.ranks, pack.gpus] = max(largest.get((pack.ranks, pack.gpus), 0), pack.memory_bytes)
+    reserved = {}
+    for pack in packs:
+        of_one: dict[str, int | float] = {"CPU": CPUS_PER_PACK, "memory": pack.memory_bytes, "GPU": pack.gpus}
+        strategy = "PACK"
+        if pack.ranks > 1:
+            of_one["memory"] = largest[pack.ranks, pack.gpus]
+            if job is None:
+                strategy = "STRICT_PACK"
+            else:
+                of_one[job_resource(job)] = CPUS_PER_PACK
+        reserved[pack.id] = ([of_one] * pack.ranks, strategy)
+    return reserved
+
+
+def reached_job(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return the Slurm job on whose nodes ranks can be started, if its Ray was started by our lines."""
+    import ray
+
+    job = own_job(environment)
+    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return job if job is not None and job_resource(job) in there else None
+
+
+def wait_for_bundles(must_stop: Callable[[], str | None]) -> str | None:
+    """Wait until this worker's pack has all of its bundles, which it has at first: one may be lost with its node, until Ray finds another.
+
+    Returns why that was not waited for, or None.
+    """
+    from ray.util import get_current_placement_group, placement_group_table
+
+    while placement_group_table(get_current_placement_group())["state"] != "CREATED":
+        if (why := must_stop()) is not None:
+            return why
+        time.sleep(LOOK_EVERY_S)
+    return None
+
+
+def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> Places:
+    """Return where the ranks of this worker's pack are to run: on the nodes of its bundles, those of one node next to each other.
+
+    Args:
+        shards: How many ranks share each state.
+        gpus: Of each rank.
+        job: As of `reservations`.
+        all_gpus: Whether each rank is to see those of all ranks on its node.
+    """
+    import ray
+    from ray.util import get_current_placement_group, placement_group_table
+
+    names = {node["NodeID"]: node["Labels"].get(NODE_LABEL, node["NodeManagerHostname"]) for node in ray.nodes()}  # type: ignore[no-untyped-call]
+    of_bundles = placement_group_table(get_current_placement_group())["bundles_to_node_id"]
+    hosts = [names[of_bundles[bundle]] for bundle in sorted(of_bundles)]
+    order = sorted(range(len(hosts)), key=lambda bundle: hosts.index(hosts[bundle]))
+    seen = _gpus_of_bundles(len(hosts), gpus) if gpus else []
+    found = Places(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+    return found.with_all_gpus() if all_gpus else found
+
+
+def _gpus_of_bundles(bundles: int, gpus: int) -> list[dict[str, str]]:
+    """Return what Ray gave each bundle of this worker's pack, as it tells a process there: this one, and a short task in each other."""
+    import ray
+    from ray.util import get_current_placement_group
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    group = get_current_placement_group()
+    assert group is not None
+
+    def in_bundle(bundle: int) -> Any:
+        strategy = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=bundle)
+        task = ray.remote(num_cpus=CPUS_PER_PACK, num_gpus=gpus, scheduling_strategy=strategy)(_seen_gpus)
+        return task.remote()
+
+    others: list[dict[str, str]] = ray.get([in_bundle(bundle) for bundle in range(1, bundles)])
+    return [_seen_gpus(), *others]
+
+
+def _seen_gpus() -> dict[str, str]:
+    return {mask: os.environ[mask] for mask in GPU_MASKS if mask in os.environ}

@@ -1,0 +1,163 @@
+"""The sweep: Ray Tune schedules one Tune trial per pack over what the ledger still owes.
+
+Owns Ray's start and stop and what Tune is told. Does not own what runs on a node, nor results: those are in the ledger, and Tune may die.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster.allocation import Allocation
+from model.files.trial_files import PackFiles
+from orchestrator.execution.budget_guard import Limits
+from orchestrator.execution.placement import in_order, reached_job, reservations
+from orchestrator.execution.signals import SIGNALS
+from orchestrator.execution.worker import run_here
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.planning.packs import Pack
+from slurm.ray_start import OBJECT_STORE_BYTES
+
+MOST_MOVES = 100
+"""How often Tune starts a pack again whose worker is gone. Who is tried again is decided by cause, in `retries`, and a node that leaves
+costs its packs a move each: this only ends what never gets so far as to run there."""
+RAY_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what a worker without a GPU sees is left as it is: its pack is shown none
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+}
+
+
+@contextmanager
+def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]:
+    """Start Ray on this machine with what the allocation gives, or join the cluster named by RAY_ADDRESS; leave it at the end.
+
+    Yields the dashboard's URL, or None where it is not running.
+    """
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that is gone is no error: its pack is started again
+    if "RAY_ADDRESS" in os.environ:
+        context = ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    else:
+        context = ray.init(
+            address="local",
+            num_cpus=allocation.cpus,
+            num_gpus=allocation.gpus,
+            _memory=allocation.memory_bytes,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=dashboard,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=f"/tmp/hadamard-{os.getuid()}",  # socket paths end at 107 bytes, and others may own /tmp/ray
+        )
+    try:
+        yield f"http://{context.dashboard_url}" if context.dashboard_url else None
+    finally:
+        ray.shutdown()
+
+
+def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits: Limits, metered: bool) -> None:
+    """Run the packs over the Ray cluster to their end, or until the study stops: each pack is one Tune trial.
+
+    What went wrong with a trial is in its journal.
+
+    Args:
+        ledger: The study's directory.
+        packs: What is owed.
+        name: The study's.
+        run: The number under which the study's ownership says whether to stop.
+        limits: What they may be begun within.
+        metered: Whether nodes have meters, whose start packs wait for.
+    """
+    from ray import tune
+
+    directories = {pack.id: _write_pack(ledger, pack) for pack in in_order(packs)}
+    job = reached_job()
+    reserved = reservations(packs, job)
+    trainable = tune.with_resources(run_here, lambda config: tune.PlacementGroupFactory(*reserved[config["pack"]]))
+    shutil.rmtree(ledger.tune, ignore_errors=True)  # Tune's own state is never used again
+    tuner = tune.Tuner(
+        trainable,
+        param_space={
+            "pack": tune.grid_search(list(directories)),
+            "directories": {key: str(path) for key, path in directories.items()},
+            "gpus": {pack.id: pack.gpus for pack in packs},
+            "ranks": {pack.id: pack.ranks for pack in packs},
+            "shards": {pack.id: pack.shards for pack in packs},
+            "all_gpus": {pack.id: pack.all_gpus for pack in packs},
+            "expected_s": {pack.id: pack.seconds for pack in packs},
+            "budget": limits.budget.model_dump(),
+            "deadline_s": limits.deadline_s,
+            "metered": metered,
+            "job": job,
+            "working_directory": os.getcwd(),
+            "study": str(ledger.directory.absolute()),
+            "run": run,
+        },
+        tune_config=tune.TuneConfig(reuse_actors=True, trial_name_creator=_pack_name, trial_dirname_creator=_pack_name),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=str(ledger.tune.absolute()),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=MOST_MOVES),
+            callbacks=[_keep_signals()],
+        ),
+    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # Tune ends by its own handlers what ours end in good order
+    try:
+        results = tuner.fit()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for result in map(results.__getitem__, range(len(results))):
+        if result.error is not None and result.config is not None:
+            _record_failure(PackFiles(Path(directories[result.config["pack"]])), result.error)
+
+
+def _keep_signals() -> Any:
+    """Return a callback that puts the handlers of now in place again once Tune has put its own, and lets waiting signals come."""
+    from ray import tune
+
+    class KeepSignals(tune.Callback):
+        def __init__(self) -> None:
+            self.handlers = {number: signal.getsignal(number) for number in SIGNALS}
+
+        def setup(self, *_arguments: object, **_more: object) -> None:
+            for number, handler in self.handlers.items():
+                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+        def __getstate__(self) -> dict[str, object]:
+            return {}  # Tune saves its callbacks, for a `Tuner.restore` that is never used
+
+    return KeepSignals()
+
+
+def _record_failure(pack: PackFiles, error: Exception) -> None:
+    """Record that a pack's workers ended again and again, as the failure of those of its trials that have neither result nor failure."""
+    for files in (files for files in pack.trials if not files.result.exists()):
+        events = files.events()
+        if not events or events[-1]["event"] != "failed":
+            files.append("failed", cause="worker lost", message=f"no worker could be kept for it: {str(error)[-1000:]}")
+
+
+def _write_pack(ledger: Ledger, pack: Pack) -> Path:
+    files = PackFiles((ledger.packs / pack.id).absolute())
+    files.write([ledger.files(trial) for trial in pack.trials])
+    return files.directory
+
+
+def _pack_name(trial: Any) -> str:
+    return str(trial.config["pack"])

@@ -1,0 +1,194 @@
+"""A study's owners as their files say: one file `owner/0000007.json` for each driver that ever had the study, the highest being the last.
+
+Owns the record of an owner, its file, and how a living owner is told from a dead one. Does not own who may become one: ownership.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cluster.node_drain import node_name
+from slurm import jobs
+
+STALE_S = 60.0
+"""An owner that cannot be asked is dead after this time without a beat: long for a server that hangs, short for one who waits."""
+JobState = Callable[[str], str | None]
+"""Asks Slurm for the state of a job; see `slurm.jobs.state`."""
+_NAME = re.compile(r"(\d{7,})\.json")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A driver that has, or had, a study.
+
+    Attributes:
+        generation: Counts the owners of the study; the highest one has it.
+        host: Where it runs, by Slurm's name of the node where there is one.
+        pid: Its process there; 0 if its file cannot be read.
+        process_started: In ticks after the boot, so that another process with this number is not taken for it.
+        machine: Boot and process table: where this is the same, the process can be looked up.
+        job: Slurm's id of its job; None outside Slurm.
+        restart: How often that job had been put back into the queue.
+        cluster: The `cluster.json` of the Ray that it leads, which other jobs may join; None if there is none.
+        state: `stopping` once it was told to.
+        cause: Why it stops, or was stopped.
+        started_ms: When it claimed the study, by its own clock.
+        beat_ms: Its last sign of life, by the file server's clock; known of what was read only.
+    """
+
+    generation: int
+    host: str
+    pid: int
+    process_started: int
+    machine: str
+    job: str | None
+    restart: int
+    cluster: str | None
+    state: Literal["running", "stopping", "ended"]
+    cause: str | None
+    started_ms: int
+    beat_ms: int | None = None
+
+
+def this_process(generation: int, environment: Mapping[str, str]) -> Owner:
+    """Return this process as the owner of a generation; the environment tells job, node and Ray."""
+    pid = os.getpid()
+    return Owner(
+        generation=generation,
+        host=node_name(environment),
+        pid=pid,
+        process_started=_process_started(pid) or 0,
+        machine=this_machine(),
+        job=environment.get("SLURM_JOB_ID"),
+        restart=jobs.restart_count(environment),
+        cluster=environment.get("HADAMARD_CLUSTER"),
+        state="running",
+        cause=None,
+        started_ms=int(time.time() * 1000),
+    )
+
+
+def this_machine() -> str:
+    """Return what tells this boot of this machine, and this table of processes, from all others."""
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+
+
+def folder(directory: Path) -> Path:
+    """Return where the owners of a study's directory are kept."""
+    return directory / "owner"
+
+
+def file_of(directory: Path, generation: int) -> Path:
+    """Return the file of one owner."""
+    return folder(directory) / f"{generation:07d}.json"
+
+
+def generation_of(name: str) -> int | None:
+    """Return the generation that a file's name tells, None if it is no owner's."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def highest(directory: Path) -> int:
+    """Return the highest generation, 0 if there is none. The directory is opened anew: then NFS asks what others have made in it."""
+    try:
+        return max((generation_of(name) or 0 for name in os.listdir(folder(directory))), default=0)
+    except FileNotFoundError:
+        return 0
+
+
+def read(directory: Path, generation: int) -> Owner | None:
+    """Return an owner as its file says, None if that is missing or torn. Opened anew, so that NFS shows what others have written."""
+    for _ in range(2):  # a file that another node replaces while it is read is there again at once
+        with contextlib.suppress(OSError, ValueError, TypeError), open(file_of(directory, generation)) as file:
+            beat_ms = int(os.fstat(file.fileno()).st_mtime * 1000)
+            return Owner(**{**json.load(file), "generation": generation, "beat_ms": beat_ms})
+    return None
+
+
+def current(directory: Path) -> Owner | None:
+    """Return the last to claim a study, dead or alive; None if nobody ever has. Of a torn file, generation and beat are known."""
+    generation = highest(directory)
+    return read(directory, generation) or _unreadable(directory, generation) if generation else None
+
+
+def written(directory: Path, owner: Owner) -> Path:
+    """Write an owner to a temporary file beside where it belongs; return that."""
+    content: dict[str, Any] = asdict(owner)
+    del content["beat_ms"]
+    temporary = _temporary(directory)
+    with open(temporary, "x") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
+
+
+def age_s(directory: Path, owner: Owner) -> float:
+    """Return the seconds since an owner's last beat by one clock: that of the server, which stamps its file and one written now."""
+    now_ms = time.time() * 1000
+    with contextlib.suppress(OSError):  # others' studies may be looked at without a right to write; then our clock has to do
+        now = _temporary(directory)
+        now.touch()
+        now_ms = now.stat().st_mtime * 1000
+        now.unlink()
+    return max(0.0, now_ms - (owner.beat_ms or 0)) / 1000
+
+
+def is_alive(owner: Owner, directory: Path, environment: Mapping[str, str], job_state: JobState) -> bool:
+    """Whether an owner may still write. What is certain is asked first, what takes time last."""
+    if owner.state == "ended":
+        return False
+    if owner.machine == this_machine() and (alive := _process_is_alive(owner)) is not None:
+        return alive
+    if owner.job is not None and owner.job == environment.get("SLURM_JOB_ID") and jobs.restart_count(environment) > owner.restart:
+        return False
+    if age_s(directory, owner) > STALE_S:
+        return False
+    state = job_state(owner.job) if owner.job is not None else None
+    return state is None or state in jobs.ACTIVE
+
+
+def _process_is_alive(owner: Owner) -> bool | None:
+    """Whether an owner's process is in this machine's table; None if that may not be looked up, as where others' processes are hidden."""
+    started = _process_started(owner.pid)
+    if started is not None:
+        return started == owner.process_started
+    try:
+        os.kill(owner.pid, 0)
+    except PermissionError:
+        return None
+    except ProcessLookupError:
+        pass
+    return False  # gone, or a zombie
+
+
+def _process_started(pid: int) -> int | None:
+    """Return when a process was started, in ticks after the boot; None if there is none, or only its zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name before may hold anything
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _temporary(directory: Path) -> Path:
+    return folder(directory) / f".{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}.tmp"
+
+
+def _unreadable(directory: Path, generation: int) -> Owner:
+    """Return an owner of whom only the beat can tell whether it lives."""
+    beat_ms = 0
+    with contextlib.suppress(OSError):
+        beat_ms = int(file_of(directory, generation).stat().st_mtime * 1000)
+    return Owner(generation, "an unknown machine", 0, 0, "", None, 0, None, "running", None, beat_ms, beat_ms)

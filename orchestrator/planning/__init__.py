@@ -1,0 +1,1 @@
+"""Before anything runs: packs, their memory, seconds and price."""

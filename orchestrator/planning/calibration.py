@@ -1,0 +1,167 @@
+"""Measures what one core takes, in a process of its own: `python -m orchestrator.planning.calibration SECONDS`, which prints JSON.
+
+Owns real training steps by real heads, real fits, and real embeddings, and the rates that fit them. Does not own what else a run takes,
+nor where rates are kept. Seconds are those of the core, not of the clock: others may be at work.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from model.data.grammar import write
+from model.heads.dense import MultiLayerPerceptron
+from model.heads.layout import circuits, rows_per_sentence
+from model.heads.quantum import Head, QuantumClassifier
+from model.representation.embeddings import _encode, without_network
+from model.representation.sentence_encoders import PACKAGED_NAME, locate
+from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Training
+from model.simulators import choose, compiled_here
+from model.training.adam import Adam
+from model.training.batch_trainer import train_epoch
+from model.training.evaluation import Embedded
+from orchestrator.planning.machine_rates import AS_MEASURED_ONCE
+
+DIMENSION, TRAIN, STEPS = 384, 435, 4
+"""Of all-MiniLM-L6-v2; sentences that the paper's training side has; steps timed at once."""
+TOGETHER = (1, 8)
+"""Trials of a pack."""
+QUBITS = {"compiled": (4, 8, 10, 12), "fused": (4, 8, 10, 12), "torch": (4, 8, 10)}
+SENTENCES = 512
+LEAST = 1e-12
+"""In place of a rate that the fit puts at nothing: it must stay a number to multiply by."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training step, measured: seconds, and how much there was of each of the things that take them."""
+
+    seconds: float
+    counts: dict[str, float]
+
+
+def measured(budget_s: float) -> dict[str, Any]:
+    """Return the rates of one core under their names in `Rates`, from about so many seconds of work.
+
+    Args:
+        budget_s: For the steps; the rest takes about ten seconds.
+    """
+    torch.set_num_threads(1)
+    simulators = [name for name in QUBITS if name != "compiled" or compiled_here()]
+    configurations = [*_dense(), *(one for name in simulators for one in _quantum(name))]
+    each_s = budget_s / len(configurations)
+    fitted = fit([Sample(_step_s(make, batch, trials, each_s), counts) for make, batch, trials, counts in configurations])
+    rates: dict[str, Any] = {name: fitted[name] for name in ("step_s", "row_s", "parameter_s")}
+    measured = {name: {part: fitted[f"{name} {part}"] for part in ("gate_s", "amplitude_s")} for name in simulators}
+    as_they_come = {name: asdict(rate) for name, rate in AS_MEASURED_ONCE.items()}  # of what is not built here, yet
+    rates["simulators"] = {**as_they_come, **measured}
+    return {**rates, "components_s": _components_s(), **_fits(), "characters_per_core_s": _characters_per_s()}
+
+
+def fit(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the seconds of one of each thing, none below zero, that explain the samples with the least relative error."""
+    names = list(dict.fromkeys(name for sample in samples for name in sample.counts))
+    table = np.array([[sample.counts.get(name, 0.0) / sample.seconds for name in names] for sample in samples])
+    size = np.linalg.norm(table, axis=0)  # a gate and an amplitude differ by a factor of ten thousand
+    solution, _ = nnls(table / size, np.ones(len(samples)))
+    return {name: max(float(value), LEAST) for name, value in zip(names, solution / size, strict=True)}
+
+
+_Make = Callable[[Sequence[torch.Tensor]], Head]
+_Configuration = tuple[_Make, int, int, dict[str, float]]
+"""What makes the heads, rows of a batch, trials, and the counts of a step."""
+
+
+def _dense() -> Iterator[_Configuration]:
+    for hidden, batch, trials in itertools.product((0, 48), (16, 64), TOGETHER):
+        settings = MlpHead(kind="mlp", hidden=hidden)
+        numbers = hidden * (DIMENSION + 3) + 2 if hidden else 2 * (DIMENSION + 1)
+        make: _Make = lambda train, settings=settings: MultiLayerPerceptron(settings, train)  # type: ignore[misc]  # noqa: E731
+        yield make, batch, trials, _counts(trials, batch, numbers)
+
+
+def _quantum(name: str) -> Iterator[_Configuration]:
+    simulator, batch = choose(name), 16
+    for qubits, trials in itertools.product(QUBITS[name], TOGETHER):
+        head = QuantumHead(qubits=qubits, reduction="truncate")
+        make: _Make = lambda train, head=head, trials=trials: QuantumClassifier([head] * trials, train, simulator)  # type: ignore[misc]  # noqa: E731
+        counts = _counts(trials, batch, sum(circuit.weights for circuit in circuits(head)) + 4)
+        for copied, circuit in zip((head.encoders, rows_per_sentence(head)), circuits(head), strict=True):
+            amplitudes = len(circuit.gates) * copied * trials * batch * (1 << circuit.qubits)
+            counts[f"{name} gate_s"] = counts.get(f"{name} gate_s", 0.0) + len(circuit.gates)
+            counts[f"{name} amplitude_s"] = counts.get(f"{name} amplitude_s", 0.0) + amplitudes
+        yield make, batch, trials, counts
+
+
+def _counts(trials: int, batch: int, numbers: int) -> dict[str, float]:
+    return {"step_s": 1.0, "row_s": float(trials * batch), "parameter_s": float(trials * numbers)}
+
+
+def _step_s(make: _Make, batch: int, trials: int, each_s: float) -> float:
+    """Return the seconds of one step, the median of as many groups of steps as there is time for, at least three."""
+    generator = torch.Generator().manual_seed(1)
+    embeddings = torch.nn.functional.normalize(torch.randn(TRAIN, DIMENSION, generator=generator), dim=1)
+    corpus = Embedded(embeddings, torch.arange(TRAIN) % 2, torch.float32)
+    head = make([embeddings] * trials)
+    start = head.start([generator] * trials)
+    adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training()] * trials, 0)
+    rows = torch.randint(TRAIN, (trials, STEPS * batch), generator=generator)
+    draws = [np.random.default_rng(1)] * trials
+    return _median_s(lambda: train_epoch(head, adam, corpus, rows, batch, draws), each_s) / STEPS
+
+
+def _components_s() -> float:
+    """Return what principal components of as many embeddings take as are trained on here."""
+    embeddings = torch.randn(TRAIN, DIMENSION, generator=torch.Generator().manual_seed(1))
+    head = MlpHead(kind="mlp", components=8)
+    return _median_s(lambda: MultiLayerPerceptron(head, [embeddings]), 0.5)
+
+
+def _fits() -> dict[str, float]:
+    """Return what a head takes that is fitted in one go, a logistic regression and a support vector machine on average."""
+    from model.heads import closed_form
+
+    numbers = np.random.default_rng(1)
+    vectors = numbers.standard_normal((TRAIN + SENTENCES, DIMENSION)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = (vectors[:, 0] > 0).astype(np.int64)
+    heads = (LogisticHead(kind="logistic"), SvcHead(kind="svc"))
+    fits = [_median_s(lambda head=head: closed_form.fit(head, vectors[:TRAIN], labels[:TRAIN], 1), 0.2) for head in heads]  # type: ignore[misc]
+    fitted = [closed_form.fit(head, vectors[:TRAIN], labels[:TRAIN], 1) for head in heads]
+    scores = [_median_s(lambda one=one: one.score(vectors[TRAIN:], labels[TRAIN:]), 0.2) for one in fitted]  # type: ignore[misc]
+    return {"closed_form_s": statistics.mean(fits), "closed_form_row_s": statistics.mean(scores) / SENTENCES}
+
+
+def _characters_per_s() -> float:
+    """Return the characters of sentences that all-MiniLM-L6-v2 embeds in a second."""
+    without_network()
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(str(locate(PACKAGED_NAME).directory))
+    texts = tuple(text for text, _ in write(SENTENCES, 0.5, 1))
+    return sum(map(len, texts)) / _median_s(lambda: _encode(encoder, texts), 1.0)
+
+
+def _median_s(work: Callable[[], object], seconds: float) -> float:
+    """Return the seconds of this process that a piece of work takes, once it has been done before."""
+    work()
+    took: list[float] = []
+    while len(took) < 3 or sum(took) < seconds:
+        began = time.process_time()
+        work()
+        took.append(time.process_time() - began)
+    return statistics.median(took)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measured(float(sys.argv[1]))))

@@ -1,0 +1,213 @@
+"""What trials that are trained together are expected to need: seconds and memory, from their circuits and a machine's rates.
+
+Owns this model, and what memory takes. Does not own the rates of cores (rates.py), packs and prices, nor what a run really took.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from model.heads.layout import circuits, has_encoder_circuit, parameters, rows_per_sentence
+from model.representation.sentence_encoders import LocatedSentenceEncoder
+from model.settings import CLOSED_FORM, EVALUATION_ROWS, Head, QuantumHead, Trial, TrialSettings
+from model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
+from model.simulators.sharded.rank_protocol import rows_at_once
+from orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
+from orchestrator.planning.rank_layout import Sharing
+from orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
+
+SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
+"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by commands/bench/shared_step.py."""
+LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
+"""Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
+CHARACTERS = 100
+"""Of a sentence, where sentences are counted; SST-2's have 103 on average."""
+MEASURED_COMPONENTS = 384**2 * 435
+"""What principal components take goes with the smaller of sentences and dimensions, squared, times the larger; here, those measured."""
+FORWARD_SHARE = 0.3
+"""Part of forward plus gradient that the forward pass alone takes."""
+TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
+"""While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; what a step keeps for them."""
+PROCESS_BYTES = 700 * 2**20
+"""A training process before its first state: torch, scikit-learn, and the corpus."""
+PENNYLANE_DEVICES = ("default.qubit", *ADJOINT_DEVICES)
+STATES_KEPT = 3
+"""Real states per row in a step of a simulator that does not keep one after every gate."""
+GATE_STATES_KEPT = 2
+"""States per row and gate where autograd keeps what each gate needs (measured: torch, 8 and 10 qubits)."""
+COMPILED_ROWS = 16
+"""Rows that the compiled kernels take at once, at most: so many fill a vector."""
+STATES_EVALUATED = 4
+"""Real states per row in an evaluation, which needs no gradient."""
+PARAMETER_COPIES = 10
+"""A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
+
+
+def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: Sharing, rates: Rates) -> float | None:
+    """Return the expected seconds of training and evaluating trials, a core for each rank; None for simulators without a measured rate.
+
+    Args:
+        trials: Alike in shape.
+        sentences: Size of the corpus, all of which is evaluated at the end.
+        dimension: Length of an embedding.
+        sharing: The ranks that train them.
+        rates: Of the machine.
+    """
+    settings, count = trials[0].settings, len(trials)
+    head, training = settings.head, settings.training
+    train, validation, test = sides(trials[0], sentences)
+    part = part_of(settings, sharing)
+    if isinstance(head, CLOSED_FORM):
+        return rates.corrected(part, count * (rates.closed_form_s + rates.closed_form_row_s * (train + validation + test)))
+    if simulator_of(settings, sharing) not in (*rates.simulators, "sharded", None):
+        return None
+    step_s = rates.step_s + count * (rates.row_s * training.batch + rates.parameter_s * (parameters(head, dimension) or 0))
+    steps = training.epochs * math.ceil(train / training.batch)
+    blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil((train + validation + test) / EVALUATION_ROWS)
+    evaluated = (training.epochs * validation + train + validation + test) * count
+    seconds = (
+        steps * (step_s + _pass_seconds(settings, count * training.batch, sharing, rates))
+        + evaluated * rates.row_s
+        + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, sharing, rates))
+        + training.epochs * count * rates.trial_epoch_s
+    )
+    if _reads_components(head, dimension):
+        sizes = sorted((train, dimension))
+        sides_fitted = len({(trial.split_seed, trial.fold) for trial in trials})
+        seconds += sides_fitted * rates.components_s * sizes[0] ** 2 * sizes[1] / MEASURED_COMPONENTS
+    if settings.sentence_encoder.representation == "unfrozen":
+        seconds += count * _unfrozen_seconds(trials[0], sentences, rates)
+    return rates.corrected(part, seconds)
+
+
+def part_of(settings: TrialSettings, sharing: Sharing) -> str:
+    """Return the part of a run's time that a trial belongs to, for what is learned from runs."""
+    if settings.sentence_encoder.representation == "unfrozen":
+        return UNFROZEN
+    if isinstance(settings.head, CLOSED_FORM):
+        return FITTED
+    simulator = simulator_of(settings, sharing)
+    if simulator is None:
+        return DENSE
+    return f"{simulator} on a GPU" if runs_on_gpu(simulator) else simulator
+
+
+def _reads_components(head: Head, dimension: int) -> bool:
+    """Whether a head fits principal components to its training side."""
+    if not isinstance(head, QuantumHead):
+        return getattr(head, "components", 0) > 0
+    reduced = head.reduction == "pca" and dimension > (1 << head.qubits) - head.constant
+    return head.encoder == "pca" or (reduced and has_encoder_circuit(head))
+
+
+def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
+    """Return how many of a corpus's sentences a trial trains on, holds out, and tests on."""
+    data, fold = trial.settings.data, trial.fold
+    train, validation = data.sides
+    if fold is None:
+        return train, validation, sentences - train - validation
+    held_out = 2 * data.held_out(fold)
+    return train + validation - held_out, held_out, 0
+
+
+def tuning_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
+    """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding a corpus of that size."""
+    tuning, numbers = trial.settings.sentence_encoder.tuning, sides(trial, sentences)
+    return 4 * tuning.pairs * tuning.epochs * numbers[0] / rates.tuned_per_core_s + sum(numbers) * CHARACTERS / rates.characters_per_core_s
+
+
+def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
+    """Return the memory that a process needs where the sentence encoder is tuned in it, whatever trials it trains beside."""
+    if trial.settings.sentence_encoder.representation == "frozen":
+        return 0
+    return TUNING_COPIES * encoder.weight_bytes + TUNING_ACTIVATION_BYTES
+
+
+def _unfrozen_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
+    """Return the expected seconds that the sentence encoder takes of a trial that trains it."""
+    train, validation, test = sides(trial, sentences)
+    epochs = trial.settings.training.epochs
+    return (
+        epochs * train / rates.tuned_per_core_s
+        + (epochs * validation + train + validation + test) * CHARACTERS / rates.characters_per_core_s
+    )
+
+
+def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
+    """Return the memory that each trial of a pack adds to each process's: parameters, and the states of its rows of a batch.
+
+    Args:
+        trial: Any trial of the pack.
+        dimension: Length of an embedding.
+        sharing: The ranks that train it; only the first of them holds parameters, but they are planned alike.
+    """
+    settings, head = trial.settings, trial.settings.head
+    if isinstance(head, CLOSED_FORM):
+        return 0  # fitted one after the other, in memory that the process is allowed for anyway
+    number_bytes = 8 if settings.precision == "float64" else 4
+    numbers = PARAMETER_COPIES * (parameters(head, dimension) or 0) + 2 * settings.training.batch * dimension
+    if isinstance(head, QuantumHead):
+        simulator = simulator_of(settings, sharing)
+        if simulator in PENNYLANE_DEVICES:
+            number_bytes = 16  # PennyLane simulates in complex128
+        if head.reduction == "pca":  # its components, in the pack and in the group that trains, and what it is fitted on
+            numbers += dimension * (2 * (1 << head.qubits) + settings.data.sides[0])
+        if simulator == "sharded":
+            numbers += _shared_numbers(head, settings.training.batch, sharing, number_bytes)
+        else:
+            amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head, simulator))
+            numbers += amplitudes // sharing.shards
+    return number_bytes * numbers
+
+
+def simulator_of(settings: TrialSettings, sharing: Sharing) -> str | None:
+    """Return the simulator of a trial by its own name; None for a classical head."""
+    head = settings.head
+    if not isinstance(head, QuantumHead):
+        return None
+    return resolve(settings.simulator, circuits(head), settings.precision, sharing.ranks).name
+
+
+def _shared_numbers(head: QuantumHead, batch: int, sharing: Sharing, number_bytes: int) -> int:
+    """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
+    evaluated = 0
+    for circuit, copies in zip(circuits(head), (head.encoders, 1), strict=True):
+        shard = copies * (1 << circuit.qubits) // sharing.shards
+        rows = min(rows_at_once(copies, number_bytes * shard // copies), sharing.rows(EVALUATION_ROWS))
+        evaluated = max(evaluated, round((1 + EXCHANGE_BUFFER) * rows * shard))
+    return max(shared_amplitudes(head, batch, sharing), evaluated)
+
+
+def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int:
+    """Return how many amplitudes a step keeps for the gradient of so many sentences."""
+    amplitudes = 0
+    for circuit, copies in zip(circuits(head), (head.encoders, rows_per_sentence(head)), strict=True):
+        kept = STATES_KEPT if circuit.real else 2 * STATES_KEPT
+        if simulator in ("torch", "default.qubit"):
+            kept = GATE_STATES_KEPT * len(circuit.gates)
+        amplitudes += kept * copies * rows * (1 << circuit.qubits) if circuit.gates else 0
+    return amplitudes
+
+
+def _evaluation_amplitudes(head: QuantumHead, simulator: str | None) -> int:
+    encoder, second = circuits(head)
+    if simulator == "compiled":  # a vector's rows after the other, of which nothing is kept
+        return 2 * COMPILED_ROWS << max(encoder.qubits, second.qubits)
+    trajectories = head.noise.trajectories if head.noise.gate_errors else 1
+    return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
+
+
+def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing, rates: Rates) -> float:
+    """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
+    head, simulator = settings.head, simulator_of(settings, sharing)
+    if not isinstance(head, QuantumHead) or simulator is None:
+        return 0.0
+    if simulator == "sharded":
+        number_bytes = 8 if settings.precision == "float64" else 4
+        return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_KERNELS, LOCAL_LINK))
+    rate, copies = rates.simulators[simulator], (head.encoders, rows_per_sentence(head))
+    return sum(
+        len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))
+        for copied, circuit in zip(copies, circuits(head), strict=True)
+    )

@@ -1,0 +1,81 @@
+"""A plan: a study's design and trials, made before anything runs.
+
+Owns the way to them from a study file, or from the directory of a study that was run. Does not own seeds, packs, or how a plan is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.settings import Trial
+from orchestrator.design.design import Design, build
+from orchestrator.design.kinds import DesignError
+from orchestrator.design.power import splits_needed
+from orchestrator.ledger.ledger import Ledger
+from orchestrator.study.file import Problem, StudyError, StudyFile
+from orchestrator.study.schema import Study, study_of
+from orchestrator.study.trials import trials_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study, ready to run."""
+
+    study: Study
+    design: Design
+    trials: tuple[Trial, ...]
+
+
+def read_plan(path: Path, overrides: Sequence[str]) -> Plan:
+    """Return the plan of a study file.
+
+    Args:
+        path: The YAML file.
+        overrides: `a.b=value` strings, applied before anything is checked.
+
+    Raises:
+        StudyError: The study is not valid, its design cannot be made, or rows cannot be run; every problem with file:line.
+        DataError, SentenceEncoderError: The corpus or the sentence encoder is not there.
+    """
+    file = StudyFile.read(path, overrides)
+    try:
+        return make_plan(study_of(file))
+    except StudyError as error:
+        raise error.located(file) from error
+
+
+def make_plan(study: Study) -> Plan:
+    """Build a study's design and trials; raises what `read_plan` does, without lines."""
+    try:
+        design = build(study.design, study.factor_list(), study.seed)
+    except DesignError as error:
+        raise StudyError([Problem(str(error), ("design",))]) from error
+    _check_power(study, design)
+    return Plan(study, design, trials_of(study, design))
+
+
+def _check_power(study: Study, design: Design) -> None:
+    """Raise a StudyError if the study has too few splits to find what it says that it wants to find."""
+    if (wanted := study.power) is None:
+        return
+    needed = splits_needed(design, wanted.sd, wanted.effect, wanted.power)
+    if needed is None or needed > study.design.splits:
+        enough = "no number of splits would" if needed is None else f"it takes at least design.splits: {needed}"
+        reason = (
+            f"design.splits = {study.design.splits} do not find an effect of {100 * wanted.effect:g} points with power {wanted.power:g} "
+            f"where one trial's standard deviation within its split is {100 * wanted.sd:g} points: {enough}. "
+            "Take more splits or rows, or want less"
+        )
+        raise StudyError([Problem(reason, ("power",))])
+
+
+def reopen(directory: Path) -> tuple[Ledger, Plan]:
+    """Return ledger and plan of a study that has been run, from its directory alone."""
+    ledger = Ledger.existing(directory)
+    study = ledger.load_study()
+    design = build(study.design, study.factor_list(), study.seed)
+    values = {row.name: row.values for row in design.rows}
+    trials = [trial.model_copy(update={"factors": values.get(trial.arm, trial.factors)}) for trial in ledger.load_trials()]
+    return ledger, Plan(study, design, tuple(trials))

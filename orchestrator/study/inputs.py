@@ -1,0 +1,42 @@
+"""The corpus and the sentence encoder that trials read, looked up once per distinct setting.
+
+Owns the look-up and its memory. Does not own embeddings, nor how a corpus or a model is found.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from model.data import corpus as text
+from model.representation.sentence_encoders import LocatedSentenceEncoder, locate
+from model.settings import Data, TrialSettings
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the settings' names stand for on this machine."""
+
+    corpus: text.Corpus
+    sentence_encoder: LocatedSentenceEncoder
+
+
+def inputs_of(settings: TrialSettings) -> Inputs:
+    """Return corpus and sentence encoder of these settings.
+
+    Raises:
+        DataError: The corpus is not there or damaged.
+        SentenceEncoderError: The encoder is not there.
+    """
+    return Inputs(corpus_of(settings.data), _sentence_encoder(settings.sentence_encoder.name))
+
+
+@functools.lru_cache(maxsize=64)
+def corpus_of(data: Data) -> text.Corpus:
+    """Return the corpus of these settings; raises as `inputs_of`."""
+    return text.load(data)
+
+
+@functools.lru_cache(maxsize=16)
+def _sentence_encoder(name: str) -> LocatedSentenceEncoder:
+    return locate(name)

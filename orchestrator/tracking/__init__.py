@@ -1,0 +1,1 @@
+"""MLflow: what is sent, when, and what its pages show."""

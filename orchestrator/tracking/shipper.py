@@ -1,0 +1,181 @@
+"""Ships the ledger to MLflow: the study as a parent run, each trial as a child run, exactly once however often it is tried.
+
+Owns when what is sent. Does not own what a run says (tracked_run.py), nor MLflow (mlflow_runs.py). Nothing waits for it: a dead server
+delays and loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.errors import LedgerError
+from model.settings import Trial
+from orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, study_energy
+from orchestrator.ledger.ledger import Ledger, TrialRecord
+from orchestrator.study.expansion import Plan
+from orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
+from orchestrator.tracking.run_content import tracked_run
+from orchestrator.tracking.sync_state import Shipped
+
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next round tries again anyway; a creation repeated by MLflow itself could be a double
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # else two lines for each run
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # compute nodes have no way to the internet, and whether to tell is the user's choice
+}
+OUTAGE = 3
+"""Failures in a row that are MLflow's own, after which a round ends."""
+SHARE = 0.05
+"""Of the time, rounds of shipping take no more while trials run, which want the cores."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What one round of shipping did."""
+
+    runs: int
+    """Trials of the study that are in MLflow complete with their end."""
+    error: str | None
+    """Why not everything could be sent; None if it could."""
+
+
+def tracking_uri(ledger: Ledger) -> str:
+    """Return $MLFLOW_TRACKING_URI, else an sqlite file beside the study's directory, shared by all studies there."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ledger.directory.absolute().parent / 'mlflow.db'}"
+
+
+def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
+    """Bring MLflow up to date with the ledger; finds or creates runs by tag, so that it may be killed and repeated at will.
+
+    Never raises for what MLflow does: the error is returned.
+
+    Args:
+        ledger: The study's directory.
+        plan: Its trials.
+        run_has_ended: Whether nothing more will be written of trials that have a result; the study's own run is ended too.
+    """
+    os.environ |= {name: value for name, value in MLFLOW_ENVIRONMENT.items() if name not in os.environ}
+    try:
+        with lock_held(ledger.ship_lock, wait=run_has_ended) as alone:
+            return _Round(ledger, plan, run_has_ended).ship() if alone else Shipment(0, "another process is shipping this study")
+    except Exception as error:  # whatever it is, the sweep goes on
+        return Shipment(0, _first_line(error))
+
+
+class BackgroundShipper:
+    """Ships every few seconds from a thread while a sweep runs."""
+
+    def __init__(self, ledger: Ledger, plan: Plan, every_s: float = 10.0) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(ledger, plan, every_s), daemon=True)
+
+    def __enter__(self) -> BackgroundShipper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+
+    def _run(self, ledger: Ledger, plan: Plan, every_s: float) -> None:
+        pause_s = every_s
+        while not self._stop.wait(pause_s):
+            begin = time.monotonic()
+            ship(ledger, plan, run_has_ended=False)
+            pause_s = max(every_s, (time.monotonic() - begin) / SHARE)
+
+
+class _Round:
+    """One round of shipping, by the only shipper of the study."""
+
+    def __init__(self, ledger: Ledger, plan: Plan, run_has_ended: bool) -> None:
+        self.ledger, self.plan, self.run_has_ended = ledger, plan, run_has_ended
+        self.uri = tracking_uri(ledger)
+        self.shipped = Shipped(ledger, self.uri)
+        self.errors: list[str] = []
+
+    def ship(self) -> Shipment:
+        """Send what changed in the ledger since the last time; in the end, look at all."""
+        trials = tracked(self.plan.trials)
+        contents = [(trial, content) for trial in trials if (content := self.shipped.content(trial))]
+        if self.run_has_ended or not all(self.shipped.has(*one) for one in contents):
+            try:
+                self._exchange(contents)
+            except Exception as error:  # whatever the server or its database says, the sweep goes on
+                self.errors.append(_first_line(error))
+        return Shipment(sum(map(self.shipped.complete, trials)), self.errors[0] if self.errors else None)
+
+    def _exchange(self, contents: Sequence[tuple[Trial, str]]) -> None:
+        artifacts = self.ledger.directory.absolute() / "mlflow-artifacts"
+        runs = MlflowRuns(self.uri, self.plan, str(self.ledger.provenance()["study_id"]), artifacts)
+        if not runs.begun:  # then its trials are not there either, whatever was sent to this place before
+            self.shipped.forget()
+        try:
+            self._send(runs, [one for one in contents if self.run_has_ended or not self.shipped.has(*one)])
+        finally:
+            self.shipped.save()
+        if self.run_has_ended:
+            journals = [self.ledger.files(trial).journal for trial in self.plan.trials]
+            runs.end(max(map(_modified_ms, journals), default=0) or None)
+
+    def _send(self, runs: MlflowRuns, contents: Sequence[tuple[Trial, str]]) -> None:
+        """One trial that MLflow refuses does not stop the others, but an MLflow that is down is not tried for each."""
+        records = self._records([trial for trial, _content in contents])
+        energy = self._energy(records.values())
+        runs.begin(min((record.events[0]["time_ms"] for record in records.values()), default=None))
+        failures_in_a_row = 0
+        for trial, content in contents:
+            if (record := records.get(trial.digest)) is None:
+                continue
+            try:
+                run = tracked_run(record, energy, self.plan.study.grid_g_per_kwh, _modified_ms(self.ledger.files(trial).result))
+                runs.update(trial.digest, run, curves_too=not self.shipped.has(trial, content))
+                self.shipped.keep(trial, content, complete=run.end_ms is not None)
+                failures_in_a_row = 0
+            except Exception as error:
+                self.errors.append(f"{trial.key}: {_first_line(error)}")
+                failures_in_a_row = failures_in_a_row + 1 if is_outage(error) else 0
+                if failures_in_a_row == OUTAGE:
+                    raise
+
+    def _records(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
+        """Return the records of the trials that were ever started, by digest."""
+        found = {}
+        for trial in trials:
+            try:
+                record = self.ledger.record(trial, driven=lambda: False)  # it makes no difference to what is sent
+            except LedgerError as error:
+                self.errors.append(f"{trial.key}: {_first_line(error)}")
+                continue
+            if record.events:
+                found[trial.digest] = record
+        return found
+
+    def _energy(self, records: Iterable[TrialRecord]) -> StudyEnergy:
+        """Return the joules; none before the end of a run, as what was measured may not be written until then."""
+        if not self.run_has_ended:
+            return NOT_MEASURED
+        try:
+            return study_energy(self.ledger.directory, records)
+        except (LedgerError, ValueError) as error:
+            self.errors.append(f"energy: {_first_line(error)}")
+            return NOT_MEASURED
+
+
+def tracked(trials: Iterable[Trial]) -> list[Trial]:
+    """Return the trials that get a run each; those of a cross-validation, of which there are many, only serve to choose among these."""
+    return [trial for trial in trials if trial.fold is None]
+
+
+def _modified_ms(file: Path) -> int:
+    return int(file.stat().st_mtime * 1000) if file.exists() else 0
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
