@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cluster.allocation import GPU_MASKS
-from cluster.mpi import Places, known_library, launch_command, launch_environment
-from cluster.oom import oom_kills
-from cluster.watch import Trouble, Watch
-from model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
-from model.files.trial_files import PackFiles
+from hadamard.cluster.allocation import GPU_MASKS
+from hadamard.cluster.mpi import Places, known_library, launch_command, launch_environment
+from hadamard.cluster.oom import oom_kills
+from hadamard.cluster.watch import Trouble, Watch
+from hadamard.model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
+from hadamard.model.files.trial_files import PackFiles
 
 Cause = Literal["stopped", "killed", "crashed", "hanging", "out of memory", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1
@@ -54,7 +54,7 @@ class Outcome:
 
 def command(pack_directory: Path, threads: int, ranks: int = 1, shards: int = 1) -> list[str]:
     """Return the command of the process that trains a pack, or of each of its ranks."""
-    return [sys.executable, "-m", "model.train", str(pack_directory), str(threads), str(ranks), str(shards)]
+    return [sys.executable, "-m", "hadamard.model.train", str(pack_directory), str(threads), str(ranks), str(shards)]
 
 
 def environment(threads: int, gpus: int) -> dict[str, str]:

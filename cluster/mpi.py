@@ -17,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cluster.steps import step, step_environment
-from model.errors import UserError
-from model.rank_main import OWN_GPUS
+from hadamard.cluster.steps import step, step_environment
+from hadamard.model.errors import UserError
+from hadamard.model.rank_main import OWN_GPUS
 
 ASK_LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
 ASK_S = 60.0

@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cluster.allocation import OUR_RAY
-from cluster.mpi import SRUN_MPI, Places, known_library, launch_command, launch_environment
-from cluster.steps import own_job
-from model.errors import UserError
+from hadamard.cluster.allocation import OUR_RAY
+from hadamard.cluster.mpi import SRUN_MPI, Places, known_library, launch_command, launch_environment
+from hadamard.cluster.steps import own_job
+from hadamard.model.errors import UserError
 
 SAY_SIZE = "import os; from mpi4py import MPI; w = MPI.COMM_WORLD; w.Barrier(); w.rank or os.write(1, b'met %d\\n' % w.size)"
 """Rank 0 says so for all, in one write: what several print at once, launchers mix. Programs of one rank each all do."""

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cluster.mpi import Places, first_death
-from model.errors import EXIT_STOPPED
-from model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
+from hadamard.cluster.mpi import Places, first_death
+from hadamard.model.errors import EXIT_STOPPED
+from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""

@@ -12,9 +12,9 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from model.errors import EXIT_USER_ERROR, UserError
-from model.mpi.heartbeat import Pulse, last_word
-from model.mpi.ranks import Ranks, join
+from hadamard.model.errors import EXIT_USER_ERROR, UserError
+from hadamard.model.mpi.heartbeat import Pulse, last_word
+from hadamard.model.mpi.ranks import Ranks, join
 
 OWN_GPUS = "HADAMARD_RANK_GPUS"
 """Variable that says, in JSON, what each rank's environment is to say of GPUs: srun shows all of a node's to each of its ranks there."""
@@ -52,7 +52,7 @@ def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]
 
 
 def _play(ranks: Ranks, lead: Callable[[], int]) -> int:
-    from model.simulators.sharded.rank_protocol import dismiss, follow
+    from hadamard.model.simulators.sharded.rank_protocol import dismiss, follow
 
     if not ranks.leads:
         follow(ranks)

@@ -1,4 +1,4 @@
-"""Trains the trials of one pack: `python -m model.train PACK_DIR THREADS RANKS SHARDS`.
+"""Trains the trials of one pack: `python -m hadamard.model.train PACK_DIR THREADS RANKS SHARDS`.
 
 Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
 that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once. Of several ranks, each
@@ -17,15 +17,15 @@ from pathlib import Path
 
 import torch
 
-from model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
-from model.files.phase_log import Phases
-from model.files.trial_files import PackFiles, TrialFiles, read_json
-from model.heads.layout import shape
-from model.representation.embeddings import busy
-from model.representation.sentences import Sentences, sentences_of
-from model.settings import CLOSED_FORM, Trial
-from model.training.batch_trainer import Team
-from model.training.trial_run import Member, record_failure, share_time
+from hadamard.model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
+from hadamard.model.files.phase_log import Phases
+from hadamard.model.files.trial_files import PackFiles, TrialFiles, read_json
+from hadamard.model.heads.layout import shape
+from hadamard.model.representation.embeddings import busy
+from hadamard.model.representation.sentences import Sentences, sentences_of
+from hadamard.model.settings import CLOSED_FORM, Trial
+from hadamard.model.training.batch_trainer import Team
+from hadamard.model.training.trial_run import Member, record_failure, share_time
 
 MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
@@ -86,7 +86,7 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
     for member in members:
         member.start(pack)
     if isinstance(settings.head, CLOSED_FORM):
-        import model.heads.closed_form  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
+        import hadamard.model.heads.closed_form  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
     phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
@@ -105,7 +105,7 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
 
 
 def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
-    from model.heads import closed_form
+    from hadamard.model.heads import closed_form
 
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
     assert isinstance(head, CLOSED_FORM)
@@ -162,7 +162,7 @@ def main() -> None:
     if ranks == 1:
         code = _exit_code(directory, threads, _stopped_by_sigterm())
     else:
-        from model.rank_main import take_part  # most packs need nothing of MPI
+        from hadamard.model.rank_main import take_part  # most packs need nothing of MPI
 
         code = take_part(ranks, shards, lambda told_to_stop: _exit_code(directory, threads, told_to_stop))
     if code:

@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from model.errors import EXIT_USER_ERROR, UserError
-from orchestrator.ledger.claim import OwnedError
+from hadamard.model.errors import EXIT_USER_ERROR, UserError
+from hadamard.orchestrator.ledger.claim import OwnedError
 
 EXIT_INCOMPLETE, EXIT_WRONG, EXIT_OWNED, EXIT_INTERRUPTED = 1, 1, 75, 130
 
@@ -43,7 +43,7 @@ def run(
 
     Exit codes: 0 all trials are done, 1 some are not, 2 bad input, 75 another driver has the study, 130 stopped before the end.
     """
-    from orchestrator.commands.run import run_study
+    from hadamard.orchestrator.commands.run import run_study
 
     state = run_study(study, overrides or [], directory, dashboard)
     raise typer.Exit({"complete": 0, "incomplete": EXIT_INCOMPLETE, "interrupted": EXIT_INTERRUPTED}[state])
@@ -70,7 +70,7 @@ def plan(
     ranks = {"memory_gib": memory_gib, "network_gb_s": network_gb_s, "watts": watts, "kernel_ns": kernel_ns}
     given = {name: value for name, value in ranks.items() if value is not None}
     if scale:
-        from orchestrator.commands.plan_scale import machine, show_scale
+        from hadamard.orchestrator.commands.plan_scale import machine, show_scale
 
         typer.echo(show_scale(study, overrides or [], machine(**given), out or Path("runs/scale"), as_json), nl=False)
         return
@@ -78,7 +78,7 @@ def plan(
         raise UserError(f"--{next(iter(given), 'out').replace('_', '-')} goes with --scale")
     if study is None:
         raise UserError("name the study to plan, such as configs/quickstart.yaml")
-    from orchestrator.commands.plan import show_plan
+    from hadamard.orchestrator.commands.plan import show_plan
 
     typer.echo(show_plan(study, overrides or [], sd, as_json), nl=False)
 
@@ -89,7 +89,7 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine by running real things, about a minute, and keep its rates for `plan`."""
-    from orchestrator.commands.calibrate import calibrate as measure_machine
+    from hadamard.orchestrator.commands.calibrate import calibrate as measure_machine
 
     typer.echo(measure_machine(steps_s, as_json), nl=False)
 
@@ -119,8 +119,8 @@ def submit(
 
     Exit codes: 0 submitted, or nothing is owed, 2 refused, by us or by sbatch.
     """
-    from orchestrator.commands.submit import Request, submit_study
-    from slurm.submit import SubmitOptions
+    from hadamard.orchestrator.commands.submit import Request, submit_study
+    from hadamard.slurm.submit import SubmitOptions
 
     options = SubmitOptions(
         nodes=nodes,
@@ -140,7 +140,7 @@ def submit(
 @app.command()
 def fetch(study: StudyPath, overrides: Overrides = None) -> None:
     """Put corpus, sentence encoder and embeddings where jobs on nodes without network find them. For the login node."""
-    from orchestrator.commands.fetch import fetch_study
+    from hadamard.orchestrator.commands.fetch import fetch_study
 
     fetch_study(study, overrides or [])
 
@@ -148,7 +148,7 @@ def fetch(study: StudyPath, overrides: Overrides = None) -> None:
 @app.command()
 def status(directory: StudyDirectory, as_json: AsJson = False) -> None:
     """Say what is done, running, owed and failed."""
-    from orchestrator.commands.status import show_status
+    from hadamard.orchestrator.commands.status import show_status
 
     typer.echo(show_status(directory, as_json), nl=False)
 
@@ -161,7 +161,7 @@ def role(
     dashboard: bool = True,
 ) -> None:
     """For slurm/sweep.sbatch: whether a job should lead this study, join the job that does, wait, or nothing; takes what `run` takes."""
-    from orchestrator.commands.job_role import show_role
+    from hadamard.orchestrator.commands.job_role import show_role
 
     typer.echo(show_role(study, overrides or [], directory), nl=False)
 
@@ -169,7 +169,7 @@ def role(
 @app.command()
 def report(directory: StudyDirectory) -> None:
     """Write the report of what is done so far: report/report.html, pictures, results.csv and .parquet, costs.csv."""
-    from orchestrator.commands.run import write_report
+    from hadamard.orchestrator.commands.run import write_report
 
     typer.echo(write_report(directory))
 
@@ -187,7 +187,7 @@ def augment(
     as_json: AsJson = False,
 ) -> None:
     """Propose follow-up designs that keep what is done, each with its reason, its cost and its command. Runs nothing."""
-    from orchestrator.commands.augment.view import show_follow_ups
+    from hadamard.orchestrator.commands.augment.view import show_follow_ups
 
     typer.echo(show_follow_ups(directory, effect, power, as_json), nl=False)
 
@@ -199,7 +199,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Set two studies side by side: settings, accuracy of each arm, effects, costs, and how they differ."""
-    from orchestrator.commands.compare.view import show_comparison
+    from hadamard.orchestrator.commands.compare.view import show_comparison
 
     typer.echo(show_comparison(first, second, as_json), nl=False)
 
@@ -210,7 +210,7 @@ def ship(
     everything: Annotated[bool, typer.Option("--all", help="Look at every trial again, also those shipped before.")] = False,
 ) -> None:
     """Send what is missing to MLflow ($MLFLOW_TRACKING_URI, else mlflow.db beside the study's directory)."""
-    from orchestrator.commands.run import ship_study
+    from hadamard.orchestrator.commands.run import ship_study
 
     typer.echo(ship_study(directory, everything))
 
@@ -221,7 +221,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say what this machine can do, and why not the rest."""
-    from orchestrator.commands import doctor as checks
+    from hadamard.orchestrator.commands import doctor as checks
 
     if as_json:
         typer.echo(checks.as_json(checks.findings(of_mpi)))
@@ -252,11 +252,11 @@ def bench(
     if overrides and study is None:
         raise UserError("--set changes a study; name it by --study")
     if study is not None:
-        from orchestrator.commands.bench.study import bench_study
+        from hadamard.orchestrator.commands.bench.study import bench_study
 
         typer.echo(bench_study(study, overrides or [], budget_s, as_json), nl=False)
         return
-    from orchestrator.commands.bench.verb import bench as time_simulators
+    from hadamard.orchestrator.commands.bench.verb import bench as time_simulators
 
     outcome = time_simulators(qubits, batch, simulators, threads, limit_s, out, as_json)
     typer.echo(outcome.text, nl=False)
@@ -279,8 +279,8 @@ def energy(
     as_json: AsJson = False,
 ) -> None:
     """Set an inference's energy against qubits: simulators measured here, a GPU and a QPU as models, and where they cross."""
-    from orchestrator.commands.crossover.verb import Request
-    from orchestrator.commands.crossover.verb import energy as show_energy
+    from hadamard.orchestrator.commands.crossover.verb import Request
+    from hadamard.orchestrator.commands.crossover.verb import energy as show_energy
 
     typer.echo(show_energy(qpu, Request(qubits, simulators, limit_s), saved, watts, out, as_json), nl=False)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.analysis.inference import Interval
+from hadamard.orchestrator.analysis.inference import Interval
 
 NONE = "–"
 

@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from orchestrator.analysis.effects import Effect
-from orchestrator.analysis.inference import Array, Interval
-from orchestrator.formats import between, signed
+from hadamard.orchestrator.analysis.effects import Effect
+from hadamard.orchestrator.analysis.inference import Array, Interval
+from hadamard.orchestrator.formats import between, signed
 
 INK, MUTED, FAINT, RULE = "#1f2933", "#66727f", "#b9c2cb", "#e3e7eb"
 UP, DOWN = "#0072b2", "#d55e00"

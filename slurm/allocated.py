@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cluster.steps import step_environment
-from slurm.jobs import ANSWER_S, scontrol
+from hadamard.cluster.steps import step_environment
+from hadamard.slurm.jobs import ANSWER_S, scontrol
 
 NODES = re.compile(r"^\s*Nodes=(?P<nodes>\S+) CPU_IDs=(?P<cpus>\S+) Mem=(?P<memory>\d+)(?: GRES=(?P<gres>\S*))?", re.MULTILINE)
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")

@@ -1,4 +1,6 @@
-"""Ray on one node of a Slurm job: `python -m slurm.node JOB_DIR [CLUSTER_JSON] [--no-dashboard]`, started on every node by slurm/node.sh.
+"""Ray on one node of a Slurm job: `python -m hadamard.slurm.node JOB_DIR [CLUSTER_JSON] [--no-dashboard]`.
+
+Started on every node by slurm/node.sh.
 
 Owns Ray's process there, its local directory, and taking down exactly what it started. Does not own the line that starts it (ray_start.py),
 nor which job leads a study or when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
@@ -18,14 +20,14 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.allocation import detect
-from cluster.node_drain import Place, node_name
-from model.errors import UserError
-from model.files.trial_files import write_atomically
-from slurm import jobs
-from slurm.cluster_file import Cluster
-from slurm.node_directory import local_directory
-from slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.node_drain import Place, node_name
+from hadamard.model.errors import UserError
+from hadamard.model.files.trial_files import write_atomically
+from hadamard.slurm import jobs
+from hadamard.slurm.cluster_file import Cluster
+from hadamard.slurm.node_directory import local_directory
+from hadamard.slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
 
 STARTED = "Ray runtime started."
 LEAVE_GRACE_S = 60.0

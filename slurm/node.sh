@@ -7,10 +7,10 @@ host=${SLURMD_NODENAME:-$(hostname -s)}
 log=$job_dir/nodes/$host.log
 
 trap : TERM   # Slurm ends a step by TERM to all its processes: Python tidies up, this shell waits for it
-"$HADAMARD_BIN/python" -m slurm.node "$@" >"$log" 2>&1
+"$HADAMARD_BIN/python" -m hadamard.slurm.node "$@" >"$log" 2>&1
 status=$?
 if [ "$status" -ne 0 ] && [ ! -e "$job_dir/nodes/$host.failed" ]; then
-    printf '%s: %s ended with exit code %s: %s\n' "$host" "$HADAMARD_BIN/python -m slurm.node" "$status" \
+    printf '%s: %s ended with exit code %s: %s\n' "$host" "$HADAMARD_BIN/python -m hadamard.slurm.node" "$status" \
         "$(tail -n 2 "$log" | tr '\n' ' ')" >"$job_dir/nodes/$host.failed"
 fi
 exit "$status"

@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.errors import UserError
-from slurm.jobs import restart_count
+from hadamard.model.errors import UserError
+from hadamard.slurm.jobs import restart_count
 
 LONGEST_SOCKET = 107
 SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")

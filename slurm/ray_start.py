@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cluster.allocation import Allocation
-from model.errors import UserError
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import UserError
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
 PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cluster.allocation import Allocation
-from model.errors import UserError
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import UserError
 
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 TIME = re.compile(r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+))?(?::(?P<seconds>\d+))?|(?P<clock>\d+(?::\d+){0,2}))")

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.errors import UserError
+from hadamard.model.errors import UserError
 
-SCRIPT = Path(__file__).parent / "sweep.sbatch"
-SITES = Path(__file__).parent / "sites"
+HERE = Path(__file__).resolve().parent  # in a checkout the folders of the package are links
+SCRIPT = HERE / "sweep.sbatch"
+SITES = HERE / "sites"
 
 
 @dataclass(frozen=True)

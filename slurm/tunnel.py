@@ -1,4 +1,6 @@
-"""How to reach the Ray dashboard of a job from one's own machine: `python -m slurm.tunnel CLUSTER_JSON`, called by slurm/sweep.sbatch.
+"""How to reach the Ray dashboard of a job from one's own machine: `python -m hadamard.slurm.tunnel CLUSTER_JSON`.
+
+Called by slurm/sweep.sbatch.
 
 Owns the ssh line and its wording. Does not own the dashboard, which answers on its node's loopback alone.
 """
@@ -12,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slurm.cluster_file import Cluster
+from hadamard.slurm.cluster_file import Cluster
 
 LOCAL_PORT = 8265
 

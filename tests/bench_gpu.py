@@ -12,9 +12,9 @@ import time
 
 import torch
 
-from model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
-from model.errors import SettingsError
-from model.simulators import Simulator, choose
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import Simulator, choose
 from tests.circuits import Batch, assert_agree, random_batch, values_and_gradients
 
 QUBITS = (6, 10, 14)

@@ -14,9 +14,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking import shipper
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking import shipper
 from tests.shipped_study import ROWS, finished_study
 
 

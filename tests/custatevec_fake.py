@@ -22,7 +22,7 @@ def at(address: int, shape: tuple[int, ...], dtype: type[Any]) -> np.ndarray:
 
 
 class FakeBindings:
-    """As much of `cuquantum.bindings.custatevec` as `model.simulators.custatevec.library.Bindings` names."""
+    """As much of `cuquantum.bindings.custatevec` as `hadamard.model.simulators.custatevec.library.Bindings` names."""
 
     def __init__(self) -> None:
         self.handler: tuple[Callable[..., Any], Callable[..., Any], str] | None = None

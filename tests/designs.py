@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from orchestrator.design.factors import Factor
-from orchestrator.design.kinds import DesignSettings
+from hadamard.orchestrator.design.factors import Factor
+from hadamard.orchestrator.design.kinds import DesignSettings
 
 Matrix = NDArray[np.float64]
 _ADAPTER: TypeAdapter[DesignSettings] = TypeAdapter(DesignSettings)

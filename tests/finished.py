@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model.settings import Trial
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
 from tests.metered import metered
 from tests.studies import entered, read
 

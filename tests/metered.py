@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from cluster.energy.meters import Counter
-from model.settings import Trial
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.resource_log import EMBEDDINGS, packs_used
+from hadamard.cluster.energy.meters import Counter
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, packs_used
 
 WATTS, IDLE_W = 60.0, 20.0
 PACKAGE = Counter("package-0", "cpu", "cpu package", 1000.0)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from model.circuits.circuit import Circuit
-from model.heads.noise import noise_generator, noisy_expectations
-from model.settings import Noise
-from model.simulators import Simulator, choose
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.heads.noise import noise_generator, noisy_expectations
+from hadamard.model.settings import Noise
+from hadamard.model.simulators import Simulator, choose
 
 
 def generators(trials: int, first_seed: int = 0) -> list[np.random.Generator]:

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster.launch import environment
-from cluster.mpi import Places, known_library, launch_command, launch_environment
+from hadamard.cluster.launch import environment
+from hadamard.cluster.mpi import Places, known_library, launch_command, launch_environment
 from tests.conftest import ROOT
 
 

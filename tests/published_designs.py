@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from orchestrator.design.design import Design, Row
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.points import coded_value
+from hadamard.orchestrator.design.design import Design, Row
+from hadamard.orchestrator.design.factors import Factor, Value
+from hadamard.orchestrator.design.points import coded_value
 
 FILTRATION = (45, 71, 48, 65, 68, 60, 80, 65, 43, 100, 45, 104, 75, 86, 70, 96)
 """Pilot plant filtration rate, 2^4 in Yates order (Montgomery, Design and Analysis of Experiments, example 6.2)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from model.settings import Trial
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
 from tests.metered import launch, node
 from tests.studies import TINY, entered, read
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan, read_plan
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan, read_plan
 
 TINY = """\
 study: tiny

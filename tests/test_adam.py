@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.settings import Training
-from model.training.adam import Adam
+from hadamard.model.settings import Training
+from hadamard.model.training.adam import Adam
 
 TRAININGS = [Training(lr=0.1), Training(lr=0.003, weight_decay=0.01), Training(lr=0.03, weight_decay=1.0)]
 

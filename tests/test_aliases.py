@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.design import generators
-from orchestrator.design.aliases import aliases
-from orchestrator.design.columns import interaction_columns, main_effect_columns
-from orchestrator.design.design import build
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.design import generators
+from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.columns import interaction_columns, main_effect_columns
+from hadamard.orchestrator.design.design import build
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import EVERY_KIND, LR, MERGE, MIXED, ON_A_GRID, QUBITS, SHARED, asked, generated, ranges, two_level
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster import allocation
-from cluster.allocation import detect
+from hadamard.cluster import allocation
+from hadamard.cluster.allocation import detect
 
 JOB = {"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "8"}
 

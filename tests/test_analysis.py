@@ -11,10 +11,10 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from orchestrator.analysis.effects import Effect, Effects, adjusted_means, half_normal, interactions, main_effects
-from orchestrator.analysis.inference import lenth, sidak_level, sidak_p
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.analysis.effects import Effect, Effects, adjusted_means, half_normal, interactions, main_effects
+from hadamard.orchestrator.analysis.inference import lenth, sidak_level, sidak_p
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import asked
 from tests.published_designs import (
     FILTRATION,

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.settings import Trial
-from orchestrator.commands.augment.known import AugmentError
-from orchestrator.commands.augment.proposals import MOST_SPLITS
-from orchestrator.commands.augment.view import show_follow_ups
-from orchestrator.design.aliases import aliases
-from orchestrator.design.power import smallest_effect, splits_needed
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan, read_plan
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.commands.augment.known import AugmentError
+from hadamard.orchestrator.commands.augment.proposals import MOST_SPLITS
+from hadamard.orchestrator.commands.augment.view import show_follow_ups
+from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.power import smallest_effect, splits_needed
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan, read_plan
 from tests.finished import fail, finish, finished, noise
 from tests.studies import TINY, entered, read, write_study
 from tests.test_cli import hadamard
@@ -306,7 +306,7 @@ def test_text_says_why_what_and_how_and_writes_nothing(tmp_path: Path) -> None:
 def test_augment_needs_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
     ledger, _ = study(tmp_path, RANGES, THIRD)
     code = (
-        "import sys; from pathlib import Path; from orchestrator.commands.augment.view import show_follow_ups as show;"
+        "import sys; from pathlib import Path; from hadamard.orchestrator.commands.augment.view import show_follow_ups as show;"
         "show(Path(sys.argv[1]), None, None, False); print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(ledger.directory)], capture_output=True, text=True)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
-from model.simulators.compiled.lowering import Rotation, lower
-from model.simulators.triton.schedule import lay
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
+from hadamard.model.simulators.compiled.lowering import Rotation, lower
+from hadamard.model.simulators.triton.schedule import lay
 from tests.circuits import ALL_REAL, random_circuits
 
 

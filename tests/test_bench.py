@@ -11,21 +11,21 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from model.circuits.circuit import encoder_circuit, second_module_circuit
-from model.errors import SettingsError, UserError
-from model.heads.quantum import QuantumClassifier
-from model.heads.reduction import AmplitudeEncoding
-from model.settings import QuantumHead
-from model.simulators import choose
-from orchestrator.cli import app
-from orchestrator.commands.bench import comparison, show
-from orchestrator.commands.bench.cases import circuits, fused_gates, in_parts, least_bytes, paper_head, step_flop
-from orchestrator.commands.bench.cell import Answer, Cell, run
-from orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
-from orchestrator.commands.bench.machine import GemmRate
-from orchestrator.commands.bench.ordinary import OrdinaryHead, Rates
-from orchestrator.commands.bench.study import bench_study, scaled_seconds
-from orchestrator.commands.bench.with_simulator import prepare_reference
+from hadamard.model.circuits.circuit import encoder_circuit, second_module_circuit
+from hadamard.model.errors import SettingsError, UserError
+from hadamard.model.heads.quantum import QuantumClassifier
+from hadamard.model.heads.reduction import AmplitudeEncoding
+from hadamard.model.settings import QuantumHead
+from hadamard.model.simulators import choose
+from hadamard.orchestrator.cli import app
+from hadamard.orchestrator.commands.bench import comparison, show
+from hadamard.orchestrator.commands.bench.cases import circuits, fused_gates, in_parts, least_bytes, paper_head, step_flop
+from hadamard.orchestrator.commands.bench.cell import Answer, Cell, run
+from hadamard.orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, prepare, why_absent
+from hadamard.orchestrator.commands.bench.machine import GemmRate
+from hadamard.orchestrator.commands.bench.ordinary import OrdinaryHead, Rates
+from hadamard.orchestrator.commands.bench.study import bench_study, scaled_seconds
+from hadamard.orchestrator.commands.bench.with_simulator import prepare_reference
 from tests.studies import TINY, read, write_study
 
 PEERS = [one.name for one in BY_NAME.values() if one.package]
@@ -102,7 +102,7 @@ def faked(monkeypatch: pytest.MonkeyPatch, error: float) -> None:
         return found, timing
 
     monkeypatch.setattr(comparison, "run", fake)
-    monkeypatch.setattr("orchestrator.commands.bench.machine.gemm_rate", lambda: GEMM)
+    monkeypatch.setattr("hadamard.orchestrator.commands.bench.machine.gemm_rate", lambda: GEMM)
 
 
 @pytest.mark.parametrize("error", [2e-4, float("nan")])
@@ -124,7 +124,7 @@ def test_wrong_numbers_get_no_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_peer_that_is_not_installed_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     faked(monkeypatch, 0.0)
     monkeypatch.setitem(BY_NAME, "qulacs", dataclasses.replace(BY_NAME["qulacs"], package="no_such.package"))
-    monkeypatch.setattr("orchestrator.commands.bench.contestants.CONTESTANTS", tuple(BY_NAME.values()))
+    monkeypatch.setattr("hadamard.orchestrator.commands.bench.contestants.CONTESTANTS", tuple(BY_NAME.values()))
     shown = CliRunner().invoke(app, ["bench", "--qubits", "3", "--batch", "4", "--simulators", "qulacs,torch", "--out", str(tmp_path)])
     assert shown.exit_code == 0, shown.output
     assert "not installed (pip install 'hadamard[peers]')" in shown.output

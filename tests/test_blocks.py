@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
-from model.simulators.fused.blocks import WIDEST, WIDEST_OF_ROWS, Block, Shuffle, Turn, light_cone, plan
+from hadamard.model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from hadamard.model.simulators.fused.blocks import WIDEST, WIDEST_OF_ROWS, Block, Shuffle, Turn, light_cone, plan
 from tests.circuits import ALL_GATES, random_circuits
 
 

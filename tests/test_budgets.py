@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from orchestrator.energy.attribution import study_energy
-from orchestrator.energy.totals import spent_j
-from orchestrator.ledger.resource_log import runs_used
+from hadamard.orchestrator.energy.attribution import study_energy
+from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.ledger.resource_log import runs_used
 from tests.metered import constant_trace, held_s
 from tests.studies import TINY, write_study
 from tests.test_sweep import LONGER, TRIALS, run

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.allocation import Allocation
-from orchestrator.execution.placement import in_order, reservations
-from orchestrator.planning.packs import Pack
-from orchestrator.planning.rank_layout import Sharing
-from slurm.ray_start import SERVICES, start_command
+from hadamard.cluster.allocation import Allocation
+from hadamard.orchestrator.execution.placement import in_order, reservations
+from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.slurm.ray_start import SERVICES, start_command
 
 GIB = 2**30
 
@@ -54,13 +54,13 @@ def test_nodes_of_a_job_say_whose_they_are_and_what_slurm_calls_them() -> None:
 TWO_RANKS_WITH_GPUS = """
 import dataclasses, sys
 from pathlib import Path
-from cluster.allocation import Allocation
-from orchestrator.study.budget import Budget
-from orchestrator.planning.packs import pack_up
-from orchestrator.execution.driver import embed
-from orchestrator.execution.budget_guard import Limits
-from orchestrator.planning.rank_layout import Sharing
-from orchestrator.execution.ray_tune import ray_cluster, run_packs
+from hadamard.cluster.allocation import Allocation
+from hadamard.orchestrator.study.budget import Budget
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.execution.budget_guard import Limits
+from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
 
@@ -76,7 +76,7 @@ with ray_cluster(allocation, dashboard=False):
 """
 TELL_WHAT_IS_SEEN = """
 import atexit, os, sys
-if "model.train" in sys.orig_argv:
+if "hadamard.model.train" in sys.orig_argv:
     atexit.register(lambda: open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[3]} {os.environ['CUDA_VISIBLE_DEVICES']}\\n"))
 """
 

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from orchestrator.execution.retry_policy import RETRIES
-from orchestrator.ledger.causes import FAILURES, NEAR_LIMIT_S, STOPS, cause_of_end, stop_cause
+from hadamard.orchestrator.execution.retry_policy import RETRIES
+from hadamard.orchestrator.ledger.causes import FAILURES, NEAR_LIMIT_S, STOPS, cause_of_end, stop_cause
 from tests.conftest import ROOT
 
 TERM, USR1, INT = signal.SIGTERM, signal.SIGUSR1, signal.SIGINT

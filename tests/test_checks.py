@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster import file_systems
-from cluster.steps import step, step_environment
-from orchestrator.commands.doctor import line, machine
-from orchestrator.commands.doctor.finding import Finding, reason
-from orchestrator.commands.doctor.job import Seen, compare, find_cluster
-from orchestrator.commands.doctor.places import scratch, scratch_finding
-from slurm.allocated import Given, parse, try_step
+from hadamard.cluster import file_systems
+from hadamard.cluster.steps import step, step_environment
+from hadamard.orchestrator.commands.doctor import line, machine
+from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.commands.doctor.job import Seen, compare, find_cluster
+from hadamard.orchestrator.commands.doctor.places import scratch, scratch_finding
+from hadamard.slurm.allocated import Given, parse, try_step
 
 GIB = 2**30
 DETAILS = """\
@@ -146,7 +146,7 @@ def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:
     said = "Traceback\n  File ...\nmodel.errors.DataError: there are no such sentences here. Give a TSV file\n"
     assert reason(said) == "there are no such sentences here"
     assert reason("ModuleNotFoundError: No module named 'torch'\n") == "ModuleNotFoundError: No module named 'torch'"
-    long = reason(f"model.errors.DataError: {'sentence ' * 100}")
+    long = reason(f"hadamard.model.errors.DataError: {'sentence ' * 100}")
     assert long.endswith("sentence ...")
     assert len(long) <= 300
     assert reason("") == "failed without a word"

@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.mpi import Places, known_library, launch_command
-from model.errors import UserError
-from orchestrator.commands.doctor import mpi, two_ranks
-from orchestrator.commands.doctor.finding import Finding
-from orchestrator.commands.doctor.mpi import Launcher, launchers, read, short
-from slurm.allocated import Given
+from hadamard.cluster.mpi import Places, known_library, launch_command
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.commands.doctor import mpi, two_ranks
+from hadamard.orchestrator.commands.doctor.finding import Finding
+from hadamard.orchestrator.commands.doctor.mpi import Launcher, launchers, read, short
+from hadamard.slurm.allocated import Given
 from tests.test_cli import hadamard
 
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from model.circuits.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
-from model.heads.layout import circuits, parameters
-from model.settings import LogisticHead, MlpHead, QuantumHead
+from hadamard.model.circuits.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
+from hadamard.model.heads.layout import circuits, parameters
+from hadamard.model.settings import LogisticHead, MlpHead, QuantumHead
 
 
 def test_the_papers_drawing_has_28_angles() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.execution.stop_reasons import why_gone, why_told
-from orchestrator.ledger.owner_record import Owner
-from slurm.jobs import Job
+from hadamard.orchestrator.execution.stop_reasons import why_gone, why_told
+from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.slurm.jobs import Job
 
 JOB = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}
 OWNER = Owner(

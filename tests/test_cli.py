@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from model.files.trial_files import TrialFiles
-from orchestrator import cli
+from hadamard.model.files.trial_files import TrialFiles
+from hadamard.orchestrator import cli
 from tests.studies import TINY, entered, read, write_study
 
 
 def hadamard(*words: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "orchestrator.cli", *map(str, words)], capture_output=True, text=True, cwd=cwd)
+    return subprocess.run([sys.executable, "-m", "hadamard", *map(str, words)], capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.mark.alone
@@ -29,7 +29,8 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         assert hadamard("--help").returncode == 0
         took.append(time.monotonic() - began)
     assert min(took) < 0.5
-    code = "import sys, orchestrator.cli; print([name for name in ('ray', 'torch', 'mlflow', 'pandas', 'scipy') if name in sys.modules])"
+    code = "import sys, hadamard.orchestrator.cli\n"
+    code += "print([name for name in ('ray', 'torch', 'mlflow', 'pandas', 'scipy') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model.errors import UserError
-from model.settings import QuantumHead, Trial
-from orchestrator.commands.compare.sides import CompareError
-from orchestrator.commands.compare.view import show_comparison
-from orchestrator.ledger.ledger import Ledger
+from hadamard.model.errors import UserError
+from hadamard.model.settings import QuantumHead, Trial
+from hadamard.orchestrator.commands.compare.sides import CompareError
+from hadamard.orchestrator.commands.compare.view import show_comparison
+from hadamard.orchestrator.ledger.ledger import Ledger
 from tests.finished import finish, finished, noise
 from tests.studies import TINY, entered, read
 from tests.test_cli import hadamard
@@ -246,7 +246,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
 def test_compare_needs_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
     first, second = two(tmp_path, TINY, TINY.replace("epochs: 3", "epochs: 9"))
     code = (
-        "import sys; from pathlib import Path; from orchestrator.commands.compare.view import show_comparison as show;"
+        "import sys; from pathlib import Path; from hadamard.orchestrator.commands.compare.view import show_comparison as show;"
         "show(Path(sys.argv[1]), Path(sys.argv[2]), False); print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(first.directory), str(second.directory)], capture_output=True, text=True)

@@ -7,8 +7,16 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, expected_maximum, paired_differences, screen
-from orchestrator.analysis.inference import sidak_level
+from hadamard.orchestrator.analysis.comparisons import (
+    MEAN_ROW,
+    PICKED,
+    Comparison,
+    best_by_validation,
+    expected_maximum,
+    paired_differences,
+    screen,
+)
+from hadamard.orchestrator.analysis.inference import sidak_level
 from tests.published_designs import HARDNESS
 
 

@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
-from model.errors import SettingsError
-from model.simulators import choose
-from model.simulators.compiled import native, simulator
-from model.simulators.compiled.lowering import lower
-from model.simulators.compiled.passes import group
+from hadamard.model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import choose
+from hadamard.model.simulators.compiled import native, simulator
+from hadamard.model.simulators.compiled.lowering import lower
+from hadamard.model.simulators.compiled.passes import group
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.test_lowering import as_circuit
 
@@ -171,8 +171,8 @@ def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.
 def test_what_does_not_fit_the_memory_is_an_error_and_no_abort(threads: int) -> None:
     code = f"""
 import resource, torch
-from model.circuits.circuit import Circuit, ry
-from model.simulators import choose
+from hadamard.model.circuits.circuit import Circuit, ry
+from hadamard.model.simulators import choose
 torch.set_num_threads({threads})
 simulator = choose("compiled")
 simulator.expectations(Circuit(1, (ry(0, "inputs", 0),), 1), torch.zeros(1, 0), torch.zeros(1, 1, 1))
@@ -217,9 +217,9 @@ def test_complex_gates_half_precision_and_other_devices_are_refused() -> None:
 def test_the_first_call_is_answered_within_a_second() -> None:
     code = """
 import time, torch
-from model.circuits.circuit import encoder_circuit
+from hadamard.model.circuits.circuit import encoder_circuit
 begin = time.perf_counter()
-from model.simulators import choose
+from hadamard.model.simulators import choose
 circuit = encoder_circuit(10, 3, 2)
 choose("compiled").expectations(circuit, torch.zeros(1, circuit.weights))
 print(time.perf_counter() - begin)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from threadpoolctl import threadpool_limits
 
-from orchestrator.analysis.comparisons import MEAN_ROW, paired_differences
-from orchestrator.analysis.effects import main_effects
-from orchestrator.analysis.inference import Interval
-from orchestrator.design.design import build
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, paired_differences
+from hadamard.orchestrator.analysis.effects import main_effects
+from hadamard.orchestrator.analysis.inference import Interval
+from hadamard.orchestrator.design.design import build
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import asked
 from tests.published_designs import results_of
 
@@ -63,7 +63,7 @@ def test_intervals_of_main_effects_cover_at_their_level(splits: int, split_sd: f
 @pytest.mark.parametrize("lost", [0.0, 0.1])
 def test_intervals_of_paired_differences_cover_at_their_level(lost: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """One row against two baselines that share its splits, and so its luck; the bootstrap, which is not tested here, takes the time."""
-    monkeypatch.setattr("orchestrator.analysis.comparisons._bootstrap", lambda values, seed: None)
+    monkeypatch.setattr("hadamard.orchestrator.analysis.comparisons._bootstrap", lambda values, seed: None)
     rng = np.random.default_rng(5)
     truth = {"logistic": 0.5, "svc": 0.0}
     arms, splits = ["r00", *truth], 10

@@ -16,22 +16,22 @@ from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
 
-from cluster.energy.meters import Counter, MeterError
-from model.errors import UserError
-from orchestrator.cli import app
-from orchestrator.commands.bench.cases import paper_head, second_module
-from orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, why_absent
-from orchestrator.commands.bench.contestants import prepare as prepare_step
-from orchestrator.commands.crossover import figures, measured, words
-from orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure, window
-from orchestrator.commands.crossover.findings import Findings, findings, holds, measured_gates
-from orchestrator.commands.crossover.fit import fit
-from orchestrator.commands.crossover.inference import prepare
-from orchestrator.commands.crossover.measured import Measured, Point, measure_all, read_measured, rows_at
-from orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
-from orchestrator.commands.crossover.scenarios import SecondModule, gates_per_qubit, read_scenarios
-from orchestrator.commands.crossover.sensitivity import shifts
-from orchestrator.commands.crossover.verb import Request, energy
+from hadamard.cluster.energy.meters import Counter, MeterError
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.cli import app
+from hadamard.orchestrator.commands.bench.cases import paper_head, second_module
+from hadamard.orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, why_absent
+from hadamard.orchestrator.commands.bench.contestants import prepare as prepare_step
+from hadamard.orchestrator.commands.crossover import figures, measured, words
+from hadamard.orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure, window
+from hadamard.orchestrator.commands.crossover.findings import Findings, findings, holds, measured_gates
+from hadamard.orchestrator.commands.crossover.fit import fit
+from hadamard.orchestrator.commands.crossover.inference import prepare
+from hadamard.orchestrator.commands.crossover.measured import Measured, Point, measure_all, read_measured, rows_at
+from hadamard.orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
+from hadamard.orchestrator.commands.crossover.scenarios import SecondModule, gates_per_qubit, read_scenarios
+from hadamard.orchestrator.commands.crossover.sensitivity import shifts
+from hadamard.orchestrator.commands.crossover.verb import Request, energy
 
 SCENARIOS = Path(__file__).parents[1] / "configs" / "energy" / "qpu.yaml"
 PAPER = Inputs(

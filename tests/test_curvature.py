@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from orchestrator.analysis.curvature import curvature
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.analysis.curvature import curvature
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import asked, ranges
 from tests.published_designs import (
     CHEMICAL_YIELD,

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
-from model.errors import SettingsError
-from model.simulators import choose, resolve
-from model.simulators.custatevec.in_place import Apply, in_place
-from model.simulators.custatevec.library import Library, open_library
-from model.simulators.custatevec.simulator import CuStateVecSimulator
-from model.simulators.fused.simulator import FusedSimulator
-from model.simulators.reference import StateVectorSimulator
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import choose, resolve
+from hadamard.model.simulators.custatevec.in_place import Apply, in_place
+from hadamard.model.simulators.custatevec.library import Library, open_library
+from hadamard.model.simulators.custatevec.simulator import CuStateVecSimulator
+from hadamard.model.simulators.fused.simulator import FusedSimulator
+from hadamard.model.simulators.reference import StateVectorSimulator
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.custatevec_fake import FakeBindings
 from tests.test_blocks import rotations_and_ring
@@ -167,7 +167,7 @@ def test_where_something_is_missing_the_error_says_what(monkeypatch: pytest.Monk
 
 
 def test_it_is_taken_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
     circuits = [encoder_circuit(qubits, 1, 1) for qubits in (4, 20)]
     assert "custatevec" not in {resolve("auto", [circuit]).name for circuit in circuits}
     assert resolve("custatevec", circuits).reason == "custatevec, asked for by name"

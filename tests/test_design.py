@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.design.aliases import aliases
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import build
-from orchestrator.design.factors import Factor, Value, levels_text
-from orchestrator.design.kinds import DesignError, DesignSettings, Explicit, FractionalFactorial, FullFactorial
-from orchestrator.design.points import coded_value
+from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import build
+from hadamard.orchestrator.design.factors import Factor, Value, levels_text
+from hadamard.orchestrator.design.kinds import DesignError, DesignSettings, Explicit, FractionalFactorial, FullFactorial
+from hadamard.orchestrator.design.points import coded_value
 from tests.designs import BATCH, EVERY_KIND, LAYERS, LR, MERGE, MIXED, QUBITS, SHARED, asked, ranges, two_level, wide
 
 SCREENING: list[DesignSettings] = [
@@ -328,5 +328,7 @@ def test_sobol_names_the_nearest_powers_of_two(rows: int, nearest: str) -> None:
 
 
 def test_settings_import_nothing_heavy() -> None:
-    code = "import sys, orchestrator.design.kinds; print(sorted({'numpy', 'scipy', 'pydoe', 'pandas', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, hadamard.orchestrator.design.kinds; print(sorted({'numpy', 'scipy', 'pydoe', 'pandas', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from cluster.energy.meters import Counter, MeterError, Method
-from cluster.energy.recorder import Recorder, is_ready, recordings
-from cluster.energy.sysfs import Powercap
-from model.files.phase_log import Phases
-from model.files.trial_files import TrialFiles
-from orchestrator.energy.attribution import StudyEnergy, study_energy
-from orchestrator.energy.slurm_accounting import cross_checks
-from orchestrator.energy.totals import spent_j
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.resource_log import RunUse, embedding, packs_used, save_run
-from orchestrator.results.tables import costs
-from orchestrator.study.expansion import Plan
+from hadamard.cluster.energy.meters import Counter, MeterError, Method
+from hadamard.cluster.energy.recorder import Recorder, is_ready, recordings
+from hadamard.cluster.energy.sysfs import Powercap
+from hadamard.model.files.phase_log import Phases
+from hadamard.model.files.trial_files import TrialFiles
+from hadamard.orchestrator.energy.attribution import StudyEnergy, study_energy
+from hadamard.orchestrator.energy.slurm_accounting import cross_checks
+from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.resource_log import RunUse, embedding, packs_used, save_run
+from hadamard.orchestrator.results.tables import costs
+from hadamard.orchestrator.study.expansion import Plan
 from tests.finished import finish
 from tests.metered import IDLE_W, PACKAGE, WATTS, launch, node
 from tests.studies import entered, read

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import build
-from orchestrator.design.estimable import rows_to_add
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import DesignError
-from orchestrator.design.points import coded_value
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import build
+from hadamard.orchestrator.design.estimable import rows_to_add
+from hadamard.orchestrator.design.factors import Factor, Value
+from hadamard.orchestrator.design.kinds import DesignError
+from hadamard.orchestrator.design.points import coded_value
 from tests.designs import BATCH, LAYERS, LR, MERGE, MIXED, QUBITS, SHARED, asked, two_level
 from tests.published_designs import design_of
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, ry
-from model.heads.layout import circuits
-from model.simulators.sharded.stages import Item, mixes, plan_stages, wires_of
-from orchestrator.commands.bench.exchanges import PAPER_HEAD, lazy_remap, least, moved, swap_and_back, table
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry
+from hadamard.model.heads.layout import circuits
+from hadamard.model.simulators.sharded.stages import Item, mixes, plan_stages, wires_of
+from hadamard.orchestrator.commands.bench.exchanges import PAPER_HEAD, lazy_remap, least, moved, swap_and_back, table
 from tests.circuits import ALL_GATES, ALL_REAL, random_circuits
 from tests.conftest import ROOT
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cluster.file_systems import kind
-from model.errors import DataError, SentenceEncoderError
-from model.representation import embeddings
-from model.settings import TrialSettings
-from orchestrator.cli import app
-from orchestrator.commands import fetch
-from orchestrator.study.expansion import read_plan
+from hadamard.cluster.file_systems import kind
+from hadamard.model.errors import DataError, SentenceEncoderError
+from hadamard.model.representation import embeddings
+from hadamard.model.settings import TrialSettings
+from hadamard.orchestrator.cli import app
+from hadamard.orchestrator.commands import fetch
+from hadamard.orchestrator.study.expansion import read_plan
 from tests.studies import read, write_study
 
 SMALL = """\

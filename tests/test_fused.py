@@ -14,12 +14,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from model.circuits.circuit import Circuit, Gate, Matrix, second_module_circuit
-from model.simulators.fused import simulator
-from model.simulators.fused.blocks import Block, plan
-from model.simulators.fused.simulator import FusedSimulator
-from model.simulators.pennylane.device import PennyLaneSimulator
-from model.simulators.reference import StateVectorSimulator
+from hadamard.model.circuits.circuit import Circuit, Gate, Matrix, second_module_circuit
+from hadamard.model.simulators.fused import simulator
+from hadamard.model.simulators.fused.blocks import Block, plan
+from hadamard.model.simulators.fused.simulator import FusedSimulator
+from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
+from hadamard.model.simulators.reference import StateVectorSimulator
 from tests.circuits import ALL_GATES, ALL_REAL, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 from tests.test_blocks import rotations_and_ring
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.circuits.circuit import GATE_QUBITS, ROTATIONS, Angle, Gate, GateName
-from model.circuits.gates import embed, is_monomial, terms
+from hadamard.model.circuits.circuit import GATE_QUBITS, ROTATIONS, Angle, Gate, GateName
+from hadamard.model.circuits.gates import embed, is_monomial, terms
 from tests.circuits import ALL_GATES, full_matrix
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.design import generators
-from orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design import generators
+from hadamard.orchestrator.design.aliases import aliases
 from tests.designs import two_level, words
 
 

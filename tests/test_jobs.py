@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm import jobs
+from hadamard.slurm import jobs
 
 RECORD = """\
 JobId={id} {array}JobName={name}

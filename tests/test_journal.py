@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.errors import LedgerError
-from model.files import checkpoint, trial_files
-from model.files.trial_files import TrialFiles, in_training, read_json, write_atomically
+from hadamard.model.errors import LedgerError
+from hadamard.model.files import checkpoint, trial_files
+from hadamard.model.files.trial_files import TrialFiles, in_training, read_json, write_atomically
 
 
 def test_events_come_back_in_order_with_times(tmp_path: Path) -> None:

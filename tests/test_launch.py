@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import launch
-from cluster.launch import Cause, Outcome, outcome
-from model.files.trial_files import PackFiles, TrialFiles
-from orchestrator.execution.retry_policy import LOST, RETRIES, run_with_retries
+from hadamard.cluster import launch
+from hadamard.cluster.launch import Cause, Outcome, outcome
+from hadamard.model.files.trial_files import PackFiles, TrialFiles
+from hadamard.orchestrator.execution.retry_policy import LOST, RETRIES, run_with_retries
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_pack_without_a_gpu_sees_none_and_one_with_sees_those_of_its_worker(
 PARENT = """
 import sys, time
 from pathlib import Path
-from cluster import launch
+from hadamard.cluster import launch
 code = r"import os, time; open('{marker}', 'w').write(str(os.getpid())); time.sleep(300)"
 launch.command = lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code]
 launch.run_pack(Path(r"{directory}"), Path("."), 1, 0, lambda: None, lambda: None)

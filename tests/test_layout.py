@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import model
+import hadamard
 from tests.conftest import ROOT
 
 PACKAGES = ("orchestrator", "model", "cluster", "slurm")
@@ -20,13 +20,14 @@ FORBIDDEN = {
 
 
 def imported(path: Path) -> set[str]:
+    """Return the packages that a module imports, those of ours without their common prefix."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("hadamard.").split(".")[0] for name in names}
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -35,8 +36,8 @@ def test_packages_import_only_what_the_design_allows(package: str) -> None:
         assert not imported(path) & FORBIDDEN[package], path
 
 
-def test_the_installed_model_is_ours() -> None:
-    assert Path(model.__file__).parent == ROOT / "model"
+def test_the_installed_package_is_this_checkout() -> None:
+    assert Path(hadamard.__file__).parent == ROOT / "hadamard"
 
 
 def test_no_module_outgrows_its_concept() -> None:

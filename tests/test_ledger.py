@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import LedgerError
-from orchestrator.ledger.ledger import Ledger, explained_disk_errors
-from orchestrator.study.expansion import Plan, reopen
+from hadamard.model.errors import LedgerError
+from hadamard.orchestrator.ledger.ledger import Ledger, explained_disk_errors
+from hadamard.orchestrator.study.expansion import Plan, reopen
 from tests.studies import entered, read
 
 
@@ -75,7 +75,7 @@ def test_a_trial_keeps_its_directory_when_its_row_gets_another_number(ledger: Le
 
 
 def test_two_drivers_never_write_one_ledger(ledger: Ledger) -> None:
-    code = "from pathlib import Path; from orchestrator.ledger.ledger import Ledger\n"
+    code = "from pathlib import Path; from hadamard.orchestrator.ledger.ledger import Ledger\n"
     code += f"with Ledger(Path({str(ledger.directory)!r})).owned(): pass"
     with ledger.owned():
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

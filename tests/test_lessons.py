@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cluster.allocation import Allocation
-from cluster.energy.meters import CPU, Counter
-from cluster.energy.recorder import Recording
-from cluster.energy.trace import trace_of
-from cluster.node_drain import node_name
-from model.settings import Trial
-from orchestrator.formats import NONE, duration
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse
-from orchestrator.planning.cost_estimate import Price, price
-from orchestrator.planning.feedback import (
+from hadamard.cluster.allocation import Allocation
+from hadamard.cluster.energy.meters import CPU, Counter
+from hadamard.cluster.energy.recorder import Recording
+from hadamard.cluster.energy.trace import trace_of
+from hadamard.cluster.node_drain import node_name
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.formats import NONE, duration
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse
+from hadamard.orchestrator.planning.cost_estimate import Price, price
+from hadamard.orchestrator.planning.feedback import (
     PACKS,
     WHOLE,
     compare,
@@ -36,8 +36,8 @@ from orchestrator.planning.feedback import (
     rows,
     with_watts,
 )
-from orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, known_rates
-from orchestrator.planning.packs import Pack, pack_up
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, known_rates
+from hadamard.orchestrator.planning.packs import Pack, pack_up
 from tests.studies import TINY, read, write_study
 
 HERE, RUN, BEGAN_S = node_name(), 3, 1000.0
@@ -203,7 +203,7 @@ def test_a_real_run_is_compared_and_the_next_plan_says_that_it_learned(tmp_path:
     study, directory = write_study(tmp_path, TINY), tmp_path / "run"
 
     def hadamard(*words: str) -> str:
-        return subprocess.run([sys.executable, "-m", "orchestrator.cli", *words], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([sys.executable, "-m", "hadamard", *words], capture_output=True, text=True, check=True).stdout
 
     before = json.loads(hadamard("plan", str(study), "--json"))
     said = hadamard("run", str(study), "--dir", str(directory), "--no-dashboard")

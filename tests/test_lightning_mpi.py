@@ -14,15 +14,15 @@ import pennylane as qml
 import pytest
 import torch
 
-from cluster.mpi import Places
-from model.circuits.circuit import encoder_circuit
-from model.errors import SettingsError
-from model.mpi.ranks import joined
-from model.simulators.pennylane import mpi_checks
-from model.simulators.pennylane.device import PennyLaneSimulator
-from model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
-from model.simulators.pennylane.mpi_parts import PennyLaneParts
-from model.simulators.sharded.rank_protocol import Forward, Player
+from hadamard.cluster.mpi import Places
+from hadamard.model.circuits.circuit import encoder_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.mpi.ranks import joined
+from hadamard.model.simulators.pennylane import mpi_checks
+from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
+from hadamard.model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
+from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
+from hadamard.model.simulators.sharded.rank_protocol import Forward, Player
 from tests.circuits import random_batch
 from tests.on_ranks import on_ranks
 

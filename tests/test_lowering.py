@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
-from model.errors import SettingsError
-from model.simulators.compiled.lowering import Program, lower
-from model.simulators.reference import StateVectorSimulator
+from hadamard.model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators.compiled.lowering import Program, lower
+from hadamard.model.simulators.reference import StateVectorSimulator
 from tests.circuits import ALL_REAL, random_batch, random_circuits
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as theirs
 from statsmodels.stats.multitest import multipletests
 
-from orchestrator.analysis.mcnemar import McNemar, discordant_p, holm, mcnemar, mcnemar_over_splits
+from hadamard.orchestrator.analysis.mcnemar import McNemar, discordant_p, holm, mcnemar, mcnemar_over_splits
 
 
 def pair(only_a: int, only_b: int, both: int = 0, neither: int = 0) -> McNemar:

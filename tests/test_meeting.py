@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import mpi, mpi_smoke_test
-from model.errors import UserError
-from orchestrator.commands.run import run_study
+from hadamard.cluster import mpi, mpi_smoke_test
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.commands.run import run_study
 from tests.studies import TINY, write_study
 
 pytestmark = pytest.mark.slow

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.energy import zeus_meters
-from cluster.energy.choice import counters_missing, open_meter, why_not_measured
-from cluster.energy.meters import Counter, Joined, Meter, MeterError, step_j, used_j
-from cluster.energy.modelled import ModelledCpu
-from cluster.energy.replay import Replay
-from cluster.energy.sysfs import CrayNode, Powercap
-from model.errors import UserError
+from hadamard.cluster.energy import zeus_meters
+from hadamard.cluster.energy.choice import counters_missing, open_meter, why_not_measured
+from hadamard.cluster.energy.meters import Counter, Joined, Meter, MeterError, step_j, used_j
+from hadamard.cluster.energy.modelled import ModelledCpu
+from hadamard.cluster.energy.replay import Replay
+from hadamard.cluster.energy.sysfs import CrayNode, Powercap
+from hadamard.model.errors import UserError
 
 
 def zone(directory: Path, name: str, energy_uj: int, range_uj: int = 262_143_328_850) -> Path:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import watch
-from cluster.mpi import Places, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
-from cluster.steps import own_job
-from cluster.watch import Watch
-from model.errors import UserError
-from model.mpi.heartbeat import Silence, Word, read_word
+from hadamard.cluster import watch
+from hadamard.cluster.mpi import Places, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.steps import own_job
+from hadamard.cluster.watch import Watch
+from hadamard.model.errors import UserError
+from hadamard.model.mpi.heartbeat import Silence, Word, read_word
 from tests.test_launch import until
 
 MPICH, OPEN_MPI, CRAY = (
@@ -177,7 +177,7 @@ def test_a_launch_whose_directory_is_gone_is_over_and_that_is_no_error(tmp_path:
 
 def test_ranks_are_given_time_to_meet_in_which_the_launcher_itself_was_awake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("model.mpi.heartbeat.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hadamard.model.mpi.heartbeat.time.monotonic", lambda: now[0])
     with Watch.over(tmp_path, HERE) as watched:
         now[0] += 60  # before the launch, asking MPI
         assert watched.look() is None
@@ -194,7 +194,7 @@ def test_ranks_are_given_time_to_meet_in_which_the_launcher_itself_was_awake(tmp
 
 def test_silence_is_counted_by_looks_so_that_who_was_suspended_blames_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 2.0, 5.0, 1000.0, 1001.0, 1002.0])
-    monkeypatch.setattr("model.mpi.heartbeat.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("hadamard.model.mpi.heartbeat.time.monotonic", lambda: next(clock))
     file = tmp_path / "0"
     file.write_text("first")
     silence = Silence(file)

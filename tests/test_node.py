@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.allocation import Allocation
-from model.errors import UserError
-from slurm import node
-from slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import UserError
+from hadamard.slurm import node
+from hadamard.slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
 
 JOB = {"SLURM_JOB_ID": "4242", "SLURM_RESTART_COUNT": "1"}
 

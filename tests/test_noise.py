@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
-from model.errors import SettingsError
-from model.heads.layout import check_head, rows_per_sentence
-from model.heads.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
-from model.settings import Noise, QuantumHead
-from model.simulators import choose, compiled_here
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.layout import check_head, rows_per_sentence
+from hadamard.model.heads.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
+from hadamard.model.settings import Noise, QuantumHead
+from hadamard.model.simulators import choose, compiled_here
 from tests.circuits import PAULI, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.noisy import NoisySimulator, generators
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import LedgerError
-from orchestrator.ledger import claim, owner_record
-from orchestrator.ledger.claim import OwnedError, living, owned, stop_requested
-from orchestrator.ledger.owner_record import Owner
+from hadamard.model.errors import LedgerError
+from hadamard.orchestrator.ledger import claim, owner_record
+from hadamard.orchestrator.ledger.claim import OwnedError, living, owned, stop_requested
+from hadamard.orchestrator.ledger.owner_record import Owner
 
 FAST_BEAT_S = 0.05
 
@@ -62,7 +62,7 @@ def slurm_is_not_asked(job: str) -> str | None:
 DRIVER = """
 import sys, time
 from pathlib import Path
-from orchestrator.ledger.claim import OwnedError, owned
+from hadamard.orchestrator.ledger.claim import OwnedError, owned
 study = Path(sys.argv[1])
 print("ready", flush=True)
 while not (study / "go").exists():

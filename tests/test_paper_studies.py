@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from model.data import corpus as text
-from model.heads.layout import parameters, shape
-from model.representation import embeddings
-from model.representation.sentence_encoders import locate
-from model.settings import Data, QuantumHead, Trial
-from orchestrator.study.expansion import read_plan
+from hadamard.model.data import corpus as text
+from hadamard.model.heads.layout import parameters, shape
+from hadamard.model.representation import embeddings
+from hadamard.model.representation.sentence_encoders import locate
+from hadamard.model.settings import Data, QuantumHead, Trial
+from hadamard.orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.test_train import trained
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.node_drain import Place
+from hadamard.cluster.node_drain import Place
 
 
 def test_a_node_leaves_when_its_directory_says_so(tmp_path: Path) -> None:

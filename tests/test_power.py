@@ -7,10 +7,10 @@ import pytest
 from scipy import optimize, stats
 from statsmodels.stats.power import TTestPower
 
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor
-from orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed, splits_needed_for_difference
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import Factor
+from hadamard.orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed, splits_needed_for_difference
 from tests.designs import asked
 from tests.published_designs import design_of
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster.allocation import Allocation
-from orchestrator.commands.plan import price_lines
-from orchestrator.planning.cost_estimate import embedding_seconds, pack_joules, packs_seconds, price
-from orchestrator.planning.machine_rates import DEFAULTS, PACK_START
-from orchestrator.planning.packs import Pack, pack_up
-from orchestrator.planning.rank_layout import Sharing
+from hadamard.cluster.allocation import Allocation
+from hadamard.orchestrator.commands.plan import price_lines
+from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, pack_joules, packs_seconds, price
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
+from hadamard.orchestrator.planning.packs import Pack, pack_up
+from hadamard.orchestrator.planning.rank_layout import Sharing
 from tests.studies import TINY, read
 
 GIB = 2**30
@@ -74,7 +74,7 @@ def test_embeddings_take_longer_where_sentences_do_and_nothing_once_cached(tmp_p
     seconds = [embedding_seconds(trials, 2, DEFAULTS) - DEFAULTS.embedding_start_s for trials in (few, many)]
     assert seconds[1] == pytest.approx(10 * seconds[0], rel=0.1)
     assert embedding_seconds(few, 1, DEFAULTS) - DEFAULTS.embedding_start_s == pytest.approx(2 * seconds[0])
-    from model.representation.embeddings import cached_file
+    from hadamard.model.representation.embeddings import cached_file
 
     file = cached_file(few[0].data_hash, few[0].sentence_encoder_hash)
     file.parent.mkdir(parents=True)

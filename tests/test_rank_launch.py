@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from cluster import launch, watch
-from cluster.launch import Outcome
-from cluster.mpi import Places
-from model.files.trial_files import PackFiles
-from model.mpi import heartbeat
-from model.mpi.heartbeat import Word, read_word
+from hadamard.cluster import launch, watch
+from hadamard.cluster.launch import Outcome
+from hadamard.cluster.mpi import Places
+from hadamard.model.files.trial_files import PackFiles
+from hadamard.model.mpi import heartbeat
+from hadamard.model.mpi.heartbeat import Word, read_word
 from tests.test_launch import pack, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 RANK = """
 import os, sys, time
-from model.rank_main import take_part
-from model.errors import *
+from hadamard.model.rank_main import take_part
+from hadamard.model.errors import *
 
 def lead(told_to_stop):
     {lead}
@@ -207,8 +207,8 @@ def test_ranks_that_do_not_meet_are_given_up_with_the_command(tmp_path: Path, mo
 PARENT = """
 import sys, time
 from pathlib import Path
-from cluster import launch
-from cluster.mpi import Places
+from hadamard.cluster import launch
+from hadamard.cluster.mpi import Places
 launch.command = lambda path, threads, ranks=1, shards=1: {command!r}
 launch.run_pack(Path({directory!r}), Path("."), 1, 0, lambda: None, lambda: None, Places(("here",) * 3, None, 1))
 """
@@ -261,7 +261,7 @@ def test_ranks_are_ended_when_nobody_listens_any_more(tmp_path: Path, end: str) 
     for name in ("launcher", "0"):
         (tmp_path / name).touch()
     rank = subprocess.Popen(["sleep", "60"])
-    quick = "from pathlib import Path; import model.mpi.heartbeat as p; p.BEAT_S = p.LAUNCHER_GONE_S = 1.0; "
+    quick = "from pathlib import Path; import hadamard.model.mpi.heartbeat as p; p.BEAT_S = p.LAUNCHER_GONE_S = 1.0; "
     code = f"{quick} p.beat(Path({str(tmp_path)!r}), 0, {rank.pid})"
     beating = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if end == "silence":

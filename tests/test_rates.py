@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.planning import machine_rates
-from orchestrator.planning.calibration import Sample, fit
-from orchestrator.planning.machine_rates import (
+from hadamard.orchestrator.planning import machine_rates
+from hadamard.orchestrator.planning.calibration import Sample, fit
+from hadamard.orchestrator.planning.machine_rates import (
     DEFAULTS,
     LESSONS_KEPT,
     LESSONS_USED,
@@ -150,7 +150,10 @@ def test_a_fit_finds_the_rates_that_made_the_samples() -> None:
 @pytest.mark.slow
 def test_calibrating_for_real_gives_rates_of_this_machine() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", "calibrate", "--steps-s", "2", "--json"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "hadamard", "calibrate", "--steps-s", "2", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     said, found = json.loads(done.stdout), known_rates()
     assert said["file"] == str(rates_file(this_machine()))

@@ -14,27 +14,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from orchestrator import plotting
-from orchestrator.analysis.comparisons import best_by_validation, paired_differences, screen
-from orchestrator.analysis.curvature import curvature
-from orchestrator.analysis.effects import interactions, main_effects
-from orchestrator.analysis.inference import Array
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor
-from orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy
-from orchestrator.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
-from orchestrator.report import published
-from orchestrator.report.answers import Answer, nouns
-from orchestrator.report.arms import arm_means, gains, groups, head_of
-from orchestrator.report.cost_figures import pareto_front
-from orchestrator.report.cost_tables import cost_effects, cost_rows, energy_note, phase_rows, totals
-from orchestrator.report.disagreements import disagreements, in_words
-from orchestrator.report.headline import headline
-from orchestrator.report.page import write
-from orchestrator.report.pictures import Found, Picture, draw
-from orchestrator.report.remarks import remarks
-from orchestrator.report.tables import row_table, tiles
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator import plotting
+from hadamard.orchestrator.analysis.comparisons import best_by_validation, paired_differences, screen
+from hadamard.orchestrator.analysis.curvature import curvature
+from hadamard.orchestrator.analysis.effects import interactions, main_effects
+from hadamard.orchestrator.analysis.inference import Array
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import Factor
+from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy
+from hadamard.orchestrator.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
+from hadamard.orchestrator.report import published
+from hadamard.orchestrator.report.answers import Answer, nouns
+from hadamard.orchestrator.report.arms import arm_means, gains, groups, head_of
+from hadamard.orchestrator.report.cost_figures import pareto_front
+from hadamard.orchestrator.report.cost_tables import cost_effects, cost_rows, energy_note, phase_rows, totals
+from hadamard.orchestrator.report.disagreements import disagreements, in_words
+from hadamard.orchestrator.report.headline import headline
+from hadamard.orchestrator.report.page import write
+from hadamard.orchestrator.report.pictures import Found, Picture, draw
+from hadamard.orchestrator.report.remarks import remarks
+from hadamard.orchestrator.report.tables import row_table, tiles
+from hadamard.orchestrator.study.schema import REPRESENTATION
 from tests.designs import asked
 
 FACTORS = (

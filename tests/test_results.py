@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from model.settings import Trial
-from orchestrator.energy.attribution import StudyEnergy, TrialEnergy
-from orchestrator.ledger.ledger import Status, TrialRecord
-from orchestrator.results.tables import RESPONSES, costs, costs_table, curves, results_table
-from orchestrator.study.expansion import Plan
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.energy.attribution import StudyEnergy, TrialEnergy
+from hadamard.orchestrator.ledger.ledger import Status, TrialRecord
+from hadamard.orchestrator.results.tables import RESPONSES, costs, costs_table, curves, results_table
+from hadamard.orchestrator.study.expansion import Plan
 from tests.studies import TINY, read
 
 ENERGY = TrialEnergy({"training": 40.0, "inference": 2.0}, 30.0, 100, "cpu package", "counter, by device-seconds", 8.5)

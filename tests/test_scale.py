@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.errors import UserError
-from model.heads.layout import circuits
-from model.settings import Noise, QuantumHead
-from model.simulators.sharded.stages import plan_stages
-from orchestrator.commands.plan_scale import PAPER, QUBITS, assumptions, machine, show_scale
-from orchestrator.planning.cost_model import SHARED_KERNELS
-from orchestrator.planning.rank_layout import ALONE, Sharing
-from orchestrator.planning.scale import price, prices
-from orchestrator.planning.step_model import Kernels, Link, step_of, step_seconds
+from hadamard.model.errors import UserError
+from hadamard.model.heads.layout import circuits
+from hadamard.model.settings import Noise, QuantumHead
+from hadamard.model.simulators.sharded.stages import plan_stages
+from hadamard.orchestrator.commands.plan_scale import PAPER, QUBITS, assumptions, machine, show_scale
+from hadamard.orchestrator.planning.cost_model import SHARED_KERNELS
+from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing
+from hadamard.orchestrator.planning.scale import price, prices
+from hadamard.orchestrator.planning.step_model import Kernels, Link, step_of, step_seconds
 from tests.on_ranks import on_ranks
 from tests.studies import write_study
 
@@ -103,7 +103,7 @@ def test_the_head_of_a_study_is_priced_and_others_refused(tmp_path: Path) -> Non
 def test_real_ranks_send_the_bytes_and_take_about_the_time(count: int, shards: int) -> None:
     """Times of several ranks are not asserted: they would share the cores."""
     options = {"qubits": "12,16", "sentences": 2, "shards": shards, "repeats": 8 if count > 1 else 80}
-    said = on_ranks(count, "orchestrator.commands.bench.shared_step", *(f"--{name}={value}" for name, value in options.items()))
+    said = on_ranks(count, "hadamard.orchestrator.commands.bench.shared_step", *(f"--{name}={value}" for name, value in options.items()))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in said[2:]]
     assert [line[:3] for line in lines] == [[str(count), str(shards), "12"], [str(count), str(shards), "16"]]
     assert {line[-1] for line in lines} == ({"1.000"} if shards > 1 else {"nothing"})

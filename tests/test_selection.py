@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from model.data import corpus as text
-from model.settings import Fold
-from orchestrator.commands.plan import choice_in_words
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.results.selection import choices
-from orchestrator.results.tables import results_table
-from orchestrator.study.expansion import Plan
-from orchestrator.study.file import StudyError
-from orchestrator.study.schema import REPRESENTATION
-from orchestrator.study.trials import named_by
+from hadamard.model.data import corpus as text
+from hadamard.model.settings import Fold
+from hadamard.orchestrator.commands.plan import choice_in_words
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.results.selection import choices
+from hadamard.orchestrator.results.tables import results_table
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.file import StudyError
+from hadamard.orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator.study.trials import named_by
 from tests.studies import TINY, read
 
 TUNED = TINY.replace("  training.lr: [0.02, 0.1]\n", "  head.encoder_layers: [1, 2]\n") + (
@@ -103,7 +103,7 @@ def test_a_choice_waits_for_every_candidate_and_passes_over_one_that_failed(tmp_
 
 
 def test_folds_divide_what_was_drawn_and_name_no_test_sentence() -> None:
-    from model.settings import Data
+    from hadamard.model.settings import Data
 
     data = Data(sentences=300, train_per_class=21)
     corpus = text.load(data)

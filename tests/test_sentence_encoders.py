@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data import corpus as text
-from model.errors import SentenceEncoderError
-from model.representation import embeddings, sentence_encoders
-from model.representation.sentence_encoders import PACKAGED_NAME, locate
-from model.settings import Data
+from hadamard.model.data import corpus as text
+from hadamard.model.errors import SentenceEncoderError
+from hadamard.model.representation import embeddings, sentence_encoders
+from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
+from hadamard.model.settings import Data
 
 
 @pytest.fixture

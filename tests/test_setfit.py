@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from model import train
-from model.data import corpus as text
-from model.errors import StopRequest
-from model.files.trial_files import locked
-from model.heads.quantum import QuantumClassifier
-from model.heads.unfrozen import UnfrozenHead
-from model.representation import embeddings
-from model.representation.contrastive import draw_pairs
-from model.representation.sentence_encoders import locate
-from model.representation.sentences import sentences_of
-from model.settings import Fold, QuantumHead, Training, Trial, Tuning
-from model.simulators import choose
+from hadamard.model import train
+from hadamard.model.data import corpus as text
+from hadamard.model.errors import StopRequest
+from hadamard.model.files.trial_files import locked
+from hadamard.model.heads.quantum import QuantumClassifier
+from hadamard.model.heads.unfrozen import UnfrozenHead
+from hadamard.model.representation import embeddings
+from hadamard.model.representation.contrastive import draw_pairs
+from hadamard.model.representation.sentence_encoders import locate
+from hadamard.model.representation.sentences import sentences_of
+from hadamard.model.settings import Fold, QuantumHead, Training, Trial, Tuning
+from hadamard.model.simulators import choose
 from tests.studies import TINY, read
 from tests.test_train import enter, numbers, trained, variant
 

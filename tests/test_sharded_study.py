@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def test_it_gives_the_same_numbers_however_ranks_share_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(ROOT / "configs" / "sharded.yaml"), "--no-dashboard"]
+    command = [sys.executable, "-m", "hadamard", "run", str(ROOT / "configs" / "sharded.yaml"), "--no-dashboard"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     with open(tmp_path / "runs" / "sharded" / "report" / "results.csv") as file:

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from cluster.energy.meters import Counter
-from cluster.energy.recorder import Recording
-from cluster.energy.shares import Hold, share
-from cluster.energy.trace import trace_of
+from hadamard.cluster.energy.meters import Counter
+from hadamard.cluster.energy.recorder import Recording
+from hadamard.cluster.energy.shares import Hold, share
+from hadamard.cluster.energy.trace import trace_of
 
 PACKAGE, DRAM = Counter("package-0", "cpu", "cpu package", 1000.0), Counter("dram-0", "cpu", "dram")
 GPUS = (Counter("gpu-0", "gpu:0", "gpu"), Counter("gpu-1", "gpu:1", "gpu"))

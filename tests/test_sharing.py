@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from cluster import mpi
-from cluster.allocation import Allocation
-from model.errors import SettingsError
-from model.heads.layout import circuits
-from model.settings import Mpi, QuantumHead, TrialSettings
-from model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
-from orchestrator.commands.plan import show_plan
-from orchestrator.planning import feasibility
-from orchestrator.planning.cost_estimate import packs_seconds
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.packs import need, pack_up
-from orchestrator.planning.rank_layout import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
-from orchestrator.study.expansion import Plan
-from orchestrator.study.file import StudyError
+from hadamard.cluster import mpi
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.layout import circuits
+from hadamard.model.settings import Mpi, QuantumHead, TrialSettings
+from hadamard.model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
+from hadamard.orchestrator.commands.plan import show_plan
+from hadamard.orchestrator.planning import feasibility
+from hadamard.orchestrator.planning.cost_estimate import packs_seconds
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.packs import need, pack_up
+from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.file import StudyError
 from tests.studies import TINY, read, write_study
 
 GIB = 2**30
@@ -188,7 +188,7 @@ def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: 
     small = machine(2)
     with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need a core each, there are 2: 2 cores, "):
         check_fit(pack_up(plan.trials, small), small)
-    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
     one_gpu = machine(8, gpus=1)
     with pytest.raises(StudyError, match=r"4 ranks need a GPU each, there are 1: 8 cores, 1 GPU"):
         check_fit(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
@@ -244,7 +244,7 @@ def test_a_row_that_cannot_fit_says_how_many_ranks_of_what_memory_would_do(tmp_p
 
 @pytest.mark.usefixtures("mpi_here")
 def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8))
+    monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS.replace("qubits: 5", "qubits: 9"))
     overrides = ["factors.mpi.ranks=[4, 8]", "factors.training.lr=[0.02, 0.1]", "mpi.shards=4", "head.reduction=none"]
     plan = json.loads(show_plan(path, overrides, 0.02, as_json=True))
@@ -260,8 +260,8 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     text = show_plan(path, overrides, 0.02, as_json=False)
     assert f"ranks     r00 and r02: 4 ranks, 4 to a state, with 700 MiB each; {four['stages']} stages, " in text
     assert "on 8 cores, one core for each process\n" in text
-    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
-    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8, gpus=8))
+    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8, gpus=8))
     assert "on 8 GPUs, one GPU for each process\n" in show_plan(path, overrides, 0.02, as_json=False)
 
 
@@ -278,7 +278,7 @@ def test_missing_mpi_is_refused_before_anything_is_launched(tmp_path: Path, monk
         monkeypatch.setattr(mpi, "ASK_LIBRARY", "import mpi4py_that_is_not_installed")
     else:
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr("orchestrator.commands.plan.detect", lambda: machine(8))
+    monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS)
     with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI: .* pip install 'hadamard\[mpi\]'"):
         show_plan(path, [], 0.02, as_json=False)

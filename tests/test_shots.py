@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.circuits.circuit import Circuit, second_module_circuit
-from model.heads.noise import noisy_expectations
-from model.heads.shots import sampled
-from model.settings import Noise
-from model.simulators import choose
+from hadamard.model.circuits.circuit import Circuit, second_module_circuit
+from hadamard.model.heads.noise import noisy_expectations
+from hadamard.model.heads.shots import sampled
+from hadamard.model.settings import Noise
+from hadamard.model.simulators import choose
 from tests.circuits import random_batch, values_and_gradients
 from tests.noisy import NoisySimulator, generators
 

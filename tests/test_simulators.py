@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model import simulators
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
-from model.errors import SettingsError
-from model.simulators import Simulator, choose, resolve
+from hadamard.model import simulators
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import Simulator, choose, resolve
 from tests.circuits import ALL_GATES, ALL_REAL, Batch, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 
 pytestmark = pytest.mark.usefixtures("double_precision")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm.submit import SITES
+from hadamard.slurm.submit import SITES
 
 PROFILES = sorted(SITES.glob("*.sh"))
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from model.files.trial_files import read_json
-from orchestrator.energy.totals import spent_j
-from orchestrator.execution.budget_guard import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
-from orchestrator.ledger.causes import BUDGET
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.resource_log import RunUse, runs_used, save_run
-from orchestrator.study.budget import Budget, Used, passed
-from orchestrator.study.expansion import Plan
-from orchestrator.study.file import StudyError
+from hadamard.model.files.trial_files import read_json
+from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.execution.budget_guard import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
+from hadamard.orchestrator.ledger.causes import BUDGET
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.resource_log import RunUse, runs_used, save_run
+from hadamard.orchestrator.study.budget import Budget, Used, passed
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.file import StudyError
 from tests.finished import fail, finish
 from tests.metered import WATTS, launch, node
 from tests.studies import entered, read

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 
-from orchestrator.analysis.blocks import block_columns, fit_in_splits, variance_ratio
-from orchestrator.analysis.effects import Effects, adjusted_means, interactions, main_effects
-from orchestrator.analysis.inference import least_squares
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.analysis.blocks import block_columns, fit_in_splits, variance_ratio
+from hadamard.orchestrator.analysis.effects import Effects, adjusted_means, interactions, main_effects
+from hadamard.orchestrator.analysis.inference import least_squares
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import asked
 from tests.published_designs import results_of, two_level
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
-from model.simulators.sharded.stages import Item, StagePlan, mixes, plan_stages, wires_of
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
+from hadamard.model.simulators.sharded.stages import Item, StagePlan, mixes, plan_stages, wires_of
 from tests.circuits import ALL_GATES, ALL_REAL, random_circuits
 
 PAPER = {"encoder": encoder_circuit(20, 3, 2), "second": second_module_circuit(20, [0, 0], 2, 2, 1)}

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from model.files.trial_files import TrialFiles
-from orchestrator.commands import status_facts
-from orchestrator.commands.status import show_status
-from orchestrator.ledger import claim
-from orchestrator.ledger.claim import Owner
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
-from slurm import jobs
-from slurm.cluster_file import Cluster
-from slurm.jobs import Job
+from hadamard.model.files.trial_files import TrialFiles
+from hadamard.orchestrator.commands import status_facts
+from hadamard.orchestrator.commands.status import show_status
+from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.ledger.claim import Owner
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.slurm import jobs
+from hadamard.slurm.cluster_file import Cluster
+from hadamard.slurm.jobs import Job
 from tests.studies import entered, read
 
 START_MS = 1_000_000
@@ -164,7 +164,8 @@ def test_a_study_that_nobody_runs(study: tuple[Ledger, Plan]) -> None:
 
 def test_status_needs_neither_ray_nor_torch_nor_mlflow(study: tuple[Ledger, Plan]) -> None:
     code = (
-        "import sys; from pathlib import Path; from orchestrator.commands.status import show_status; show_status(Path(sys.argv[1]), False);"
+        "import sys; from pathlib import Path; from hadamard.orchestrator.commands.status import show_status\n"
+        "show_status(Path(sys.argv[1]), False);"
         "print([name for name in ('ray', 'torch', 'mlflow') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(study[0].directory)], capture_output=True, text=True)

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from orchestrator.execution import signals as stopping
-from orchestrator.execution.signals import Stopping
+from hadamard.orchestrator.execution import signals as stopping
+from hadamard.orchestrator.execution.signals import Stopping
 
 
 @pytest.fixture(autouse=True)

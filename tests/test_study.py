@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.settings import QuantumHead
-from orchestrator.study.file import StudyError, StudyFile
-from orchestrator.study.schema import Study, study_of, with_values
+from hadamard.model.settings import QuantumHead
+from hadamard.orchestrator.study.file import StudyError, StudyFile
+from hadamard.orchestrator.study.schema import Study, study_of, with_values
 
 GOOD = """\
 study: tiny

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from model.errors import UserError
-from orchestrator.cli import app
-from orchestrator.commands import submit as verb
-from orchestrator.commands.submit import Request, submit_study
-from orchestrator.ledger.claim import OwnedError, owned
-from slurm import submit as slurm
-from slurm.requested import Asked, asked, directives, gpu_count, size_bytes, time_s
-from slurm.submit import SubmitOptions, sbatch_command, shell_lines
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.cli import app
+from hadamard.orchestrator.commands import submit as verb
+from hadamard.orchestrator.commands.submit import Request, submit_study
+from hadamard.orchestrator.ledger.claim import OwnedError, owned
+from hadamard.slurm import submit as slurm
+from hadamard.slurm.requested import Asked, asked, directives, gpu_count, size_bytes, time_s
+from hadamard.slurm.submit import SubmitOptions, sbatch_command, shell_lines
 from tests.conftest import ROOT
 from tests.studies import write_study
 
@@ -341,7 +341,7 @@ def test_helpers_are_told_whom_they_help(tmp_path: Path, sbatch: Path, join: boo
 
 
 def test_nothing_owed_is_no_job(tmp_path: Path, sbatch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from orchestrator.study.expansion import read_plan
+    from hadamard.orchestrator.study.expansion import read_plan
 
     study = write_study(tmp_path)
     for trial in read_plan(study, []).trials:

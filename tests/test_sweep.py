@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from model.files.trial_files import TrialFiles
+from hadamard.model.files.trial_files import TrialFiles
 from tests.studies import TINY, write_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -35,7 +35,7 @@ KILLS = 10
 
 
 def start(study: Path, directory: Path, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(study), "--dir", str(directory), "--no-dashboard", *options]
+    command = [sys.executable, "-m", "hadamard", "run", str(study), "--dir", str(directory), "--no-dashboard", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -308,7 +308,7 @@ def trainers(directory: Path) -> list[int]:
             words = (process / "cmdline").read_bytes().decode().split("\0")
         except (OSError, UnicodeDecodeError):
             continue
-        if process.name.isdigit() and "model.train" in words and any(str(directory) in word for word in words):
+        if process.name.isdigit() and "hadamard.model.train" in words and any(str(directory) in word for word in words):
             found.append(int(process.name))
     return found
 
@@ -338,13 +338,13 @@ def until(condition: Callable[[], bool], seconds: float = 180.0) -> None:
 ASK_FOR_GPUS = """
 import dataclasses, os, sys
 from pathlib import Path
-from cluster.allocation import Allocation
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.budget import Budget
-from orchestrator.planning.packs import pack_up
-from orchestrator.execution.driver import embed
-from orchestrator.execution.budget_guard import Limits
-from orchestrator.execution.ray_tune import ray_cluster, run_packs
+from hadamard.cluster.allocation import Allocation
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.budget import Budget
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.execution.budget_guard import Limits
+from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
 
@@ -359,7 +359,7 @@ print(first.id)
 """
 TELL_WHAT_IS_SEEN = """
 import os, sys
-if "model.train" in sys.orig_argv:
+if "hadamard.model.train" in sys.orig_argv:
     masks = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
     open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[3]} {masks[0]}.{masks[1]}\\n")
 """

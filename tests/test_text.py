@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from model.data import corpus as text
-from model.errors import DataError
-from model.settings import Data
+from hadamard.model.data import corpus as text
+from hadamard.model.errors import DataError
+from hadamard.model.settings import Data
 
 Writer = Callable[..., str]
 

@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from orchestrator.analysis.effects import Effect, Effects, half_normal, interactions, main_effects
-from orchestrator.analysis.inference import lenth
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.analysis.effects import Effect, Effects, half_normal, interactions, main_effects
+from hadamard.orchestrator.analysis.inference import lenth
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Factor
 from tests.designs import generated
 from tests.published_designs import (
     BICYCLE,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking import saved_view, shipper
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking import saved_view, shipper
 from tests.shipped_study import finished_study, joules, meter
 from tests.studies import entered, read
 
@@ -84,8 +84,8 @@ def test_shipping_again_changes_nothing_even_if_its_memory_is_lost(ledger: Ledge
 
 def test_killed_while_shipping_every_run_is_there_once(ledger: Ledger, plan: Plan) -> None:
     code = (
-        "import sys; from pathlib import Path; from orchestrator.tracking import shipper as tracking\n"
-        "from orchestrator.study.expansion import reopen\n"
+        "import sys; from pathlib import Path; from hadamard.orchestrator.tracking import shipper as tracking\n"
+        "from hadamard.orchestrator.study.expansion import reopen\n"
         "tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True)"
     )
     hits = 0
@@ -203,8 +203,8 @@ def test_a_database_that_was_deleted_is_filled_again(ledger: Ledger, plan: Plan)
     shipper.ship(ledger, plan, run_has_ended=True)
     Path(shipper.tracking_uri(ledger).removeprefix("sqlite:///")).unlink()
     code = (
-        "import sys; from pathlib import Path; from orchestrator.tracking import shipper as tracking\n"
-        "from orchestrator.study.expansion import reopen\n"
+        "import sys; from pathlib import Path; from hadamard.orchestrator.tracking import shipper as tracking\n"
+        "from hadamard.orchestrator.study.expansion import reopen\n"
         "print(tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True))"
     )
     again = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], capture_output=True, text=True, check=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking import shipper
-from orchestrator.tracking.mlflow_runs import create_database
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking import shipper
+from hadamard.orchestrator.tracking.mlflow_runs import create_database
 from tests.mlflow_server import MlflowServer
 from tests.shipped_study import EPOCHS, ROWS, finished_study
 

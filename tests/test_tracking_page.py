@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking import saved_view, shipper
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking import saved_view, shipper
 from tests.browser import CHROMIUM, Page, opened
 from tests.mlflow_server import MlflowServer
 from tests.shipped_study import accuracy, finished_study, joules, meter, parameters, seconds

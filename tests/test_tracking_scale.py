@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.tracking import shipper
+from hadamard.orchestrator.tracking import shipper
 from tests.bench_shipping import timed_shipping
 from tests.shipped_study import finish, finished_study
 

@@ -19,17 +19,17 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from model import train
-from model.errors import EXIT_STOPPED, StopRequest
-from model.files import checkpoint
-from model.files.trial_files import PackFiles, TrialFiles, write_atomically
-from model.heads.quantum import Draws, Head
-from model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
-from model.training import batch_trainer
-from model.training.adam import Adam
-from model.training.batch_trainer import epoch_order
-from model.training.evaluation import Embedded, Score
-from orchestrator.execution.driver import embed
+from hadamard.model import train
+from hadamard.model.errors import EXIT_STOPPED, StopRequest
+from hadamard.model.files import checkpoint
+from hadamard.model.files.trial_files import PackFiles, TrialFiles, write_atomically
+from hadamard.model.heads.quantum import Draws, Head
+from hadamard.model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
+from hadamard.model.training import batch_trainer
+from hadamard.model.training.adam import Adam
+from hadamard.model.training.batch_trainer import epoch_order
+from hadamard.model.training.evaluation import Embedded, Score
+from hadamard.orchestrator.execution.driver import embed
 from tests.studies import read
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory, embedding_cache: Path) -> t
     """All trials of the tiny study, with their embeddings in the cache."""
     from rich.console import Console
 
-    from cluster.allocation import detect
+    from hadamard.cluster.allocation import detect
 
     os.environ["HADAMARD_CACHE"] = str(embedding_cache)
     plan = read(tmp_path_factory.mktemp("study"))
@@ -186,7 +186,7 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
     members = alike(trials, epochs=800)[:company]
     through = trained(tmp_path / "through", members)
     broken = enter(tmp_path / "broken", members)
-    code = "from model import train; from model.training import batch_trainer as team\n"
+    code = "from hadamard.model import train; from hadamard.model.training import batch_trainer as team\n"
     code += "team.CHECKPOINT_EVERY_S = 0.05; team.CHECKPOINT_SHARE = 1; train.main()"
     kills = 0
     for _ in range(20):
@@ -225,7 +225,7 @@ def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
     through = trained(tmp_path / "through", members)
     stopped = enter(tmp_path / "stopped", [*members, *later])
     begun, untouched = stopped[:3], stopped[3:]
-    process = subprocess.Popen([sys.executable, "-m", "model.train", str(tmp_path / "stopped" / "pack"), "1", "1", "1"])
+    process = subprocess.Popen([sys.executable, "-m", "hadamard.model.train", str(tmp_path / "stopped" / "pack"), "1", "1", "1"])
     while len(begun[-1].events()) < 100:
         assert process.poll() is None
         time.sleep(0.01)
@@ -248,7 +248,7 @@ def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
 def test_a_second_sigterm_ends_the_process_at_once() -> None:
     code = """
 import os, signal, time
-from model.train import _stopped_by_sigterm
+from hadamard.model.train import _stopped_by_sigterm
 told = _stopped_by_sigterm()
 assert not told()
 os.kill(os.getpid(), signal.SIGTERM)
@@ -374,10 +374,10 @@ def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
 def test_memory_that_a_process_may_not_have_is_named_as_the_cause(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     (files,) = enter(tmp_path / "large", [variant(alike(trials)[0], "large", qubits=24, reduction="none", epochs=1)])
     code = """
-import resource, model.train
+import resource, hadamard.model.train
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))
-model.train.main()
+hadamard.model.train.main()
 """
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "large" / "pack"), "1", "1", "1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -439,7 +439,7 @@ def test_a_corpus_that_changed_since_the_plan_is_refused_for_the_trials_that_rea
 def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     enter(tmp_path / "p", [trials[0]])
     foreign = ("ray", "mlflow", "orchestrator", "cluster", "mpi4py")
-    code = f"import sys, model.train; model.train.main(); print([name for name in {foreign} if name in sys.modules])"
+    code = f"import sys, hadamard.model.train; hadamard.model.train.main(); print([name for name in {foreign} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack"), "1", "1", "1"], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
 

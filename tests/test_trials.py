@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from cluster.allocation import Allocation
-from model.errors import DataError
-from model.heads.layout import shape
-from model.settings import Trial
-from orchestrator.commands.plan import simulators_in_words
-from orchestrator.planning.cost_estimate import packs_seconds, price
-from orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.machine_rates import DEFAULTS, PACK_START
-from orchestrator.planning.packs import pack_up
-from orchestrator.planning.rank_layout import ALONE
-from orchestrator.study.expansion import Plan
-from orchestrator.study.file import StudyError
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import DataError
+from hadamard.model.heads.layout import shape
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.commands.plan import simulators_in_words
+from hadamard.orchestrator.planning.cost_estimate import packs_seconds, price
+from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.planning.rank_layout import ALONE
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.file import StudyError
 from tests.studies import TINY, read
 
 
@@ -57,7 +57,7 @@ def test_what_does_not_decide_it_keeps_the_key(tmp_path: Path) -> None:
     logistic = {trial.key for trial in before.trials if trial.arm == "logistic"}
     assert logistic <= keys(plan_of(tmp_path, "training.epochs=9", "simulator=lightning.qubit", "precision=float64"))
     corpus = tmp_path / "corpus.tsv"
-    from model.data import corpus as text
+    from hadamard.model.data import corpus as text
 
     written = text.load(before.study.data)
     corpus.write_text(
@@ -202,7 +202,7 @@ def test_packs_ask_for_a_gpu_where_their_simulator_runs_on_one(tmp_path: Path) -
 
 
 def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
     content = TINY.replace("training.lr: [0.02, 0.1]", "simulator: [compiled, fused]").replace("baselines: [logistic]", "baselines: []")
     plan = plan_of(tmp_path, "design.splits=3", content=content)
     places = machine(3, gpus=1, nodes=2)
@@ -226,7 +226,7 @@ def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> No
 
 def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
-    monkeypatch.setattr("model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
     for precision, name in (("float32", "triton"), ("float64", "fused")):
         plan = plan_of(tmp_path, "factors.head.qubits=[13, 14]", "head.reduction=none", f"precision={precision}")
         assert name in simulators_in_words(plan.trials)

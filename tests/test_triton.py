@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
-from model.errors import SettingsError
-from model.simulators.reference import StateVectorSimulator
-from model.simulators.triton.simulator import TritonSimulator, fits
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators.reference import StateVectorSimulator
+from hadamard.model.simulators.triton.simulator import TritonSimulator, fits
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 
 triton = pytest.importorskip("triton")
@@ -123,7 +123,7 @@ from pathlib import Path
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from model.simulators import triton_sweeps
+from hadamard.model.simulators import triton_sweeps
 
 numbers = ("rows", "steps", "measured", "row_stride")
 for sweep, choice in ((triton_sweeps.forward, "FROM_ZERO"), (triton_sweeps.adjoint, "OF_STATES")):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slurm.cluster_file import Cluster
-from slurm.tunnel import Tunnel, in_words, tunnel
+from hadamard.slurm.cluster_file import Cluster
+from hadamard.slurm.tunnel import Tunnel, in_words, tunnel
 
 CLUSTER = Cluster("42", 0, "10.0.0.1:23100", "n1", 23105, "/study/jobs/42-0/token")
 
@@ -38,7 +38,7 @@ def test_as_a_program_it_prints_line_address_and_token(tmp_path: Path, monkeypat
     printed = []
     for port in (23105, None):
         dataclasses.replace(CLUSTER, dashboard_port=port).write(file)
-        command = [sys.executable, "-m", "slurm.tunnel", str(file)]
+        command = [sys.executable, "-m", "hadamard.slurm.tunnel", str(file)]
         printed.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert "@login -L 8265:localhost:23105 " in printed[0]
     assert "http://localhost:8265" in printed[0]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launch import Outcome
-from cluster.mpi import Places
-from model.files.trial_files import PackFiles
-from orchestrator.execution import worker
-from orchestrator.ledger.resource_log import packs_used
+from hadamard.cluster.launch import Outcome
+from hadamard.cluster.mpi import Places
+from hadamard.model.files.trial_files import PackFiles
+from hadamard.orchestrator.execution import worker
+from hadamard.orchestrator.ledger.resource_log import packs_used
 from tests.test_launch import pack
 
 

@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from cluster.energy.meters import Joined, Meter, MeterError, Method
-from cluster.energy.modelled import ModelledCpu
-from cluster.energy.replay import Replay
-from cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
-from cluster.node_drain import node_name
-from model.errors import UserError
+from hadamard.cluster.energy.meters import Joined, Meter, MeterError, Method
+from hadamard.cluster.energy.modelled import ModelledCpu
+from hadamard.cluster.energy.replay import Replay
+from hadamard.cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
+from hadamard.cluster.node_drain import node_name
+from hadamard.model.errors import UserError
 
 VARIABLE = "HADAMARD_ENERGY"
 NVIDIA = Path("/dev/nvidiactl")
@@ -112,7 +112,7 @@ def _first(*ways: Callable[[], Meter]) -> Meter | None:
 def _zeus_gpus() -> Meter:
     if not NVIDIA.exists():
         raise MeterError("no NVIDIA driver")
-    from cluster.energy.zeus_meters import ZeusGpus  # takes seconds, and Zeus is not always installed
+    from hadamard.cluster.energy.zeus_meters import ZeusGpus  # takes seconds, and Zeus is not always installed
 
     return ZeusGpus()
 
@@ -120,6 +120,6 @@ def _zeus_gpus() -> Meter:
 def _zeus_cpus(environment: Mapping[str, str]) -> Meter:
     if ZEUS_DAEMON not in environment:  # without it, Zeus reads the files that powercap could not
         raise MeterError("no daemon of Zeus")
-    from cluster.energy.zeus_meters import ZeusCpus
+    from hadamard.cluster.energy.zeus_meters import ZeusCpus
 
     return ZeusCpus()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cluster.energy.meters import CPU, Counter, MeterError, Method
+from hadamard.cluster.energy.meters import CPU, Counter, MeterError, Method
 
 STAT = Path("/proc/stat")
 BUSY = (0, 1, 2, 5, 6)

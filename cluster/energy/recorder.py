@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
-from cluster.energy.trace import TIME, WRAPS, Trace, read_trace
-from model.files.trial_files import append_line, read_json, write_atomically
+from hadamard.cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
+from hadamard.cluster.energy.trace import TIME, WRAPS, Trace, read_trace
+from hadamard.model.files.trial_files import append_line, read_json, write_atomically
 
 EVERY_S = 0.5
 WRITE_EVERY_S = 2.0

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.energy.meters import MeterError, Method
-from cluster.energy.trace import read_trace
+from hadamard.cluster.energy.meters import MeterError, Method
+from hadamard.cluster.energy.trace import read_trace
 
 
 class Replay:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.energy.meters import CPU, GPUS
-from cluster.energy.recorder import Recording
-from cluster.energy.trace import Array
+from hadamard.cluster.energy.meters import CPU, GPUS
+from hadamard.cluster.energy.recorder import Recording
+from hadamard.cluster.energy.trace import Array
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cluster.energy.meters import CPU, GPUS, Counter, MeterError, Method
+from hadamard.cluster.energy.meters import CPU, GPUS, Counter, MeterError, Method
 
 POWERCAP, CRAY = Path("/sys/class/powercap"), Path("/sys/cray/pm_counters")
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from cluster.energy.meters import CPU, Counter, MeterError, Method
+from hadamard.cluster.energy.meters import CPU, Counter, MeterError, Method
 
 
 class ZeusGpus:

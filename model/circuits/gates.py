@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.circuits.circuit import Gate
+from hadamard.model.circuits.circuit import Gate
 
 PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
 FIXED = {

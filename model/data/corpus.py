@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.data import grammar
-from model.errors import DataError
-from model.settings import Data, Fold
+from hadamard.model.data import grammar
+from hadamard.model.errors import DataError
+from hadamard.model.settings import Data, Fold
 
 Indices = npt.NDArray[np.int64]
 

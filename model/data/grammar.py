@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from model.errors import DataError
+from hadamard.model.errors import DataError
 
 T = TypeVar("T")
 

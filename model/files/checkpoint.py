@@ -11,11 +11,11 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
 
-from model.errors import LedgerError
-from model.files.trial_files import TrialFiles, write_atomically
+from hadamard.model.errors import LedgerError
+from hadamard.model.files.trial_files import TrialFiles, write_atomically
 
 NAMES = ("parameters", "mean", "square")
-"""What the rows of an optimiser's state are (`model.training.adam.Adam`)."""
+"""What the rows of an optimiser's state are (`hadamard.model.training.adam.Adam`)."""
 
 
 def save(files: TrialFiles, state: torch.Tensor, epoch: int) -> None:

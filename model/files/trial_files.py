@@ -16,13 +16,13 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from model.errors import LedgerError
+from hadamard.model.errors import LedgerError
 
 Event = dict[str, Any]
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 LONGEST_LINE = 2**20
 LOCK_WAIT_S = 60.0
-"""Longer than a process may take to stop in good order (`cluster.launch.STOP_GRACE_S`)."""
+"""Longer than a process may take to stop in good order (`hadamard.cluster.launch.STOP_GRACE_S`)."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

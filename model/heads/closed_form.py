@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
-from model.settings import FourierHead, LogisticHead, SvcHead
-from model.training.evaluation import Score
+from hadamard.model.settings import FourierHead, LogisticHead, SvcHead
+from hadamard.model.training.evaluation import Score
 
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -13,11 +13,11 @@ from typing import Self
 
 import torch
 
-from model.heads.initialisation import normal, uniform
-from model.heads.layout import CLASSES
-from model.heads.quantum import Draws
-from model.heads.reduction import Principal
-from model.settings import MlpHead, QuadraticHead
+from hadamard.model.heads.initialisation import normal, uniform
+from hadamard.model.heads.layout import CLASSES
+from hadamard.model.heads.quantum import Draws
+from hadamard.model.heads.reduction import Principal
+from hadamard.model.settings import MlpHead, QuadraticHead
 
 
 class MultiLayerPerceptron:

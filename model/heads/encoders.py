@@ -13,12 +13,12 @@ from typing import Protocol, Self
 import torch
 from torch import nn
 
-from model.circuits.circuit import Circuit
-from model.heads.initialisation import normal, uniform
-from model.heads.layout import circuits
-from model.heads.reduction import AmplitudeEncoding, Principal
-from model.settings import QuantumHead
-from model.simulators import Simulator
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.heads.initialisation import normal, uniform
+from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.reduction import AmplitudeEncoding, Principal
+from hadamard.model.settings import QuantumHead
+from hadamard.model.simulators import Simulator
 
 
 class Encoders(Protocol):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import functools
 
-from model.circuits.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
-from model.errors import SettingsError
-from model.settings import (
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.settings import (
     CLOSED_FORM,
     FourierHead,
     Head,
@@ -22,7 +22,7 @@ from model.settings import (
     Trial,
     TrialSettings,
 )
-from model.simulators import ADJOINT_DEVICES
+from hadamard.model.simulators import ADJOINT_DEVICES
 
 CLASSES = 2
 

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from model.circuits.circuit import Angle, Circuit
-from model.heads import shots
-from model.settings import Noise
-from model.simulators import Simulator
+from hadamard.model.circuits.circuit import Angle, Circuit
+from hadamard.model.heads import shots
+from hadamard.model.settings import Noise
+from hadamard.model.simulators import Simulator
 
 NOISE_STREAM = 1
 """Tells the draws of noise from those of an epoch's order, which come from the same seed and epoch."""

@@ -16,12 +16,12 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 
-from model.heads.encoders import encoders
-from model.heads.initialisation import uniform
-from model.heads.layout import CLASSES, circuits, read_by_linear
-from model.heads.noise import noisy_expectations
-from model.settings import QuantumHead
-from model.simulators import Simulator
+from hadamard.model.heads.encoders import encoders
+from hadamard.model.heads.initialisation import uniform
+from hadamard.model.heads.layout import CLASSES, circuits, read_by_linear
+from hadamard.model.heads.noise import noisy_expectations
+from hadamard.model.settings import QuantumHead
+from hadamard.model.simulators import Simulator
 
 Draws = Sequence[np.random.Generator]
 """One generator per trial, from which heads with noise or finite shots draw."""

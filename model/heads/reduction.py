@@ -12,8 +12,8 @@ from typing import Self
 import torch
 from torch import nn
 
-from model.heads.layout import check_width
-from model.settings import QuantumHead
+from hadamard.model.heads.layout import check_width
+from hadamard.model.settings import QuantumHead
 
 
 class AmplitudeEncoding:

@@ -12,9 +12,9 @@ from typing import Any, Self
 
 import torch
 
-from model.heads.quantum import Draws, Head
-from model.representation.embeddings import without_network
-from model.settings import Training, Tuning
+from hadamard.model.heads.quantum import Draws, Head
+from hadamard.model.representation.embeddings import without_network
+from hadamard.model.settings import Training, Tuning
 
 
 @dataclass(frozen=True)

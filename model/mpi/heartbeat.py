@@ -125,7 +125,7 @@ class Pulse:
     def start(self) -> None:
         """Say who this is, and beat from now on; before MPI, some of which bears no new processes."""
         self.say(self.word)
-        command = [sys.executable, "-m", "model.mpi.heartbeat", str(self.launch), str(self.number), str(os.getpid())]
+        command = [sys.executable, "-m", "hadamard.model.mpi.heartbeat", str(self.launch), str(self.number), str(os.getpid())]
         self._beating = subprocess.Popen(command, stdin=subprocess.PIPE)  # which closes when this process ends, however it does
         _started.append(self)
 

@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from model.errors import EXIT_OUT_OF_MEMORY, UserError
-from model.mpi.heartbeat import last_word
+from hadamard.model.errors import EXIT_OUT_OF_MEMORY, UserError
+from hadamard.model.mpi.heartbeat import last_word
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -57,7 +57,7 @@ class Ranks:
         """
         from mpi4py import MPI
 
-        from model.training.trial_run import is_out_of_memory
+        from hadamard.model.training.trial_run import is_out_of_memory
 
         code = EXIT_OUT_OF_MEMORY if is_out_of_memory(error) else 1
         if not isinstance(error, MPI.Exception):

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from model.errors import DivergedError, StopRequest
-from model.settings import Tuning
+from hadamard.model.errors import DivergedError, StopRequest
+from hadamard.model.settings import Tuning
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

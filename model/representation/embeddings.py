@@ -1,6 +1,6 @@
 """Embeddings of a corpus, kept in a cache and shared by memory map: one file for each sentence encoder, and one for each tuned on a split.
 
-Owns the cache and the encoding run (`python -m model.representation.embeddings`). Does not own where corpora and
+Owns the cache and the encoding run (`python -m hadamard.model.representation.embeddings`). Does not own where corpora and
 encoders come from, nor the tuning.
 """
 
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from model.data import corpus as text
-from model.errors import EXIT_USER_ERROR, StopRequest, UserError
-from model.files.trial_files import locked, why_not_writable, write_atomically
-from model.representation.sentence_encoders import LocatedSentenceEncoder, locate
-from model.settings import Trial, TrialSettings, Tuning
+from hadamard.model.data import corpus as text
+from hadamard.model.errors import EXIT_USER_ERROR, StopRequest, UserError
+from hadamard.model.files.trial_files import locked, why_not_writable, write_atomically
+from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, locate
+from hadamard.model.settings import Trial, TrialSettings, Tuning
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -100,7 +100,7 @@ def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_s
     """
 
     def compute() -> Embeddings:
-        from model.representation import contrastive
+        from hadamard.model.representation import contrastive
 
         without_network()
         settings = trial.settings.sentence_encoder
@@ -169,7 +169,7 @@ def _encode(model: SentenceTransformer, texts: tuple[str, ...], tuning: Tuning |
 
 
 def main() -> None:
-    """Compute what a trial's settings need: `python -m model.representation.embeddings SETTINGS_JSON THREADS`."""
+    """Compute what a trial's settings need: `python -m hadamard.model.representation.embeddings SETTINGS_JSON THREADS`."""
     settings = TrialSettings.model_validate_json(sys.argv[1])
     try:
         ensure(text.load(settings.data), locate(settings.sentence_encoder.name), int(sys.argv[2]))

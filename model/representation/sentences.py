@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from model.data import corpus as text
-from model.errors import DataError
-from model.representation import embeddings
-from model.settings import Data, Fold, Trial
+from hadamard.model.data import corpus as text
+from hadamard.model.errors import DataError
+from hadamard.model.representation import embeddings
+from hadamard.model.settings import Data, Fold, Trial
 
 
 class Sentences:

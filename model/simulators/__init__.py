@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from model.errors import SettingsError
-from model.mpi import ranks
+from hadamard.model.errors import SettingsError
+from hadamard.model.mpi import ranks
 
 if TYPE_CHECKING:  # whoever reads a study imports this, which must not take the seconds that torch takes
     import torch
 
-    from model.circuits.circuit import Circuit
+    from hadamard.model.circuits.circuit import Circuit
 
 ADJOINT_DEVICES = ("lightning.qubit", "lightning.kokkos", "lightning.gpu")
 """PennyLane devices differentiated by the adjoint method, which gives no gradient for the initial state."""
@@ -91,23 +91,23 @@ def choose(name: str) -> Simulator:
         case "compiled":
             if not compiled_here():
                 raise SettingsError("simulator compiled was not built on this machine; install a C++ compiler and run `make install` again")
-            from model.simulators.compiled.simulator import CompiledSimulator
+            from hadamard.model.simulators.compiled.simulator import CompiledSimulator
 
             return CompiledSimulator()
         case "triton":
-            from model.simulators.triton.simulator import TritonSimulator
+            from hadamard.model.simulators.triton.simulator import TritonSimulator
 
             return TritonSimulator()
         case "fused":
-            from model.simulators.fused.simulator import FusedSimulator
+            from hadamard.model.simulators.fused.simulator import FusedSimulator
 
             return FusedSimulator()
         case "torch":
-            from model.simulators.reference import StateVectorSimulator
+            from hadamard.model.simulators.reference import StateVectorSimulator
 
             return StateVectorSimulator()
         case "custatevec":
-            from model.simulators.custatevec.simulator import CuStateVecSimulator
+            from hadamard.model.simulators.custatevec.simulator import CuStateVecSimulator
 
             return CuStateVecSimulator()
         case "sharded":
@@ -115,7 +115,7 @@ def choose(name: str) -> Simulator:
         case device if ranks.count() > 1:
             return _on_all_ranks(device)
         case device:
-            from model.simulators.pennylane.device import PennyLaneSimulator
+            from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 
             return PennyLaneSimulator(device)
 
@@ -123,7 +123,7 @@ def choose(name: str) -> Simulator:
 @functools.cache
 def _on_all_ranks(name: str) -> Simulator:
     """Return the one simulator of this name: the other ranks know its calls by their numbers."""
-    from model.simulators.sharded.simulator import ShardedSimulator
+    from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 
     return ShardedSimulator(ranks.joined(), name)
 
@@ -131,7 +131,7 @@ def _on_all_ranks(name: str) -> Simulator:
 @functools.cache
 def compiled_here() -> bool:
     """Return whether the compiled simulator was built with this installation."""
-    return importlib.util.find_spec("model.simulators.compiled.native") is not None
+    return importlib.util.find_spec("hadamard.model.simulators.compiled.native") is not None
 
 
 def runs_on_gpu(name: str) -> bool:

@@ -9,8 +9,8 @@ import functools
 
 import torch
 
-from model.circuits.circuit import Circuit, Gate
-from model.errors import SettingsError
+from hadamard.model.circuits.circuit import Circuit, Gate
+from hadamard.model.errors import SettingsError
 
 HALF_ROOT = 0.5**0.5
 FIXED = {"X": ((0.0, 1.0), (1.0, 0.0)), "Z": ((1.0, 0.0), (0.0, -1.0)), "H": ((HALF_ROOT, HALF_ROOT), (HALF_ROOT, -HALF_ROOT))}
@@ -24,7 +24,7 @@ class StateVectorSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Raises:
             SettingsError: A gate is not real.
@@ -45,7 +45,7 @@ def batch_shape(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | 
     """Return trials and rows; a circuit without inputs and initial states has one row.
 
     Raises:
-        ValueError: A tensor is not of the shape that `model.simulators.Simulator` states, or not on the device of the weights.
+        ValueError: A tensor is not of the shape that `hadamard.model.simulators.Simulator` states, or not on the device of the weights.
     """
     given = states if inputs is None else inputs
     trials, rows = len(weights), 1 if given is None else given.shape[1]

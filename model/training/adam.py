@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from model.settings import Training
+from hadamard.model.settings import Training
 
 MEAN_DECAY, SQUARE_DECAY, EPSILON = 0.9, 0.999, 1e-8
 """The defaults of Kingma and Ba (2015), arXiv 1412.6980."""

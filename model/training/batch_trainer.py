@@ -17,21 +17,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from model.errors import DivergedError, StopRequest
-from model.files import checkpoint
-from model.files.phase_log import Phases
-from model.heads.dense import MultiLayerPerceptron, QuadraticFourier
-from model.heads.layout import circuits
-from model.heads.noise import noise_generator
-from model.heads.quantum import Draws, Head, QuantumClassifier
-from model.mpi import ranks
-from model.representation.sentence_encoders import locate
-from model.representation.sentences import Sentences
-from model.settings import MlpHead, QuadraticHead, QuantumHead
-from model.simulators import Simulator, choose, resolve
-from model.training.adam import Adam
-from model.training.evaluation import Embedded, Readable, Score, evaluate, scores
-from model.training.trial_run import Member, share_time
+from hadamard.model.errors import DivergedError, StopRequest
+from hadamard.model.files import checkpoint
+from hadamard.model.files.phase_log import Phases
+from hadamard.model.heads.dense import MultiLayerPerceptron, QuadraticFourier
+from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.noise import noise_generator
+from hadamard.model.heads.quantum import Draws, Head, QuantumClassifier
+from hadamard.model.mpi import ranks
+from hadamard.model.representation.sentence_encoders import locate
+from hadamard.model.representation.sentences import Sentences
+from hadamard.model.settings import MlpHead, QuadraticHead, QuantumHead
+from hadamard.model.simulators import Simulator, choose, resolve
+from hadamard.model.training.adam import Adam
+from hadamard.model.training.evaluation import Embedded, Readable, Score, evaluate, scores
+from hadamard.model.training.trial_run import Member, share_time
 
 CHECKPOINT_EVERY_S = 5.0
 CHECKPOINT_SHARE = 0.1
@@ -39,7 +39,7 @@ CHECKPOINT_SHARE = 0.1
 
 
 class Team:
-    """Members alike in shape (`model.heads.layout.shape`), each with a row of the parameters and of the sides of its split."""
+    """Members alike in shape (`hadamard.model.heads.layout.shape`), each with a row of the parameters and of the sides of its split."""
 
     def __init__(self, members: Sequence[Member], sentences: Sentences, phases: Phases, told_to_stop: Callable[[], bool]) -> None:
         """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
@@ -76,7 +76,7 @@ class Team:
         self.corpus: Readable = embedded
         self.head = self._build(embedded, simulator)
         if settings.sentence_encoder.representation == "unfrozen":
-            from model.heads.unfrozen import Numbered, UnfrozenHead
+            from hadamard.model.heads.unfrozen import Numbered, UnfrozenHead
 
             directory = locate(settings.sentence_encoder.name).directory
             self.corpus = Numbered(embedded.labels)

@@ -12,9 +12,9 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from model.files.correct_bits import Marks
-from model.heads.quantum import Draws, Head
-from model.settings import EVALUATION_ROWS
+from hadamard.model.files.correct_bits import Marks
+from hadamard.model.heads.quantum import Draws, Head
+from hadamard.model.settings import EVALUATION_ROWS
 
 
 @dataclass(frozen=True)

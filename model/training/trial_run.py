@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import torch
 
-from model.errors import DivergedError, UserError
-from model.files import correct_bits
-from model.files.trial_files import TrialFiles, write_atomically
-from model.settings import Trial
-from model.training.evaluation import Score
+from hadamard.model.errors import DivergedError, UserError
+from hadamard.model.files import correct_bits
+from hadamard.model.files.trial_files import TrialFiles, write_atomically
+from hadamard.model.settings import Trial
+from hadamard.model.training.evaluation import Score
 
 SIDES = ("train", "validation", "test")
 

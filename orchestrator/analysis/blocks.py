@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from orchestrator.analysis.inference import FEWEST_DF, Array, Fit, least_squares
+from hadamard.orchestrator.analysis.inference import FEWEST_DF, Array, Fit, least_squares
 
 LARGEST_RATIO = 1e4
 SMALLEST_RATIO = 1e-6

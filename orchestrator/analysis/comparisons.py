@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import integrate, stats
 
-from orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, of_mean
-from orchestrator.analysis.observations import noise_within
+from hadamard.orchestrator.analysis.inference import LEVEL, Array, Interval, Uncertainty, of_mean
+from hadamard.orchestrator.analysis.observations import noise_within
 
 FEWEST_FOR_INTERVAL = 3
 FEWEST_FOR_BOOTSTRAP = 5

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from orchestrator.analysis.blocks import fit_in_splits
-from orchestrator.analysis.inference import NO_ERROR, ErrorTerm, Uncertainty, scatter, uncertainties
-from orchestrator.analysis.observations import observed, setting_noise
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import Design
+from hadamard.orchestrator.analysis.blocks import fit_in_splits
+from hadamard.orchestrator.analysis.inference import NO_ERROR, ErrorTerm, Uncertainty, scatter, uncertainties
+from hadamard.orchestrator.analysis.observations import observed, setting_noise
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import Design
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from orchestrator.analysis.blocks import ONE_SPLIT, SplitTerm, block_columns, fit_in_splits
-from orchestrator.analysis.inference import (
+from hadamard.orchestrator.analysis.blocks import ONE_SPLIT, SplitTerm, block_columns, fit_in_splits
+from hadamard.orchestrator.analysis.inference import (
     NO_ERROR,
     Array,
     ErrorTerm,
@@ -25,11 +25,11 @@ from orchestrator.analysis.inference import (
     relative_precision,
     uncertainties,
 )
-from orchestrator.analysis.observations import Observed, observed, setting_noise
-from orchestrator.design.aliases import Aliases, aliases
-from orchestrator.design.columns import interaction_columns, main_effect_columns
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, level_label, short_names, shortly_named
+from hadamard.orchestrator.analysis.observations import Observed, observed, setting_noise
+from hadamard.orchestrator.design.aliases import Aliases, aliases
+from hadamard.orchestrator.design.columns import interaction_columns, main_effect_columns
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Factor, level_label, short_names, shortly_named
 
 Columns = Callable[[Array], Array]
 """From coded settings [n, factors] to the terms of a model [n, terms]."""

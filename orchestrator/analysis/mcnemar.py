@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from orchestrator.analysis.inference import LEVEL
+from hadamard.orchestrator.analysis.inference import LEVEL
 
 FEWEST_FOR_MID_P = 25
 """Below this many sentences on which two heads disagree, the exact test is used although it errs towards seeing nothing."""

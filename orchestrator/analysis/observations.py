@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orchestrator.analysis.blocks import block_columns
-from orchestrator.analysis.inference import Array, Fit, least_squares
-from orchestrator.design.design import Design
+from hadamard.orchestrator.analysis.blocks import block_columns
+from hadamard.orchestrator.analysis.inference import Array, Fit, least_squares
+from hadamard.orchestrator.design.design import Design
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,19 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from cluster.allocation import Allocation, detect
-from cluster.energy.choice import method_asked_for, open_meter, why_not_measured
-from cluster.launch import environment
-from model.data.grammar import write
-from model.errors import UserError
-from model.representation import embeddings
-from orchestrator.formats import duration
-from orchestrator.ledger.resource_log import EMBEDDINGS
-from orchestrator.planning import feedback
-from orchestrator.planning.feedback import Comparison
-from orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, Rates, calibrated, rates_file, this_machine
-from orchestrator.planning.packs import pack_up
-from orchestrator.study.expansion import read_plan
+from hadamard.cluster.allocation import Allocation, detect
+from hadamard.cluster.energy.choice import method_asked_for, open_meter, why_not_measured
+from hadamard.cluster.launch import environment
+from hadamard.model.data.grammar import write
+from hadamard.model.errors import UserError
+from hadamard.model.representation import embeddings
+from hadamard.orchestrator.formats import duration
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS
+from hadamard.orchestrator.planning import feedback
+from hadamard.orchestrator.planning.feedback import Comparison
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, Rates, calibrated, rates_file, this_machine
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.study.expansion import read_plan
 
 SENTENCES, DIFFICULTY, REVIEWS_SEED = 400, 0.5, 2026
 STUDY = f"""\
@@ -111,7 +111,7 @@ def with_run(rates: Rates, comparison: Comparison, trials: int, cpus: int) -> Ra
 def _measured_steps(steps_s: float) -> dict[str, Any]:
     """Return what one core takes, measured with one thread and no GPU, as packs on cores have it."""
     found: dict[str, Any] = json.loads(
-        _output([sys.executable, "-m", "orchestrator.planning.calibration", str(steps_s)], environment(1, 0))
+        _output([sys.executable, "-m", "hadamard.orchestrator.planning.calibration", str(steps_s)], environment(1, 0))
     )
     return found
 
@@ -126,7 +126,7 @@ def _run_study(scratch: Path, rates: Rates, allocation: Allocation) -> tuple[Com
     trials = len(read_plan(study, settings).trials)
     own = {**environment(allocation.cpus, 0), "HADAMARD_CACHE": str(scratch / "cache")}
     options = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(study), "--no-dashboard", "--dir", str(scratch / "run"), *options]
+    command = [sys.executable, "-m", "hadamard", "run", str(study), "--no-dashboard", "--dir", str(scratch / "run"), *options]
     _output(command, {name: value for name, value in own.items() if name != "MLFLOW_TRACKING_URI"})
     return feedback.comparisons(scratch / "run")[-1], trials
 

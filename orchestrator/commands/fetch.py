@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.allocation import detect
-from cluster.file_systems import is_shared, kind
-from model.data import corpus as text
-from model.representation import embeddings
-from model.settings import TrialSettings
-from orchestrator.execution.driver import embed
-from orchestrator.study.expansion import read_plan
-from orchestrator.study.inputs import inputs_of
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.file_systems import is_shared, kind
+from hadamard.model.data import corpus as text
+from hadamard.model.representation import embeddings
+from hadamard.model.settings import TrialSettings
+from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.study.expansion import read_plan
+from hadamard.orchestrator.study.inputs import inputs_of
 
 OFFLINE = "HF_HUB_OFFLINE"
 

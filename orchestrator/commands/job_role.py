@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.execution.budget_guard import allowed
-from orchestrator.ledger import claim
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import read_plan
+from hadamard.orchestrator.execution.budget_guard import allowed
+from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import read_plan
 
 
 def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> str:

@@ -15,27 +15,27 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cluster.allocation import Allocation, detect
-from cluster.energy.choice import why_not_measured
-from model.circuits.circuit import Circuit
-from model.heads.layout import circuits, parameters
-from model.settings import Data, QuantumHead, Trial
-from model.simulators import resolve
-from orchestrator.commands import plan_ranks
-from orchestrator.design.aliases import Aliases, aliases
-from orchestrator.design.factors import short_names, value_text
-from orchestrator.design.power import SmallestEffect, smallest_effect
-from orchestrator.execution.budget_guard import against
-from orchestrator.formats import count, duration, joules
-from orchestrator.planning.cost_estimate import Price, pack_joules, price
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.machine_rates import Rates, known_rates
-from orchestrator.planning.packs import Pack, pack_up
-from orchestrator.study.budget import Used
-from orchestrator.study.expansion import Plan, read_plan
-from orchestrator.study.file import located
-from orchestrator.study.inputs import inputs_of
-from orchestrator.study.schema import Study
+from hadamard.cluster.allocation import Allocation, detect
+from hadamard.cluster.energy.choice import why_not_measured
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.heads.layout import circuits, parameters
+from hadamard.model.settings import Data, QuantumHead, Trial
+from hadamard.model.simulators import resolve
+from hadamard.orchestrator.commands import plan_ranks
+from hadamard.orchestrator.design.aliases import Aliases, aliases
+from hadamard.orchestrator.design.factors import short_names, value_text
+from hadamard.orchestrator.design.power import SmallestEffect, smallest_effect
+from hadamard.orchestrator.execution.budget_guard import against
+from hadamard.orchestrator.formats import count, duration, joules
+from hadamard.orchestrator.planning.cost_estimate import Price, pack_joules, price
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.machine_rates import Rates, known_rates
+from hadamard.orchestrator.planning.packs import Pack, pack_up
+from hadamard.orchestrator.study.budget import Used
+from hadamard.orchestrator.study.expansion import Plan, read_plan
+from hadamard.orchestrator.study.file import located
+from hadamard.orchestrator.study.inputs import inputs_of
+from hadamard.orchestrator.study.schema import Study
 
 UNKNOWN_TIME = "not known: no rate was measured for this simulator"
 NARROW, WIDE = 120, 1000

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.heads.layout import shape
-from model.settings import QuantumHead, Trial
-from orchestrator.formats import bytes_in_words, duration, listed
-from orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
-from orchestrator.planning.packs import Pack, need
-from orchestrator.planning.rank_layout import Sharing
-from orchestrator.planning.step_model import Step, step_of, step_seconds
+from hadamard.model.heads.layout import shape
+from hadamard.model.settings import QuantumHead, Trial
+from hadamard.orchestrator.formats import bytes_in_words, duration, listed
+from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
+from hadamard.orchestrator.planning.packs import Pack, need
+from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.step_model import Step, step_of, step_seconds
 
 
 @dataclass(frozen=True)

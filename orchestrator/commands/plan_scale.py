@@ -18,15 +18,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from rich.console import Console
 from rich.table import Table
 
-from model.errors import UserError
-from model.settings import QuantumHead
-from orchestrator.formats import bytes_in_words, duration, joules
-from orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
-from orchestrator.planning.scale import Machine, Price, prices
-from orchestrator.planning.step_model import Kernels, Link
-from orchestrator.plotting import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
-from orchestrator.study.file import StudyFile
-from orchestrator.study.schema import study_of
+from hadamard.model.errors import UserError
+from hadamard.model.settings import QuantumHead
+from hadamard.orchestrator.formats import bytes_in_words, duration, joules
+from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
+from hadamard.orchestrator.planning.scale import Machine, Price, prices
+from hadamard.orchestrator.planning.step_model import Kernels, Link
+from hadamard.orchestrator.plotting import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
+from hadamard.orchestrator.study.file import StudyFile
+from hadamard.orchestrator.study.schema import study_of
 
 PAPER = QuantumHead(encoders=1, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
 QUBITS = range(30, 47, 2)

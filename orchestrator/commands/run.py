@@ -15,42 +15,42 @@ from typing import Literal
 
 from rich.console import Console
 
-from cluster.allocation import Allocation, detect
-from cluster.energy.choice import open_meter, why_not_measured
-from cluster.energy.meters import CPU
-from cluster.energy.recorder import recordings
-from cluster.mpi_smoke_test import check_meeting
-from model.errors import UserError
-from model.representation import embeddings
-from model.settings import Settings, Trial
-from model.simulators import choose
-from model.simulators.pennylane import mpi_checks
-from orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
-from orchestrator.design.factors import value_text
-from orchestrator.energy.attribution import study_energy
-from orchestrator.energy.slurm_accounting import cross_checks
-from orchestrator.energy.totals import spent_j
-from orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
-from orchestrator.execution.driver import Work, drive, tool
-from orchestrator.execution.retry_policy import close, open_attempts
-from orchestrator.execution.stop_reasons import why_gone
-from orchestrator.formats import count
-from orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
-from orchestrator.ledger.owner_record import Owner
-from orchestrator.ledger.provenance import provenance
-from orchestrator.ledger.resource_log import runs_used
-from orchestrator.planning import feedback
-from orchestrator.planning.cost_estimate import price
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.machine_rates import known_rates
-from orchestrator.planning.packs import Pack, pack_up
-from orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
-from orchestrator.study.budget import Budget
-from orchestrator.study.expansion import Plan, read_plan, reopen
-from orchestrator.study.file import Problem, StudyError, located
-from orchestrator.study.schema import REPRESENTATION, Study
-from orchestrator.tracking import shipper
-from slurm import jobs
+from hadamard.cluster.allocation import Allocation, detect
+from hadamard.cluster.energy.choice import open_meter, why_not_measured
+from hadamard.cluster.energy.meters import CPU
+from hadamard.cluster.energy.recorder import recordings
+from hadamard.cluster.mpi_smoke_test import check_meeting
+from hadamard.model.errors import UserError
+from hadamard.model.representation import embeddings
+from hadamard.model.settings import Settings, Trial
+from hadamard.model.simulators import choose
+from hadamard.model.simulators.pennylane import mpi_checks
+from hadamard.orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
+from hadamard.orchestrator.design.factors import value_text
+from hadamard.orchestrator.energy.attribution import study_energy
+from hadamard.orchestrator.energy.slurm_accounting import cross_checks
+from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
+from hadamard.orchestrator.execution.driver import Work, drive, tool
+from hadamard.orchestrator.execution.retry_policy import close, open_attempts
+from hadamard.orchestrator.execution.stop_reasons import why_gone
+from hadamard.orchestrator.formats import count
+from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
+from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.ledger.provenance import provenance
+from hadamard.orchestrator.ledger.resource_log import runs_used
+from hadamard.orchestrator.planning import feedback
+from hadamard.orchestrator.planning.cost_estimate import price
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.machine_rates import known_rates
+from hadamard.orchestrator.planning.packs import Pack, pack_up
+from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
+from hadamard.orchestrator.study.budget import Budget
+from hadamard.orchestrator.study.expansion import Plan, read_plan, reopen
+from hadamard.orchestrator.study.file import Problem, StudyError, located
+from hadamard.orchestrator.study.schema import REPRESENTATION, Study
+from hadamard.orchestrator.tracking import shipper
+from hadamard.slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
 
@@ -163,7 +163,7 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
-    from orchestrator.report import page
+    from hadamard.orchestrator.report import page
 
     in_jobs = [run for run in runs_used(ledger.directory) if run.job is not None]
     checked = cross_checks(in_jobs, recordings(ledger.directory), jobs.consumed_energy_j) if in_jobs else ()

@@ -14,16 +14,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.commands import status_facts
-from orchestrator.energy.attribution import study_energy
-from orchestrator.execution.progress import best_row, best_text
-from orchestrator.formats import duration
-from orchestrator.ledger import claim
-from orchestrator.ledger.ledger import Ledger, TrialRecord
-from orchestrator.planning import feedback
-from orchestrator.results.tables import costs, failure_lines
-from orchestrator.study.expansion import reopen
-from slurm import jobs, tunnel
+from hadamard.orchestrator.commands import status_facts
+from hadamard.orchestrator.energy.attribution import study_energy
+from hadamard.orchestrator.execution.progress import best_row, best_text
+from hadamard.orchestrator.formats import duration
+from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.planning import feedback
+from hadamard.orchestrator.results.tables import costs, failure_lines
+from hadamard.orchestrator.study.expansion import reopen
+from hadamard.slurm import jobs, tunnel
 
 STATES = ("done", "running", "owed", "failed")
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.ledger.claim import Owner
-from orchestrator.ledger.ledger import TrialRecord
-from slurm import jobs
-from slurm.cluster_file import Cluster
+from hadamard.orchestrator.ledger.claim import Owner
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.slurm import jobs
+from hadamard.slurm.cluster_file import Cluster
 
 MOST_ASKED = 20
 """Slurm is asked for so many of a study's last jobs; requeued and chained jobs may have left many behind."""

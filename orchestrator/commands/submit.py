@@ -15,23 +15,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.allocation import detect
-from model.errors import UserError
-from model.settings import Trial
-from orchestrator.commands import plan_ranks
-from orchestrator.commands.plan import expected
-from orchestrator.formats import count, duration
-from orchestrator.ledger import claim
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.owner_record import Owner
-from orchestrator.planning.cost_estimate import embedding_seconds, price
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.machine_rates import known_rates
-from orchestrator.planning.packs import pack_up
-from orchestrator.study.expansion import read_plan
-from orchestrator.study.file import located
-from slurm import submit as slurm
-from slurm.requested import Asked, asked, directives
+from hadamard.cluster.allocation import detect
+from hadamard.model.errors import UserError
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.commands import plan_ranks
+from hadamard.orchestrator.commands.plan import expected
+from hadamard.orchestrator.formats import count, duration
+from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, price
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.machine_rates import known_rates
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.study.expansion import read_plan
+from hadamard.orchestrator.study.file import located
+from hadamard.slurm import submit as slurm
+from hadamard.slurm.requested import Asked, asked, directives
 
 START_S = 30
 """From a job's start until its first pack trains."""

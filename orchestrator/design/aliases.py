@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from orchestrator.design.columns import Matrix, Term, interaction_columns, main_effect_columns
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.design.columns import Matrix, Term, interaction_columns, main_effect_columns
+from hadamard.orchestrator.design.factors import Factor
 
 _NEGLIGIBLE = 0.02
 """What counts as nothing, as a part of a full effect or column: a middle rounded to a whole number may leave that much."""

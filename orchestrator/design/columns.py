@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.design.factors import Factor
+from hadamard.orchestrator.design.factors import Factor
 
 Matrix = NDArray[np.float64]
 

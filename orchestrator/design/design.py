@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from orchestrator.design.columns import Matrix
-from orchestrator.design.estimable import check_estimable
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import DesignSettings
-from orchestrator.design.points import beside, check_factors, coded_value, points
+from hadamard.orchestrator.design.columns import Matrix
+from hadamard.orchestrator.design.estimable import check_estimable
+from hadamard.orchestrator.design.factors import Factor, Value
+from hadamard.orchestrator.design.kinds import DesignSettings
+from hadamard.orchestrator.design.points import beside, check_factors, coded_value, points
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from orchestrator.design.aliases import THE_MEAN, inseparable
-from orchestrator.design.columns import Matrix, main_effect_columns
-from orchestrator.design.factors import Factor, level_label, value_text
-from orchestrator.design.kinds import DesignError
-from orchestrator.design.points import Point, coded_value, combinations
+from hadamard.orchestrator.design.aliases import THE_MEAN, inseparable
+from hadamard.orchestrator.design.columns import Matrix, main_effect_columns
+from hadamard.orchestrator.design.factors import Factor, level_label, value_text
+from hadamard.orchestrator.design.kinds import DesignError
+from hadamard.orchestrator.design.points import Point, coded_value, combinations
 
 _FAINT = 1e-6
 """Of prior information in every direction: so little that whatever the rows cannot see at all comes first."""

@@ -13,7 +13,7 @@ import pydoe
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from orchestrator.design.columns import Matrix
+from hadamard.orchestrator.design.columns import Matrix
 
 Indices = NDArray[np.int64]
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from model.errors import UserError
-from model.settings import Settings
-from orchestrator.design.factors import Value
+from hadamard.model.errors import UserError
+from hadamard.model.settings import Settings
+from hadamard.orchestrator.design.factors import Value
 
 
 class DesignError(UserError):

@@ -12,10 +12,10 @@ from typing import assert_never
 
 import numpy as np
 
-from orchestrator.design import generators
-from orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
-from orchestrator.design.factors import Factor, Value, levels_text
-from orchestrator.design.kinds import (
+from hadamard.orchestrator.design import generators
+from hadamard.orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
+from hadamard.orchestrator.design.factors import Factor, Value, levels_text
+from hadamard.orchestrator.design.kinds import (
     Centred,
     DefinitiveScreening,
     DesignError,

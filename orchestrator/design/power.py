@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from scipy import optimize, stats
 
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import Design
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import Design
 
 Meaning = Literal["low to high", "level against the mean of levels"]
 MOST_SPLITS = 10_000

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from cluster.energy.recorder import Recording, recordings
-from cluster.energy.shares import Hold, share
-from cluster.energy.trace import Array
-from model.files.phase_log import PHASES
-from orchestrator.energy.totals import LOST, hold_of, known_j, nodes_j, total_j, with_ends
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used, phases_of
+from hadamard.cluster.energy.recorder import Recording, recordings
+from hadamard.cluster.energy.shares import Hold, share
+from hadamard.cluster.energy.trace import Array
+from hadamard.model.files.phase_log import PHASES
+from hadamard.orchestrator.energy.totals import LOST, hold_of, known_j, nodes_j, total_j, with_ends
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used, phases_of
 
 OVERHEAD = "overhead"
 """What is no phase: a process starts, reads its files, and ends."""
@@ -128,7 +128,7 @@ def windows(use: PackUse, lines: Sequence[Mapping[str, Any]]) -> list[Window]:
 
     Args:
         use: The launch, which has ended.
-        lines: Of all of the pack's processes (`model.files.phase_log`).
+        lines: Of all of the pack's processes (`hadamard.model.files.phase_log`).
     """
     assert use.end_s is not None
     found: list[tuple[_Begun, float]] = []

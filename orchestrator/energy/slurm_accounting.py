@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cluster.energy.recorder import Recording
-from orchestrator.formats import count, joules
-from orchestrator.ledger.resource_log import RunUse
+from hadamard.cluster.energy.recorder import Recording
+from hadamard.orchestrator.formats import count, joules
+from hadamard.orchestrator.ledger.resource_log import RunUse
 
 
 def cross_checks(runs: Sequence[RunUse], found: Sequence[Recording], consumed_j: Callable[[str], float | None]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cluster.energy.recorder import Recording, recordings
-from cluster.energy.shares import Hold, counted
-from orchestrator.ledger.resource_log import PackUse, packs_used, runs_used
+from hadamard.cluster.energy.recorder import Recording, recordings
+from hadamard.cluster.energy.shares import Hold, counted
+from hadamard.orchestrator.ledger.resource_log import PackUse, packs_used, runs_used
 
 LOST = "lost"
 """The cause of a launch that nobody ended: its worker vanished, or it goes on."""

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model.settings import Trial
-from orchestrator.energy.totals import spent_j, with_ends
-from orchestrator.formats import count, duration, joules, listed
-from orchestrator.ledger.causes import BUDGET
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.ledger.resource_log import PackUse, RunUse, packs_used, runs_used, save_run
-from orchestrator.study.budget import NAMES, Budget, Used, passed
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.energy.totals import spent_j, with_ends
+from hadamard.orchestrator.formats import count, duration, joules, listed
+from hadamard.orchestrator.ledger.causes import BUDGET
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.resource_log import PackUse, RunUse, packs_used, runs_used, save_run
+from hadamard.orchestrator.study.budget import NAMES, Budget, Used, passed
 
 LOOK_EVERY_S = 2.0
 UNKNOWN_JOULES = "nobody knows how much energy is left, since a meter died, or a run had none"

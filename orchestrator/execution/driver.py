@@ -17,27 +17,27 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.allocation import Allocation
-from cluster.energy.choice import open_meter
-from cluster.energy.recorder import IDLE_S
-from cluster.launch import STOP_GRACE_S, environment
-from model.errors import UserError
-from model.representation import embeddings
-from model.settings import Trial, TrialSettings
-from orchestrator.execution.budget_guard import Limits, Spending, deadline
-from orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
-from orchestrator.execution.progress import Progress
-from orchestrator.execution.retry_policy import close
-from orchestrator.execution.signals import Stopping
-from orchestrator.execution.stop_reasons import why_told
-from orchestrator.ledger.claim import Ownership
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.ledger.resource_log import embedding
-from orchestrator.planning.packs import Pack
-from orchestrator.study.expansion import Plan
-from orchestrator.study.inputs import inputs_of
-from orchestrator.tracking import shipper
-from slurm import jobs
+from hadamard.cluster.allocation import Allocation
+from hadamard.cluster.energy.choice import open_meter
+from hadamard.cluster.energy.recorder import IDLE_S
+from hadamard.cluster.launch import STOP_GRACE_S, environment
+from hadamard.model.errors import UserError
+from hadamard.model.representation import embeddings
+from hadamard.model.settings import Trial, TrialSettings
+from hadamard.orchestrator.execution.budget_guard import Limits, Spending, deadline
+from hadamard.orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
+from hadamard.orchestrator.execution.progress import Progress
+from hadamard.orchestrator.execution.retry_policy import close
+from hadamard.orchestrator.execution.signals import Stopping
+from hadamard.orchestrator.execution.stop_reasons import why_told
+from hadamard.orchestrator.ledger.claim import Ownership
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.resource_log import embedding
+from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.inputs import inputs_of
+from hadamard.orchestrator.tracking import shipper
+from hadamard.slurm import jobs
 
 LAST_WORDS_S = 15.0
 """For packs to end after their processes have: then they are killed."""
@@ -112,7 +112,7 @@ def embed(
     }
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
-        command = [sys.executable, "-m", "model.representation.embeddings", settings.model_dump_json(), str(allocation.cpus)]
+        command = [sys.executable, "-m", "hadamard.model.representation.embeddings", settings.model_dump_json(), str(allocation.cpus)]
         with recorded(len(inputs_of(settings).corpus.texts)):
             done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
@@ -127,7 +127,7 @@ def tool(name: str) -> str:
 
 def _sweep(work: Work, run: int, spending: Spending, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
     """Run the packs over Ray, with all that goes on beside."""
-    from orchestrator.execution.ray_tune import ray_cluster, run_packs
+    from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 
     ledger, plan, budget = work.ledger, work.plan, work.plan.study.budget
     with ray_cluster(work.allocation, dashboard) as url, contextlib.ExitStack() as beside:

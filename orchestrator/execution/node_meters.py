@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cluster.energy.choice import VARIABLE, open_meter
-from cluster.energy.meters import Meter
-from cluster.energy.recorder import Recorder
-from cluster.node_drain import node_name
+from hadamard.cluster.energy.choice import VARIABLE, open_meter
+from hadamard.cluster.energy.meters import Meter
+from hadamard.cluster.energy.recorder import Recorder
+from hadamard.cluster.node_drain import node_name
 
 LOOK_EVERY_S = 2.0
 STOP_S = 15.0

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cluster.allocation import GPU_MASKS
-from cluster.mpi import Places
-from cluster.steps import own_job
-from orchestrator.planning.packs import CPUS_PER_PACK, Pack
-from slurm.ray_start import NODE_LABEL, job_resource
+from hadamard.cluster.allocation import GPU_MASKS
+from hadamard.cluster.mpi import Places
+from hadamard.cluster.steps import own_job
+from hadamard.orchestrator.planning.packs import CPUS_PER_PACK, Pack
+from hadamard.slurm.ray_start import NODE_LABEL, job_resource
 
 Bundles = tuple[list[dict[str, int | float]], str]
 """What a pack reserves, and by which of Ray's strategies; its worker takes the first."""

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from model.settings import Trial
-from orchestrator.ledger.ledger import Ledger
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger.ledger import Ledger
 
 LOOK_EVERY_S = 1.0
 PLAIN_EVERY_S = 15.0

@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cluster.allocation import Allocation
-from model.files.trial_files import PackFiles
-from orchestrator.execution.budget_guard import Limits
-from orchestrator.execution.placement import in_order, reached_job, reservations
-from orchestrator.execution.signals import SIGNALS
-from orchestrator.execution.worker import run_here
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.planning.packs import Pack
-from slurm.ray_start import OBJECT_STORE_BYTES
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.files.trial_files import PackFiles
+from hadamard.orchestrator.execution.budget_guard import Limits
+from hadamard.orchestrator.execution.placement import in_order, reached_job, reservations
+from hadamard.orchestrator.execution.signals import SIGNALS
+from hadamard.orchestrator.execution.worker import run_here
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.planning.packs import Pack
+from hadamard.slurm.ray_start import OBJECT_STORE_BYTES
 
 MOST_MOVES = 100
 """How often Tune starts a pack again whose worker is gone. Who is tried again is decided by cause, in `retries`, and a node that leaves

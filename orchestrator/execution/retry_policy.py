@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cluster.launch import Outcome
-from model.files.trial_files import PackFiles, TrialFiles, in_training
-from orchestrator.ledger.causes import SUPERSEDED
+from hadamard.cluster.launch import Outcome
+from hadamard.model.files.trial_files import PackFiles, TrialFiles, in_training
+from hadamard.orchestrator.ledger.causes import SUPERSEDED
 
 RETRIES: Mapping[str, int] = {
     "killed": 2,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from orchestrator.ledger.causes import cause_of_end, stop_cause
-from orchestrator.ledger.owner_record import Owner
-from slurm.jobs import Job, restart_count
+from hadamard.orchestrator.ledger.causes import cause_of_end, stop_cause
+from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.slurm.jobs import Job, restart_count
 
 AskJob = Callable[[str], Job | None]
 AskNode = Callable[[str, float], bool | None]

@@ -15,19 +15,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cluster.energy.recorder import IDLE_S, is_ready
-from cluster.launch import Outcome, run_pack
-from cluster.node_drain import Place, node_name
-from model.files.trial_files import PackFiles, read_json, write_atomically
-from orchestrator.execution.budget_guard import Limits, why_no_room
-from orchestrator.execution.node_meters import nodes_alive
-from orchestrator.execution.placement import places, wait_for_bundles
-from orchestrator.execution.retry_policy import run_with_retries
-from orchestrator.ledger.causes import LEFT, SUPERSEDED
-from orchestrator.ledger.claim import stop_requested
-from orchestrator.ledger.resource_log import PackRecord, holding
-from orchestrator.planning.packs import CPUS_PER_PACK
-from orchestrator.study.budget import Budget
+from hadamard.cluster.energy.recorder import IDLE_S, is_ready
+from hadamard.cluster.launch import Outcome, run_pack
+from hadamard.cluster.node_drain import Place, node_name
+from hadamard.model.files.trial_files import PackFiles, read_json, write_atomically
+from hadamard.orchestrator.execution.budget_guard import Limits, why_no_room
+from hadamard.orchestrator.execution.node_meters import nodes_alive
+from hadamard.orchestrator.execution.placement import places, wait_for_bundles
+from hadamard.orchestrator.execution.retry_policy import run_with_retries
+from hadamard.orchestrator.ledger.causes import LEFT, SUPERSEDED
+from hadamard.orchestrator.ledger.claim import stop_requested
+from hadamard.orchestrator.ledger.resource_log import PackRecord, holding
+from hadamard.orchestrator.planning.packs import CPUS_PER_PACK
+from hadamard.orchestrator.study.budget import Budget
 
 LOOK_EVERY_S = 1.0
 METER_S = IDLE_S + 30.0

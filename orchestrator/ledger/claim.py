@@ -20,11 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from model.errors import LedgerError
-from orchestrator.ledger import owner_record
-from orchestrator.ledger.causes import SUPERSEDED
-from orchestrator.ledger.owner_record import STALE_S, JobState, Owner, current
-from slurm import jobs
+from hadamard.model.errors import LedgerError
+from hadamard.orchestrator.ledger import owner_record
+from hadamard.orchestrator.ledger.causes import SUPERSEDED
+from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, Owner, current
+from hadamard.slurm import jobs
 
 __all__ = ["STALE_S", "SUPERSEDED", "OwnedError", "Owner", "Ownership", "current", "living", "owned", "stop_requested"]
 

@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from model.errors import LedgerError
-from model.files.trial_files import Event, TrialFiles, existing_parent, in_training, read_json, why_not_writable, write_atomically
-from model.settings import Trial
-from orchestrator.ledger import claim
-from orchestrator.study.schema import Study
-from orchestrator.study.trials import named_by
+from hadamard.model.errors import LedgerError
+from hadamard.model.files.trial_files import Event, TrialFiles, existing_parent, in_training, read_json, why_not_writable, write_atomically
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.study.schema import Study
+from hadamard.orchestrator.study.trials import named_by
 
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)

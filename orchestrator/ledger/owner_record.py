@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from cluster.node_drain import node_name
-from slurm import jobs
+from hadamard.cluster.node_drain import node_name
+from hadamard.slurm import jobs
 
 STALE_S = 60.0
 """An owner that cannot be asked is dead after this time without a beat: long for a server that hangs, short for one who waits."""
 JobState = Callable[[str], str | None]
-"""Asks Slurm for the state of a job; see `slurm.jobs.state`."""
+"""Asks Slurm for the state of a job; see `hadamard.slurm.jobs.state`."""
 _NAME = re.compile(r"(\d{7,})\.json")
 
 

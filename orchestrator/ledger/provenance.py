@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.allocation import detect
-from orchestrator.study.expansion import Plan
-from orchestrator.study.trials import RESULTS_VERSION
+from hadamard.cluster.allocation import detect
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.trials import RESULTS_VERSION
 
 PACKAGES = ("hadamard", "torch", "sentence-transformers", "scikit-learn", "pennylane", "ray", "mlflow", "numpy")
 
@@ -49,11 +49,10 @@ def provenance(plan: Plan, study_id: str, earlier_commits: str) -> dict[str, Any
 
 def commit() -> str:
     """Return the commit of the code that runs, with `+` if files differ from it; `not from a git checkout` if it is installed."""
-    here = Path(__file__).resolve().parent
-    try:
-        subprocess.run(
-            ["git", "ls-files", "--error-unmatch", __file__], cwd=here, capture_output=True, check=True
-        )  # or the commit is another's
+    file = Path(__file__).resolve()  # git follows no links, and the folders of the package are links in a checkout
+    here = file.parent
+    try:  # or the commit is another's
+        subprocess.run(["git", "ls-files", "--error-unmatch", file], cwd=here, capture_output=True, check=True)
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--untracked-files=no"], cwd=here, capture_output=True, text=True, check=True

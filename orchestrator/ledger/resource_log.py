@@ -15,12 +15,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.allocation import GPU_MASKS
-from cluster.energy.meters import CPU
-from cluster.mpi import Places
-from cluster.node_drain import node_name
-from model.files.phase_log import FILE
-from model.files.trial_files import append_line, read_json, write_atomically
+from hadamard.cluster.allocation import GPU_MASKS
+from hadamard.cluster.energy.meters import CPU
+from hadamard.cluster.mpi import Places
+from hadamard.cluster.node_drain import node_name
+from hadamard.model.files.phase_log import FILE
+from hadamard.model.files.trial_files import append_line, read_json, write_atomically
 
 EMBEDDINGS = "embeddings"
 """The name under which a driver holds its node while it computes embeddings."""
@@ -159,7 +159,7 @@ def packs_used(study: Path) -> list[PackUse]:
 
 
 def phases_of(study: Path, pack: str) -> list[dict[str, Any]]:
-    """Return the lines of a pack's processes, as `model.files.phase_log` writes them, in their order."""
+    """Return the lines of a pack's processes, as `hadamard.model.files.phase_log` writes them, in their order."""
     return _lines(study / "packs" / pack / FILE)
 
 

@@ -1,4 +1,4 @@
-"""Measures what one core takes, in a process of its own: `python -m orchestrator.planning.calibration SECONDS`, which prints JSON.
+"""Measures what one core takes, in a process of its own: `python -m hadamard.orchestrator.planning.calibration SECONDS`, which prints JSON.
 
 Owns real training steps by real heads, real fits, and real embeddings, and the rates that fit them. Does not own what else a run takes,
 nor where rates are kept. Seconds are those of the core, not of the clock: others may be at work.
@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from model.data.grammar import write
-from model.heads.dense import MultiLayerPerceptron
-from model.heads.layout import circuits, rows_per_sentence
-from model.heads.quantum import Head, QuantumClassifier
-from model.representation.embeddings import _encode, without_network
-from model.representation.sentence_encoders import PACKAGED_NAME, locate
-from model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Training
-from model.simulators import choose, compiled_here
-from model.training.adam import Adam
-from model.training.batch_trainer import train_epoch
-from model.training.evaluation import Embedded
-from orchestrator.planning.machine_rates import AS_MEASURED_ONCE
+from hadamard.model.data.grammar import write
+from hadamard.model.heads.dense import MultiLayerPerceptron
+from hadamard.model.heads.layout import circuits, rows_per_sentence
+from hadamard.model.heads.quantum import Head, QuantumClassifier
+from hadamard.model.representation.embeddings import _encode, without_network
+from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
+from hadamard.model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Training
+from hadamard.model.simulators import choose, compiled_here
+from hadamard.model.training.adam import Adam
+from hadamard.model.training.batch_trainer import train_epoch
+from hadamard.model.training.evaluation import Embedded
+from hadamard.orchestrator.planning.machine_rates import AS_MEASURED_ONCE
 
 DIMENSION, TRAIN, STEPS = 384, 435, 4
 """Of all-MiniLM-L6-v2; sentences that the paper's training side has; steps timed at once."""
@@ -129,7 +129,7 @@ def _components_s() -> float:
 
 def _fits() -> dict[str, float]:
     """Return what a head takes that is fitted in one go, a logistic regression and a support vector machine on average."""
-    from model.heads import closed_form
+    from hadamard.model.heads import closed_form
 
     numbers = np.random.default_rng(1)
     vectors = numbers.standard_normal((TRAIN + SENTENCES, DIMENSION)).astype(np.float32)

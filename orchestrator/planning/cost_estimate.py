@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.allocation import Allocation
-from model.representation.embeddings import cached_file, tuned_file
-from model.settings import Trial
-from orchestrator.execution.placement import in_order
-from orchestrator.ledger.resource_log import EMBEDDINGS
-from orchestrator.planning.cost_model import tuning_seconds
-from orchestrator.planning.machine_rates import END, START, Rates
-from orchestrator.planning.packs import Pack
-from orchestrator.study.inputs import inputs_of
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.representation.embeddings import cached_file, tuned_file
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.execution.placement import in_order
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS
+from hadamard.orchestrator.planning.cost_model import tuning_seconds
+from hadamard.orchestrator.planning.machine_rates import END, START, Rates
+from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.study.inputs import inputs_of
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from model.heads.layout import circuits, has_encoder_circuit, parameters, rows_per_sentence
-from model.representation.sentence_encoders import LocatedSentenceEncoder
-from model.settings import CLOSED_FORM, EVALUATION_ROWS, Head, QuantumHead, Trial, TrialSettings
-from model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
-from model.simulators.sharded.rank_protocol import rows_at_once
-from orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
-from orchestrator.planning.rank_layout import Sharing
-from orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
+from hadamard.model.heads.layout import circuits, has_encoder_circuit, parameters, rows_per_sentence
+from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder
+from hadamard.model.settings import CLOSED_FORM, EVALUATION_ROWS, Head, QuantumHead, Trial, TrialSettings
+from hadamard.model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
+from hadamard.model.simulators.sharded.rank_protocol import rows_at_once
+from hadamard.orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
+from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 
 SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
 """Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by commands/bench/shared_step.py."""

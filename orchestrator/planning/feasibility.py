@@ -9,14 +9,14 @@ import functools
 import shutil
 from collections.abc import Iterator, Sequence
 
-from cluster.allocation import Allocation
-from cluster.mpi import known_library, mpiexec
-from model.errors import UserError
-from model.settings import Trial
-from orchestrator.formats import count
-from orchestrator.planning.packs import Pack, need
-from orchestrator.planning.rank_layout import ALONE, WITH_RANKS, least_nodes, nodes_for
-from orchestrator.study.file import Location, Problem, StudyError
+from hadamard.cluster.allocation import Allocation
+from hadamard.cluster.mpi import known_library, mpiexec
+from hadamard.model.errors import UserError
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.formats import count
+from hadamard.orchestrator.planning.packs import Pack, need
+from hadamard.orchestrator.planning.rank_layout import ALONE, WITH_RANKS, least_nodes, nodes_for
+from hadamard.orchestrator.study.file import Location, Problem, StudyError
 
 
 def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool = True) -> None:

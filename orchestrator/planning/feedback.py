@@ -15,18 +15,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from cluster.allocation import detect
-from cluster.energy.meters import CPU, SHORTEST_WINDOW_S
-from cluster.energy.recorder import Recording, recordings
-from cluster.node_drain import node_name
-from model.files.trial_files import read_json, write_atomically
-from orchestrator.formats import NONE, count, duration
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used
-from orchestrator.planning.cost_estimate import Price
-from orchestrator.planning.cost_model import part_of
-from orchestrator.planning.machine_rates import END, PACK_START, START, Rates, RatesError, learn
-from orchestrator.planning.packs import Pack
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.energy.meters import CPU, SHORTEST_WINDOW_S
+from hadamard.cluster.energy.recorder import Recording, recordings
+from hadamard.cluster.node_drain import node_name
+from hadamard.model.files.trial_files import read_json, write_atomically
+from hadamard.orchestrator.formats import NONE, count, duration
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used
+from hadamard.orchestrator.planning.cost_estimate import Price
+from hadamard.orchestrator.planning.cost_model import part_of
+from hadamard.orchestrator.planning.machine_rates import END, PACK_START, START, Rates, RatesError, learn
+from hadamard.orchestrator.planning.packs import Pack
 
 PACKS, WHOLE = "packs", "whole"
 """Lines that are no parts to learn from: from the first pack's begin to the last one's end, and from the command to its end."""

@@ -18,11 +18,11 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from cluster.energy.choice import method_asked_for
-from cluster.energy.meters import Method
-from model.errors import UserError
-from model.files.trial_files import locked, write_atomically
-from model.representation.embeddings import cache_directory
+from hadamard.cluster.energy.choice import method_asked_for
+from hadamard.cluster.energy.meters import Method
+from hadamard.model.errors import UserError
+from hadamard.model.files.trial_files import locked, write_atomically
+from hadamard.model.representation.embeddings import cache_directory
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NOT_OURS = "rates measured on one 2.3 GHz server core"

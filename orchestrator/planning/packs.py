@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster.allocation import Allocation
-from model.heads.layout import shape
-from model.representation.embeddings import tuned_file
-from model.settings import Trial
-from model.simulators import runs_on_gpu
-from orchestrator.planning.cost_model import PROCESS_BYTES, part_of, simulator_of, trial_bytes, tuning_bytes, work_seconds
-from orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Rates
-from orchestrator.planning.rank_layout import ALONE, Sharing, sharing_of
-from orchestrator.study.inputs import inputs_of
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.heads.layout import shape
+from hadamard.model.representation.embeddings import tuned_file
+from hadamard.model.settings import Trial
+from hadamard.model.simulators import runs_on_gpu
+from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, part_of, simulator_of, trial_bytes, tuning_bytes, work_seconds
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Rates
+from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, sharing_of
+from hadamard.orchestrator.study.inputs import inputs_of
 
 PACKS_PER_PLACE = 4
 """Trials of one shape are split into so many parts per core, or per GPU, at least, so that the load can be balanced."""

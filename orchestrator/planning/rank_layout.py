@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from cluster.allocation import Allocation
-from model.errors import SettingsError
-from model.heads.layout import circuits
-from model.settings import QuantumHead, TrialSettings
-from model.simulators.sharded.stages import LEAST_LOCAL
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.layout import circuits
+from hadamard.model.settings import QuantumHead, TrialSettings
+from hadamard.model.simulators.sharded.stages import LEAST_LOCAL
 
 WITH_RANKS = ("auto", "sharded", "lightning.kokkos", "lightning.gpu")
 """The simulators that can share states out; PennyLane's share every state among all ranks."""

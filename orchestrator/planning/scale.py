@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.settings import QuantumHead
-from orchestrator.planning.rank_layout import Sharing, most_shards
-from orchestrator.planning.step_model import Kernels, Link, Step, shared_amplitudes, step_of, step_seconds
+from hadamard.model.settings import QuantumHead
+from hadamard.orchestrator.planning.rank_layout import Sharing, most_shards
+from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, shared_amplitudes, step_of, step_seconds
 
 
 @dataclass(frozen=True)

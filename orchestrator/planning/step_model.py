@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.heads.layout import circuits, rows_per_sentence
-from model.settings import QuantumHead
-from model.simulators.sharded.stages import plan_stages
-from orchestrator.planning.rank_layout import Sharing
+from hadamard.model.heads.layout import circuits, rows_per_sentence
+from hadamard.model.settings import QuantumHead
+from hadamard.model.simulators.sharded.stages import plan_stages
+from hadamard.orchestrator.planning.rank_layout import Sharing
 
 GRADIENT_MOVES = 3
 """A forward pass moves the state; a gradient moves state and cotangent back, in messages that hold both."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL, Comparison, paired_differences, picking_column
-from orchestrator.analysis.inference import Uncertainty, of_mean, student
-from orchestrator.design.factors import Factor
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL, Comparison, paired_differences, picking_column
+from hadamard.orchestrator.analysis.inference import Uncertainty, of_mean, student
+from hadamard.orchestrator.design.factors import Factor
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 WORDS = {"cv_accuracy": "cross-validation", "validation_accuracy": "validation"}
 """What arms are ranked by, by its column."""

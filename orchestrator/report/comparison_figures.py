@@ -11,11 +11,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
-from orchestrator.plotting import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
-from orchestrator.report.answers import Nouns, name_of
-from orchestrator.report.arms import Group, head_of, picked_by
-from orchestrator.report.published import Gap
+from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison
+from hadamard.orchestrator.plotting import DOWN, FAINT, INK, MUTED, STYLE, UP, WIDTH, mark_interval, note_interval, titled, zero_line
+from hadamard.orchestrator.report.answers import Nouns, name_of
+from hadamard.orchestrator.report.arms import Group, head_of, picked_by
+from hadamard.orchestrator.report.published import Gap
 
 MOST_IN_FULL = 4
 """Baselines of which every comparison is drawn; of more, only that of the row picked over all splits."""

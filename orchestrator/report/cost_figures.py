@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from orchestrator.formats import percent
-from orchestrator.plotting import DOWN, MUTED, STYLE, UP, WIDTH, spread_labels, titled
-from orchestrator.report.answers import Nouns
+from hadamard.orchestrator.formats import percent
+from hadamard.orchestrator.plotting import DOWN, MUTED, STYLE, UP, WIDTH, spread_labels, titled
+from hadamard.orchestrator.report.answers import Nouns
 
 KINDS = {
     "parameters": "trained parameters (log scale)",

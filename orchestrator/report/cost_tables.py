@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cluster.energy.meters import SHORTEST_WINDOW_S
-from orchestrator.analysis.effects import main_effects
-from orchestrator.design.design import Design
-from orchestrator.energy.attribution import ALL_PHASES, StudyEnergy
-from orchestrator.formats import NONE, count, duration, joules, listed
+from hadamard.cluster.energy.meters import SHORTEST_WINDOW_S
+from hadamard.orchestrator.analysis.effects import main_effects
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.energy.attribution import ALL_PHASES, StudyEnergy
+from hadamard.orchestrator.formats import NONE, count, duration, joules, listed
 
 NOT_MEASURED = "not measured"
 COSTS = {"train_s": "Training time", "energy_j": "Energy"}

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, by_split
-from orchestrator.analysis.effects import Effect, Effects
-from orchestrator.analysis.inference import Uncertainty
-from orchestrator.design.design import Design
-from orchestrator.formats import count, listed, plus_minus, signed, signed_plus_minus
-from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
-from orchestrator.report.arms import Gain, Group, head_of, picked_by
-from orchestrator.report.published import ENCODER, SETFIT_GAP
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, by_split
+from hadamard.orchestrator.analysis.effects import Effect, Effects
+from hadamard.orchestrator.analysis.inference import Uncertainty
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.formats import count, listed, plus_minus, signed, signed_plus_minus
+from hadamard.orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
+from hadamard.orchestrator.report.arms import Gain, Group, head_of, picked_by
+from hadamard.orchestrator.report.published import ENCODER, SETFIT_GAP
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from model.files.correct_bits import Marks
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED
-from orchestrator.analysis.mcnemar import McNemarOverSplits, mcnemar, mcnemar_over_splits
-from orchestrator.report.arms import Group
+from hadamard.model.files.correct_bits import Marks
+from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, PICKED
+from hadamard.orchestrator.analysis.mcnemar import McNemarOverSplits, mcnemar, mcnemar_over_splits
+from hadamard.orchestrator.report.arms import Group
 
 Disagreements = dict[tuple[str, str], McNemarOverSplits]
 """By arm and baseline."""

@@ -14,11 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from orchestrator.analysis.effects import Effect, Effects, half_normal
-from orchestrator.analysis.inference import lenth
-from orchestrator.design.factors import Factor, level_label, short_names
-from orchestrator.formats import signed
-from orchestrator.plotting import (
+from hadamard.orchestrator.analysis.effects import Effect, Effects, half_normal
+from hadamard.orchestrator.analysis.inference import lenth
+from hadamard.orchestrator.design.factors import Factor, level_label, short_names
+from hadamard.orchestrator.formats import signed
+from hadamard.orchestrator.plotting import (
     FAINT,
     INK,
     LINES,
@@ -37,8 +37,8 @@ from orchestrator.plotting import (
     words,
     zero_line,
 )
-from orchestrator.report.answers import name_of
-from orchestrator.report.published import Gap
+from hadamard.orchestrator.report.answers import name_of
+from hadamard.orchestrator.report.published import Gap
 
 MOST_LEVELS = 6
 """A numeric factor with more levels than this is drawn as a cloud of rows with the fitted line."""

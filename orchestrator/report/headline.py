@@ -9,15 +9,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.comparisons import Screen
-from orchestrator.analysis.effects import Effect, Effects
-from orchestrator.analysis.inference import Interval
-from orchestrator.design.design import Design
-from orchestrator.formats import count, listed, percent, plus_minus, points, signed_plus_minus
-from orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
-from orchestrator.report.arms import Gain, Group, with_intervals
-from orchestrator.report.differences import against, representations
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator.analysis.comparisons import Screen
+from hadamard.orchestrator.analysis.effects import Effect, Effects
+from hadamard.orchestrator.analysis.inference import Interval
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.formats import count, listed, percent, plus_minus, points, signed_plus_minus
+from hadamard.orchestrator.report.answers import MOST_NAMED, Answer, Nouns, Tone, capital, name_of
+from hadamard.orchestrator.report.arms import Gain, Group, with_intervals
+from hadamard.orchestrator.report.differences import against, representations
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 
 def headline(

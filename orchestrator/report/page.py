@@ -13,24 +13,24 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from model.files.correct_bits import Marks
-from model.files.trial_files import write_atomically
-from orchestrator.analysis.comparisons import screen
-from orchestrator.analysis.curvature import curvature
-from orchestrator.analysis.effects import interactions, main_effects
-from orchestrator.design.design import Design
-from orchestrator.design.factors import short_names
-from orchestrator.energy.attribution import StudyEnergy
-from orchestrator.formats import count
-from orchestrator.plotting import save
-from orchestrator.report import cost_tables, published, tables
-from orchestrator.report.answers import nouns
-from orchestrator.report.arms import gains, groups, picked_by
-from orchestrator.report.disagreements import disagreements
-from orchestrator.report.headline import headline
-from orchestrator.report.pictures import Found, Picture, draw
-from orchestrator.report.remarks import remarks
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.model.files.correct_bits import Marks
+from hadamard.model.files.trial_files import write_atomically
+from hadamard.orchestrator.analysis.comparisons import screen
+from hadamard.orchestrator.analysis.curvature import curvature
+from hadamard.orchestrator.analysis.effects import interactions, main_effects
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import short_names
+from hadamard.orchestrator.energy.attribution import StudyEnergy
+from hadamard.orchestrator.formats import count
+from hadamard.orchestrator.plotting import save
+from hadamard.orchestrator.report import cost_tables, published, tables
+from hadamard.orchestrator.report.answers import nouns
+from hadamard.orchestrator.report.arms import gains, groups, picked_by
+from hadamard.orchestrator.report.disagreements import disagreements
+from hadamard.orchestrator.report.headline import headline
+from hadamard.orchestrator.report.pictures import Found, Picture, draw
+from hadamard.orchestrator.report.remarks import remarks
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 
 def write(

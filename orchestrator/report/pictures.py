@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from orchestrator.analysis.comparisons import best_by_validation
-from orchestrator.analysis.effects import Effect, Effects, adjusted_means
-from orchestrator.analysis.observations import observed
-from orchestrator.design.design import Design
-from orchestrator.design.factors import short_names
-from orchestrator.report import comparison_figures, cost_figures, effect_figures, trend_figures
-from orchestrator.report.answers import nouns
-from orchestrator.report.arms import WORDS, Group, arm_means, head_of, picked_by, ranking_column
-from orchestrator.report.cost_tables import come_by
-from orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.orchestrator.analysis.comparisons import best_by_validation
+from hadamard.orchestrator.analysis.effects import Effect, Effects, adjusted_means
+from hadamard.orchestrator.analysis.observations import observed
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import short_names
+from hadamard.orchestrator.report import comparison_figures, cost_figures, effect_figures, trend_figures
+from hadamard.orchestrator.report.answers import nouns
+from hadamard.orchestrator.report.arms import WORDS, Group, arm_means, head_of, picked_by, ranking_column
+from hadamard.orchestrator.report.cost_tables import come_by
+from hadamard.orchestrator.report.published import ENCODER, QUANTUM_GAPS, SETFIT_GAP
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 FEWEST_FOR_HALF_NORMAL = 6
 MOST_INTERACTION_PANELS = 8

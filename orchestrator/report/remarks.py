@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import by_split
-from orchestrator.analysis.curvature import Curvature
-from orchestrator.analysis.effects import Effects
-from orchestrator.analysis.inference import SURE_LACK_OF_FIT
-from orchestrator.formats import count, listed, p_text, plus_minus, points, signed_plus_minus
+from hadamard.orchestrator.analysis.comparisons import by_split
+from hadamard.orchestrator.analysis.curvature import Curvature
+from hadamard.orchestrator.analysis.effects import Effects
+from hadamard.orchestrator.analysis.inference import SURE_LACK_OF_FIT
+from hadamard.orchestrator.formats import count, listed, p_text, plus_minus, points, signed_plus_minus
 
 LENTH = "the margins are Lenth's, which take the smallest effects for noise."
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, picking_column
-from orchestrator.analysis.effects import Effects
-from orchestrator.analysis.inference import Interval
-from orchestrator.analysis.mcnemar import McNemarOverSplits
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, level_label, levels_text, short_names
-from orchestrator.formats import NONE, count, listed, p_value, percent, signed
-from orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
-from orchestrator.report.disagreements import in_words
+from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, PICKED, Comparison, best_by_validation, picking_column
+from hadamard.orchestrator.analysis.effects import Effects
+from hadamard.orchestrator.analysis.inference import Interval
+from hadamard.orchestrator.analysis.mcnemar import McNemarOverSplits
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Factor, level_label, levels_text, short_names
+from hadamard.orchestrator.formats import NONE, count, listed, p_value, percent, signed
+from hadamard.orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
+from hadamard.orchestrator.report.disagreements import in_words
 
 YARDSTICKS = {
     "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from orchestrator.analysis.effects import Effect
-from orchestrator.formats import signed_plus_minus
-from orchestrator.plotting import INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, panels, spread_labels, titled
+from hadamard.orchestrator.analysis.effects import Effect
+from hadamard.orchestrator.formats import signed_plus_minus
+from hadamard.orchestrator.plotting import INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, panels, spread_labels, titled
 
 
 @dataclass(frozen=True)

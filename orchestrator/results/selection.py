@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from orchestrator.ledger.ledger import Status, TrialRecord
+from hadamard.orchestrator.ledger.ledger import Status, TrialRecord
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from model.files.correct_bits import Marks, from_text
-from model.settings import CLOSED_FORM
-from orchestrator.energy.attribution import ALL_PHASES, NOT_MEASURED, StudyEnergy, TrialEnergy
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.results.selection import Choice, choices
-from orchestrator.study.budget import JOULES
-from orchestrator.study.expansion import Plan
+from hadamard.model.files.correct_bits import Marks, from_text
+from hadamard.model.settings import CLOSED_FORM
+from hadamard.orchestrator.energy.attribution import ALL_PHASES, NOT_MEASURED, StudyEnergy, TrialEnergy
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.results.selection import Choice, choices
+from hadamard.orchestrator.study.budget import JOULES
+from hadamard.orchestrator.study.expansion import Plan
 
 GUESSING = 0.5
 """Accuracy of guessing between two classes that are equally frequent."""

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.settings import Trial
-from orchestrator.design.design import Design, build
-from orchestrator.design.kinds import DesignError
-from orchestrator.design.power import splits_needed
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.file import Problem, StudyError, StudyFile
-from orchestrator.study.schema import Study, study_of
-from orchestrator.study.trials import trials_of
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.kinds import DesignError
+from hadamard.orchestrator.design.power import splits_needed
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.file import Problem, StudyError, StudyFile
+from hadamard.orchestrator.study.schema import Study, study_of
+from hadamard.orchestrator.study.trials import trials_of
 
 
 @dataclass(frozen=True)

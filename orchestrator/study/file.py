@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from model.errors import UserError
+from hadamard.model.errors import UserError
 
 Location = tuple[str | int, ...]
 

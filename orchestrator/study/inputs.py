@@ -8,9 +8,9 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from model.data import corpus as text
-from model.representation.sentence_encoders import LocatedSentenceEncoder, locate
-from model.settings import Data, TrialSettings
+from hadamard.model.data import corpus as text
+from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, locate
+from hadamard.model.settings import Data, TrialSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.study.file import Location, Problem
+from hadamard.orchestrator.study.file import Location, Problem
 
 PLAIN = {
     "list_type": "should be a list",

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
-from model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.kinds import DesignSettings, Explicit
-from orchestrator.study.budget import Budget
-from orchestrator.study.file import Location, Problem, StudyError, StudyFile
-from orchestrator.study.problems import messages_of, plain_types, problems_of, suggestion
+from hadamard.model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
+from hadamard.orchestrator.design.factors import Factor, Value
+from hadamard.orchestrator.design.kinds import DesignSettings, Explicit
+from hadamard.orchestrator.study.budget import Budget
+from hadamard.orchestrator.study.file import Location, Problem, StudyError, StudyFile
+from hadamard.orchestrator.study.problems import messages_of, plain_types, problems_of, suggestion
 
 
 def _as_baseline(given: object) -> object:

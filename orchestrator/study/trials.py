@@ -15,18 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from model.data import corpus
-from model.errors import SettingsError
-from model.heads.layout import check_components, check_head, check_representation
-from model.representation.embeddings import TUNING_VERSION
-from model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Value
-from orchestrator.planning.rank_layout import check_sharing
-from orchestrator.study.file import Location, Problem, StudyError
-from orchestrator.study.inputs import Inputs, corpus_of, inputs_of
-from orchestrator.study.problems import messages_of
-from orchestrator.study.schema import REPRESENTATION, Candidates, Study, with_values
+from hadamard.model.data import corpus
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.layout import check_components, check_head, check_representation
+from hadamard.model.representation.embeddings import TUNING_VERSION
+from hadamard.model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Value
+from hadamard.orchestrator.planning.rank_layout import check_sharing
+from hadamard.orchestrator.study.file import Location, Problem, StudyError
+from hadamard.orchestrator.study.inputs import Inputs, corpus_of, inputs_of
+from hadamard.orchestrator.study.problems import messages_of
+from hadamard.orchestrator.study.schema import REPRESENTATION, Candidates, Study, with_values
 
 DIGEST_LENGTH = 12
 RESULTS_VERSION = 2

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.files.trial_files import locked
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking import saved_view
-from orchestrator.tracking.run_content import TrackedRun
+from hadamard.model.files.trial_files import locked
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking import saved_view
+from hadamard.orchestrator.tracking.run_content import TrackedRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Metric, Run

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from model.settings import Trial
-from orchestrator.energy.attribution import StudyEnergy
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.results.tables import costs
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.energy.attribution import StudyEnergy
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.results.tables import costs
 
 ARM_TAG, CAUSE_TAG = "hadamard.arm", "hadamard.cause"
 CURVES = ("train_loss", "validation_loss", "train_accuracy", "validation_accuracy")

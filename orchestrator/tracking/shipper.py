@@ -13,14 +13,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import LedgerError
-from model.settings import Trial
-from orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, study_energy
-from orchestrator.ledger.ledger import Ledger, TrialRecord
-from orchestrator.study.expansion import Plan
-from orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
-from orchestrator.tracking.run_content import tracked_run
-from orchestrator.tracking.sync_state import Shipped
+from hadamard.model.errors import LedgerError
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, study_energy
+from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
+from hadamard.orchestrator.tracking.run_content import tracked_run
+from hadamard.orchestrator.tracking.sync_state import Shipped
 
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next round tries again anyway; a creation repeated by MLflow itself could be a double

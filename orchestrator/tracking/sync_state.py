@@ -9,9 +9,9 @@ import json
 import time
 from typing import Any
 
-from model.files.trial_files import read_json, write_atomically
-from model.settings import Trial
-from orchestrator.ledger.ledger import Ledger
+from hadamard.model.files.trial_files import read_json, write_atomically
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.ledger.ledger import Ledger
 
 SAVE_EVERY_S = 5.0
 

@@ -13,11 +13,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
-from model.mpi import ranks
-from model.simulators import choose
-from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
-from model.simulators.sharded.simulator import ShardedSimulator
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
+from hadamard.model.mpi import ranks
+from hadamard.model.simulators import choose
+from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from tests.circuits import ALL_GATES, ALL_REAL, PAPER_GATES, Batch, random_batch, random_circuits, values_and_gradients
 
 ROWS = 3

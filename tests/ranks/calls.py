@@ -10,11 +10,11 @@ import json
 
 import torch
 
-from model.circuits.circuit import second_module_circuit
-from model.mpi import ranks
-from model.simulators import choose
-from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
-from model.simulators.sharded.simulator import ShardedSimulator
+from hadamard.model.circuits.circuit import second_module_circuit
+from hadamard.model.mpi import ranks
+from hadamard.model.simulators import choose
+from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from tests.circuits import random_batch, values_and_gradients
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pennylane as qml
 import torch
 
-from model.circuits.circuit import second_module_circuit
-from model.mpi import ranks
-from model.simulators import choose
-from model.simulators.pennylane import mpi_checks
-from model.simulators.pennylane.device import PennyLaneSimulator
-from model.simulators.pennylane.mpi_parts import PennyLaneParts
-from model.simulators.sharded.rank_protocol import Backward, Forward, Player
-from orchestrator.commands.doctor import two_ranks
+from hadamard.model.circuits.circuit import second_module_circuit
+from hadamard.model.mpi import ranks
+from hadamard.model.simulators import choose
+from hadamard.model.simulators.pennylane import mpi_checks
+from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
+from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
+from hadamard.model.simulators.sharded.rank_protocol import Backward, Forward, Player
+from hadamard.orchestrator.commands.doctor import two_ranks
 from tests.circuits import random_batch, values_and_gradients
 
 

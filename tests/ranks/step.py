@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model.circuits.circuit import Circuit
-from model.heads.layout import circuits
-from model.heads.quantum import QuantumClassifier
-from model.mpi import ranks
-from model.settings import QuantumHead, Training
-from model.simulators.sharded import rank_protocol
-from model.simulators.sharded.exchange import Exchanger
-from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
-from model.simulators.sharded.simulator import ShardedSimulator
-from model.simulators.sharded.stages import plan_stages
-from model.training.adam import Adam
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.quantum import QuantumClassifier
+from hadamard.model.mpi import ranks
+from hadamard.model.settings import QuantumHead, Training
+from hadamard.model.simulators.sharded import rank_protocol
+from hadamard.model.simulators.sharded.exchange import Exchanger
+from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from hadamard.model.simulators.sharded.simulator import ShardedSimulator
+from hadamard.model.simulators.sharded.stages import plan_stages
+from hadamard.model.training.adam import Adam
 
 M_MMAP_THRESHOLD = -3
 

@@ -17,9 +17,9 @@ from typing import IO, Any
 import pytest
 from rich.console import Console
 
-from cluster.allocation import detect
-from orchestrator.execution.driver import embed
-from orchestrator.study.expansion import read_plan
+from hadamard.cluster.allocation import detect
+from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.slurm.lab import Lab, why_not
 from tests.studies import TINY, write_study

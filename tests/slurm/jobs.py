@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.files.trial_files import TrialFiles
+from hadamard.model.files.trial_files import TrialFiles
 from tests.conftest import ROOT
 from tests.slurm.lab import Lab
 from tests.studies import TINY, write_study

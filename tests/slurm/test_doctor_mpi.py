@@ -15,7 +15,7 @@ from tests.slurm.lab import Lab
 @pytest.mark.nodes(2)
 def test_two_ranks_on_two_nodes(lab: Lab, nodes: list[str], tmp_path: Path) -> None:
     output = tmp_path / "found.json"
-    command = f"{sys.executable} -m orchestrator.cli doctor --mpi --json"
+    command = f"{sys.executable} -m hadamard doctor --mpi --json"
     options = ["--nodes=2", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=5", f"--chdir={ROOT}"]
     job = lab.submit(*options, f"--output={output}", f"--error={tmp_path}/log", f"--wrap={command}")
     assert lab.end_of(job, 300) == "COMPLETED", (tmp_path / "log").read_text()

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas
 import pytest
 
-from model.mpi.heartbeat import Word, read_word
-from orchestrator.energy.attribution import study_energy
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.study.expansion import reopen
+from hadamard.model.mpi.heartbeat import Word, read_word
+from hadamard.orchestrator.energy.attribution import study_energy
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.study.expansion import reopen
 from tests.metered import constant_trace, held_s
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once
 from tests.slurm.lab import Lab
@@ -37,9 +37,9 @@ LONG = (
 )
 ON_FOUR_CORES = """
 import sys
-from cluster.allocation import Allocation
-from orchestrator import cli
-from orchestrator.commands import run
+from hadamard.cluster.allocation import Allocation
+from hadamard.orchestrator import cli
+from hadamard.orchestrator.commands import run
 run.detect = lambda: Allocation(4, 12 * 2**30, 0, "the test")
 cli.main()
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.energy.recorder import recordings
+from hadamard.cluster.energy.recorder import recordings
 from tests.conftest import ROOT
 from tests.metered import constant_trace
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record, processes
@@ -33,7 +33,7 @@ def desk(lab: Lab, embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def hadamard(*words: str) -> subprocess.CompletedProcess[str]:
     """Give a command on the login node."""
-    return subprocess.run([sys.executable, "-m", "orchestrator.cli", *words], capture_output=True, text=True)
+    return subprocess.run([sys.executable, "-m", "hadamard", *words], capture_output=True, text=True)
 
 
 @pytest.mark.nodes(3)
@@ -106,7 +106,7 @@ def test_a_cancelled_or_preempted_job_or_a_killed_driver_loses_nothing(desk: Des
     desk.wait_for(lambda: bool(progress.in_training), 240, "training")
     desk.lab.ask("scancel", job)
     assert desk.ended(job, 60) == "CANCELLED"
-    assert not list(processes("model.train", str(desk.directory)))
+    assert not list(processes("hadamard.model.train", str(desk.directory)))
 
     job = desk.sbatch(study, nodes, "--partition=preempt")
 
@@ -180,7 +180,7 @@ def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_e
 
 
 def assert_packs_see_no_gpu(directory: Path) -> None:
-    trainers = list(processes("model.train", str(directory)))
+    trainers = list(processes("hadamard.model.train", str(directory)))
     assert trainers
     assert {environment_of(pid).get("CUDA_VISIBLE_DEVICES") for pid in trainers} == {""}
 
@@ -201,7 +201,7 @@ def assert_dashboard_answers(lab: Lab, job: str, directory: Path, nodes: list[st
 def assert_doctor_finds_what_slurm_gave(lab: Lab, job: str, nodes: list[str]) -> None:
     """Ray has on each node what Slurm gave: two cores and two GPUs."""
     inside = [f"--jobid={job}", "--overlap", "--mem=0", f"--nodelist={nodes[0]}", "--nodes=1", "--ntasks=1"]
-    doctor = lab.ask("srun", *inside, sys.executable, "-m", "orchestrator.cli", "doctor")
+    doctor = lab.ask("srun", *inside, sys.executable, "-m", "hadamard", "doctor")
     for node in nodes:
         line = next(line for line in doctor.splitlines() if node in line and "Ray" in line)
         assert line.startswith("yes"), doctor

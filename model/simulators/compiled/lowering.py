@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from model.circuits.circuit import Circuit
-from model.errors import SettingsError
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.errors import SettingsError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.simulators.compiled.lowering import Rotation
+from hadamard.model.simulators.compiled.lowering import Rotation
 
 ROTATIONS_PER_PASS = 3
 """Eight vectors each of state and cotangent, with their gradients, just fit the 32 registers of AVX-512."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.simulators.compiled import native
-from model.simulators.compiled.lowering import Rotation, Term
-from model.simulators.compiled.passes import group
+from hadamard.model.simulators.compiled import native
+from hadamard.model.simulators.compiled.lowering import Rotation, Term
+from hadamard.model.simulators.compiled.passes import group
 
 BLOCK_COST = 60
 """What a block of rows costs besides its vectors, in vectors."""

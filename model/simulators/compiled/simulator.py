@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from model.circuits.circuit import Circuit
-from model.errors import SettingsError
-from model.simulators.compiled import native
-from model.simulators.compiled.lowering import lower
-from model.simulators.compiled.programs import kernel_program, lane_bits_for
-from model.simulators.reference import batch_shape
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators.compiled import native
+from hadamard.model.simulators.compiled.lowering import lower
+from hadamard.model.simulators.compiled.programs import kernel_program, lane_bits_for
+from hadamard.model.simulators.reference import batch_shape
 
 SMALL_WORK = 2**18
 """Amplitudes x rotations of a batch below which a second thread costs more than it saves."""
@@ -30,7 +30,7 @@ class CompiledSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         The numbers of a trial depend neither on the other trials nor on threads, to the last bit. Memory: one state per row, kept for
         the gradient, and two states per thread and vector of rows.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.circuits.circuit import Circuit
-from model.simulators.fused.blocks import Block, Shuffle, plan
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.simulators.fused.blocks import Block, Shuffle, plan
 
 
 @dataclass(frozen=True)

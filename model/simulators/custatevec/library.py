@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from model.errors import SettingsError
+from hadamard.model.errors import SettingsError
 
 DATA_TYPES = {torch.complex64: 4, torch.complex128: 5}
 """cudaDataType's CUDA_C_32F and CUDA_C_64F."""

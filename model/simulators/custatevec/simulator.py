@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from model.circuits.circuit import Circuit
-from model.simulators.custatevec.in_place import Apply, Gather, in_place
-from model.simulators.custatevec.library import Library, open_library
-from model.simulators.fused.block_matrices import BlockMatrices
-from model.simulators.fused.blocks import plan
-from model.simulators.fused.simulator import COMPLEX
-from model.simulators.reference import batch_shape, padded
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.simulators.custatevec.in_place import Apply, Gather, in_place
+from hadamard.model.simulators.custatevec.library import Library, open_library
+from hadamard.model.simulators.fused.block_matrices import BlockMatrices
+from hadamard.model.simulators.fused.blocks import plan
+from hadamard.model.simulators.fused.simulator import COMPLEX
+from hadamard.model.simulators.reference import batch_shape, padded
 
 
 class CuStateVecSimulator:
@@ -36,7 +36,7 @@ class CuStateVecSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """

@@ -11,9 +11,9 @@ from itertools import groupby
 import numpy as np
 import torch
 
-from model.circuits.circuit import Angle, Circuit
-from model.circuits.gates import embed, terms
-from model.simulators.fused.blocks import Block, Chain, Plan
+from hadamard.model.circuits.circuit import Angle, Circuit
+from hadamard.model.circuits.gates import embed, terms
+from hadamard.model.simulators.fused.blocks import Block, Chain, Plan
 
 
 class BlockMatrices:

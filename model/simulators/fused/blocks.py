@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.circuits.circuit import Circuit, Gate
-from model.circuits.gates import is_monomial, terms
+from hadamard.model.circuits.circuit import Circuit, Gate
+from hadamard.model.circuits.gates import is_monomial, terms
 
 WIDEST = 5
 """Qubits of the widest block: beyond, its matrix costs more than the passes over the state that it saves."""

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from model.circuits.circuit import Circuit
-from model.simulators.fused.block_matrices import BlockMatrices
-from model.simulators.fused.blocks import Block, Shuffle, plan
-from model.simulators.reference import batch_shape, padded
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.simulators.fused.block_matrices import BlockMatrices
+from hadamard.model.simulators.fused.blocks import Block, Shuffle, plan
+from hadamard.model.simulators.reference import batch_shape, padded
 
 CHUNK_BYTES = {"cpu": 4 * 2**20}
 """States worked on together, by kind of device: as many as stay in a core's caches; all of them where nothing is said."""
@@ -38,7 +38,7 @@ class FusedSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """

@@ -13,11 +13,11 @@ import pennylane as qml
 import torch
 from pennylane.exceptions import DeviceError
 
-from model.circuits.circuit import Circuit, Gate
-from model.errors import SettingsError
-from model.simulators import ADJOINT_DEVICES
-from model.simulators.pennylane.mpi_checks import Together, asked_buffer_mib, check, look, mpi_arguments
-from model.simulators.reference import batch_shape, padded
+from hadamard.model.circuits.circuit import Circuit, Gate
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import ADJOINT_DEVICES
+from hadamard.model.simulators.pennylane.mpi_checks import Together, asked_buffer_mib, check, look, mpi_arguments
+from hadamard.model.simulators.reference import batch_shape, padded
 
 PAULI_NAMES = {"X": "PauliX", "Y": "PauliY", "Z": "PauliZ", "H": "Hadamard"}
 
@@ -51,7 +51,7 @@ class PennyLaneSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Raises:
             SettingsError: A gradient is asked for the states, which the adjoint method does not give, or ranks cannot share the states.

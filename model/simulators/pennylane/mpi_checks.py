@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.errors import SettingsError
+from hadamard.model.errors import SettingsError
 
 MANAGERS = {
     "lightning.kokkos": ("pennylane_lightning.lightning_kokkos_ops", "MPIManagerKokkos"),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from model.circuits.circuit import Circuit
-from model.errors import SettingsError
-from model.mpi.ranks import Ranks
-from model.simulators.pennylane.device import PennyLaneSimulator
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.mpi.ranks import Ranks
+from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 
 
 class PennyLaneParts:
@@ -49,7 +49,7 @@ class PennyLanePart:
         """Return the values [trials, rows, measured] on rank 0, zeros on others.
 
         Args:
-            states: As `model.simulators.Simulator` takes them; None: |0...0>.
+            states: As `hadamard.model.simulators.Simulator` takes them; None: |0...0>.
             keep: Whether the gradient will be asked for, which the device then computes with the values.
         """
         weights, inputs = self.angles

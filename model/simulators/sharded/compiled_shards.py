@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from model.circuits.circuit import Circuit
-from model.simulators.compiled import native
-from model.simulators.compiled.lowering import Rotation
-from model.simulators.compiled.programs import kernel_program, lane_bits_for
-from model.simulators.sharded.exchange import Exchanger
-from model.simulators.sharded.rank_protocol import Part
-from model.simulators.sharded.stages import places_of, plan_stages
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.simulators.compiled import native
+from hadamard.model.simulators.compiled.lowering import Rotation
+from hadamard.model.simulators.compiled.programs import kernel_program, lane_bits_for
+from hadamard.model.simulators.sharded.exchange import Exchanger
+from hadamard.model.simulators.sharded.rank_protocol import Part
+from hadamard.model.simulators.sharded.stages import places_of, plan_stages
 
 ALIGNED, APART = 4096, 2048
 """Bytes: a state begins at a page, its cotangent half a page off, or the two would turn each other out of the cache (kernels.cpp)."""
@@ -69,7 +69,7 @@ class CompiledParts:
             return CompiledShards(circuit, self.exchanger, self.memory, weights, inputs, rows)
         import torch  # takes seconds, which real circuits need not wait for
 
-        from model.simulators.sharded.torch_shards import TorchShards
+        from hadamard.model.simulators.sharded.torch_shards import TorchShards
 
         return TorchShards(circuit, self.exchanger, torch.device("cpu"), weights, inputs, rows)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.simulators.sharded.stages import Exchange
+from hadamard.model.simulators.sharded.stages import Exchange
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from model.circuits.circuit import Gate
-from model.circuits.gates import PAULI, terms
-from model.simulators.sharded.stages import Item, Stage, wires_of
+from hadamard.model.circuits.circuit import Gate
+from hadamard.model.circuits.gates import PAULI, terms
+from hadamard.model.simulators.sharded.stages import Item, Stage, wires_of
 
 
 class LocalGate:

@@ -15,10 +15,10 @@ from typing import Protocol
 
 import numpy as np
 
-from model.circuits.circuit import Circuit
-from model.mpi.ranks import Ranks
-from model.simulators import compiled_here, gpu_in_sight
-from model.simulators.sharded.exchange import Exchanger
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.mpi.ranks import Ranks
+from hadamard.model.simulators import compiled_here, gpu_in_sight
+from hadamard.model.simulators.sharded.exchange import Exchanger
 
 MOST_ROWS_AT_ONCE = 16
 AT_ONCE_BYTES = 2**28
@@ -27,7 +27,7 @@ AT_ONCE_BYTES = 2**28
 
 @dataclass(frozen=True)
 class Forward:
-    """A call of `expectations`, its arrays as in `model.simulators.Simulator`.
+    """A call of `expectations`, its arrays as in `hadamard.model.simulators.Simulator`.
 
     Attributes:
         number: By which the gradient is asked for.
@@ -182,16 +182,16 @@ def open_parts(simulator: str, ranks: Ranks) -> Parts:
         SettingsError: It cannot be opened here.
     """
     if simulator != "sharded":
-        from model.simulators.pennylane.device import PennyLaneSimulator
-        from model.simulators.pennylane.mpi_checks import Together
-        from model.simulators.pennylane.mpi_parts import PennyLaneParts
+        from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
+        from hadamard.model.simulators.pennylane.mpi_checks import Together
+        from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
 
         return PennyLaneParts(PennyLaneSimulator(simulator, Together(ranks.world.size, ranks.on_a_node)), ranks)
     exchanger = Exchanger(ranks.group)
     if gpu_in_sight() or not compiled_here():
-        from model.simulators.sharded.torch_shards import torch_parts
+        from hadamard.model.simulators.sharded.torch_shards import torch_parts
 
         return torch_parts(exchanger, ranks.place)
-    from model.simulators.sharded.compiled_shards import CompiledParts
+    from hadamard.model.simulators.sharded.compiled_shards import CompiledParts
 
     return CompiledParts(exchanger)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from model.circuits.circuit import Circuit
-from model.errors import SettingsError
-from model.mpi.ranks import Ranks
-from model.simulators.reference import batch_shape
-from model.simulators.sharded.rank_protocol import Backward, Forward, Player, all_or_none, open_parts, play
-from model.simulators.sharded.stages import LEAST_LOCAL
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.mpi.ranks import Ranks
+from hadamard.model.simulators.reference import batch_shape
+from hadamard.model.simulators.sharded.rank_protocol import Backward, Forward, Player, all_or_none, open_parts, play
+from hadamard.model.simulators.sharded.stages import LEAST_LOCAL
 
 
 class ShardedSimulator:
@@ -27,7 +27,7 @@ class ShardedSimulator:
     device = torch.device("cpu")
 
     def __init__(self, ranks: Ranks, simulator: str = "sharded") -> None:
-        """Take the ranks that this program has joined; the others follow (`model.simulators.sharded.rank_protocol.follow`).
+        """Take the ranks that this program has joined; the others follow (`hadamard.model.simulators.sharded.rank_protocol.follow`).
 
         Raises:
             SettingsError: The simulator cannot be opened here.
@@ -40,7 +40,7 @@ class ShardedSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which the ranks keep for it.
 

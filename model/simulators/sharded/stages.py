@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.circuits.circuit import Circuit, Gate
-from model.circuits.gates import terms
-from model.simulators.compiled.lowering import Rotation, lower
+from hadamard.model.circuits.circuit import Circuit, Gate
+from hadamard.model.circuits.gates import terms
+from hadamard.model.simulators.compiled.lowering import Rotation, lower
 
 Item = Rotation | Gate
 LOWEST = 4

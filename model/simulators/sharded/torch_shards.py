@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from model.circuits.circuit import Circuit
-from model.simulators.compiled.lowering import Rotation, Term
-from model.simulators.fused.simulator import COMPLEX
-from model.simulators.sharded.exchange import Exchanger
-from model.simulators.sharded.local_gates import LocalGate
-from model.simulators.sharded.rank_protocol import Part
-from model.simulators.sharded.stages import Item, Stage, places_of, plan_stages
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.simulators.compiled.lowering import Rotation, Term
+from hadamard.model.simulators.fused.simulator import COMPLEX
+from hadamard.model.simulators.sharded.exchange import Exchanger
+from hadamard.model.simulators.sharded.local_gates import LocalGate
+from hadamard.model.simulators.sharded.rank_protocol import Part
+from hadamard.model.simulators.sharded.stages import Item, Stage, places_of, plan_stages
 
 CUDA_AWARE = "HADAMARD_CUDA_AWARE_MPI"
 """Set to 1 where MPI may be given addresses of GPU memory: no MPI library can be asked without a crash if it may not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from model.simulators.compiled.lowering import Program
+from hadamard.model.simulators.compiled.lowering import Program
 
 
 @dataclass(frozen=True)

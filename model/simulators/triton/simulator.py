@@ -14,11 +14,11 @@ from typing import Any, Literal
 import torch
 from torch.autograd.function import once_differentiable
 
-from model.circuits.circuit import Circuit
-from model.errors import SettingsError
-from model.simulators.compiled.lowering import lower
-from model.simulators.reference import batch_shape, padded
-from model.simulators.triton.schedule import Belt, lay
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators.compiled.lowering import lower
+from hadamard.model.simulators.reference import batch_shape, padded
+from hadamard.model.simulators.triton.schedule import Belt, lay
 
 STATE_BYTES = 2**16
 """The largest state. The adjoint sweep holds two of them in the 256 KiB of registers of one multiprocessor and works in the other half;
@@ -55,7 +55,7 @@ class TritonSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
 
         Memory: per row its final state, kept for the gradient, and six numbers per slot of the belt.
 
@@ -223,6 +223,6 @@ def _launch(sweep: str, plan: _Plan, states: torch.Tensor, tensors: tuple[torch.
 
 @functools.cache
 def _sweeps() -> ModuleType:
-    from model.simulators.triton import sweeps
+    from hadamard.model.simulators.triton import sweeps
 
     return sweeps

@@ -9,14 +9,14 @@ import math
 
 import numpy as np
 
-from orchestrator.analysis.curvature import curvature
-from orchestrator.commands.augment.known import Known, Proposal
-from orchestrator.design.columns import main_effect_columns
-from orchestrator.design.design import Design, build
-from orchestrator.design.factors import value_text
-from orchestrator.design.kinds import Centred, DesignError, DesignSettings
-from orchestrator.formats import between, count, listed, signed
-from orchestrator.study.schema import Range, Study
+from hadamard.orchestrator.analysis.curvature import curvature
+from hadamard.orchestrator.commands.augment.known import Known, Proposal
+from hadamard.orchestrator.design.columns import main_effect_columns
+from hadamard.orchestrator.design.design import Design, build
+from hadamard.orchestrator.design.factors import value_text
+from hadamard.orchestrator.design.kinds import Centred, DesignError, DesignSettings
+from hadamard.orchestrator.formats import between, count, listed, signed
+from hadamard.orchestrator.study.schema import Range, Study
 
 LOG_FROM_RATIO = 10
 """Two listed levels so many times apart become a range on a log scale."""

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from model.errors import UserError
-from orchestrator.analysis.effects import Effects, main_effects
-from orchestrator.analysis.inference import ErrorTerm, scatter
-from orchestrator.analysis.observations import Observed, observed, setting_noise
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, shortly_named
-from orchestrator.ledger.ledger import FINAL_CAUSES, TrialRecord
-from orchestrator.results.tables import results_table
-from orchestrator.study.expansion import Plan
-from orchestrator.study.schema import Study
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.analysis.effects import Effects, main_effects
+from hadamard.orchestrator.analysis.inference import ErrorTerm, scatter
+from hadamard.orchestrator.analysis.observations import Observed, observed, setting_noise
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Factor, shortly_named
+from hadamard.orchestrator.ledger.ledger import FINAL_CAUSES, TrialRecord
+from hadamard.orchestrator.results.tables import results_table
+from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.study.schema import Study
 
 
 class AugmentError(UserError):

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.analysis.inference import SURE_LACK_OF_FIT, ErrorTerm
-from orchestrator.commands.augment.bends import bends
-from orchestrator.commands.augment.known import Known, Proposal, known_of
-from orchestrator.commands.augment.rows import lost_terms, rows_for
-from orchestrator.design.aliases import aliases
-from orchestrator.design.design import build
-from orchestrator.design.kinds import DesignError, Foldable
-from orchestrator.design.power import smallest_effect, splits_needed
-from orchestrator.formats import count, listed, p_text, points, signed
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.study.expansion import Plan
+from hadamard.orchestrator.analysis.inference import SURE_LACK_OF_FIT, ErrorTerm
+from hadamard.orchestrator.commands.augment.bends import bends
+from hadamard.orchestrator.commands.augment.known import Known, Proposal, known_of
+from hadamard.orchestrator.commands.augment.rows import lost_terms, rows_for
+from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.design import build
+from hadamard.orchestrator.design.kinds import DesignError, Foldable
+from hadamard.orchestrator.design.power import smallest_effect, splits_needed
+from hadamard.orchestrator.formats import count, listed, p_text, points, signed
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.study.expansion import Plan
 
 DEFAULT_POWER = 0.8
 MOST_SPLITS = 500

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.design.aliases import aliases
-from orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
-from orchestrator.design.design import Design
-from orchestrator.design.factors import Factor, Value
-from orchestrator.design.points import Point, coded_value, combinations
+from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
+from hadamard.orchestrator.design.design import Design
+from hadamard.orchestrator.design.factors import Factor, Value
+from hadamard.orchestrator.design.points import Point, coded_value, combinations
 
 _RIDGE = 1e-6
 """Information on what the rows do not see, so that a row which sees it stands out by its inverse."""

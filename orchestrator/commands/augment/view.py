@@ -14,18 +14,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.allocation import Allocation, detect
-from orchestrator.commands.augment.known import Proposal
-from orchestrator.commands.augment.proposals import FollowUps, follow_ups
-from orchestrator.commands.plan import NARROW, expected
-from orchestrator.formats import count, points
-from orchestrator.ledger.ledger import Ledger
-from orchestrator.planning.cost_estimate import price
-from orchestrator.planning.feasibility import check_fit
-from orchestrator.planning.machine_rates import known_rates
-from orchestrator.planning.packs import pack_up
-from orchestrator.study.expansion import Plan, read_plan, reopen
-from orchestrator.study.file import StudyError
+from hadamard.cluster.allocation import Allocation, detect
+from hadamard.orchestrator.commands.augment.known import Proposal
+from hadamard.orchestrator.commands.augment.proposals import FollowUps, follow_ups
+from hadamard.orchestrator.commands.plan import NARROW, expected
+from hadamard.orchestrator.formats import count, points
+from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.planning.cost_estimate import price
+from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.machine_rates import known_rates
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.study.expansion import Plan, read_plan, reopen
+from hadamard.orchestrator.study.file import StudyError
 
 
 @dataclass(frozen=True)

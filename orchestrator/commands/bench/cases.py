@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from model.circuits.circuit import Circuit, Gate, encoder_circuit, pqc, pqc_angles, ry
+from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, pqc, pqc_angles, ry
 
 Array: TypeAlias = NDArray[np.float64]
 Step: TypeAlias = Callable[[], tuple[Any, Any, Any]]

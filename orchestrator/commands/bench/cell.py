@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from cluster.allocation import detect
-from model.simulators import gpu_in_sight
-from orchestrator.commands.bench.cases import Array, Step, paper_head
-from orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, prepare
+from hadamard.cluster.allocation import detect
+from hadamard.model.simulators import gpu_in_sight
+from hadamard.orchestrator.commands.bench.cases import Array, Step, paper_head
+from hadamard.orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, prepare
 
 START_S = 60.0
 """What a process may take, besides its limit, to import, to draw its case and to compile."""
@@ -80,7 +80,7 @@ class Cell:
 
 def run(cell: Cell) -> tuple[Answer, Timing] | str:
     """Measure a cell in its own process; return why there is no measurement where there is none."""
-    found = in_own_process("orchestrator.commands.bench.cell", asdict(cell), cell.threads, cell.limit_s, START_S)
+    found = in_own_process("hadamard.orchestrator.commands.bench.cell", asdict(cell), cell.threads, cell.limit_s, START_S)
     if isinstance(found, str):
         return found
     return Answer(*(np.array(part) for part in found["answer"])), Timing(**found["timing"])

@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from model.errors import SettingsError
-from model.simulators import resolve
-from orchestrator.commands.bench.cases import circuits, step_flop
-from orchestrator.commands.bench.cell import Answer, Cell, Timing, run
-from orchestrator.commands.bench.contestants import REFERENCE, Contestant, why_absent
-from orchestrator.commands.bench.machine import GemmRate
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import resolve
+from hadamard.orchestrator.commands.bench.cases import circuits, step_flop
+from hadamard.orchestrator.commands.bench.cell import Answer, Cell, Timing, run
+from hadamard.orchestrator.commands.bench.contestants import REFERENCE, Contestant, why_absent
+from hadamard.orchestrator.commands.bench.machine import GemmRate
 
 VALUE_BOUND, GRADIENT_BOUND = 1e-5, 1e-4
 """Largest errors that count as right, of single precision."""

@@ -9,9 +9,9 @@ import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.errors import SettingsError
-from model.simulators import compiled_here, gpu_in_sight
-from orchestrator.commands.bench.cases import Case, Step
+from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import compiled_here, gpu_in_sight
+from hadamard.orchestrator.commands.bench.cases import Case, Step
 
 BASELINE = "lightning.qubit"
 """What times are compared with, besides our own."""
@@ -79,23 +79,23 @@ def prepare(name: str, case: Case) -> Step:
     """
     match name:
         case "qulacs":
-            from orchestrator.commands.bench import with_qulacs
+            from hadamard.orchestrator.commands.bench import with_qulacs
 
             return with_qulacs.prepare(case)
         case "jax":
-            from orchestrator.commands.bench import with_jax
+            from hadamard.orchestrator.commands.bench import with_jax
 
             return with_jax.prepare(case)
         case "lightning.qubit" | "lightning.kokkos":
-            from orchestrator.commands.bench import with_lightning
+            from hadamard.orchestrator.commands.bench import with_lightning
 
             return with_lightning.prepare(case, name)
         case "lightning.qubit-qnode" | "default.qubit":
-            from orchestrator.commands.bench import with_qnodes
+            from hadamard.orchestrator.commands.bench import with_qnodes
 
             return with_qnodes.prepare(case, name.removesuffix("-qnode"))
         case _:
-            from orchestrator.commands.bench import with_simulator
+            from hadamard.orchestrator.commands.bench import with_simulator
 
             return with_simulator.prepare_reference(case) if name == REFERENCE else with_simulator.prepare(case, name)
 

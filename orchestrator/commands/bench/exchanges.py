@@ -1,7 +1,7 @@
 """How much of a state different ways of sharing it out would move between ranks: ours, PennyLane's two, and a bound on all of ours.
 
 Owns the count of these bytes, in units of the state, and the table in docs/performance.md (`python -m
-orchestrator.commands.bench.exchanges`).
+hadamard.orchestrator.commands.bench.exchanges`).
 Does not own our plan of stages, and runs nothing.
 
 What is said of PennyLane was read in the sources of Lightning 0.46: StateVectorCudaMPI.hpp and StateVectorKokkosMPI.hpp. Both are counted
@@ -14,10 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model.circuits.circuit import Circuit
-from model.heads.layout import circuits
-from model.settings import QuantumHead
-from model.simulators.sharded.stages import mixes, plan_stages, wires_of
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.heads.layout import circuits
+from hadamard.model.settings import QuantumHead
+from hadamard.model.simulators.sharded.stages import mixes, plan_stages, wires_of
 
 PAPER_HEAD = QuantumHead(connectivity=2, encoder_layers=3, reuploads=2, layers=2)
 """The paper's head; its qubits are given where it is used."""

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.allocation import detect
-from cluster.launch import environment
-from orchestrator.planning.machine_rates import processor
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.launch import environment
+from hadamard.orchestrator.planning.machine_rates import processor
 
 SIDE = 1024
 """Of the square matrices: far beyond the caches' first level, a third of a second in all."""

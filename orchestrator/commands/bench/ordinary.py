@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from cluster.allocation import Allocation
-from model.heads.layout import CLASSES, circuits
-from model.heads.reduction import AmplitudeEncoding
-from model.representation.sentences import sentences_of
-from model.settings import QuantumHead, Trial
-from orchestrator.commands.bench.with_qnodes import qnode
-from orchestrator.execution.ray_tune import ray_cluster
+from hadamard.cluster.allocation import Allocation
+from hadamard.model.heads.layout import CLASSES, circuits
+from hadamard.model.heads.reduction import AmplitudeEncoding
+from hadamard.model.representation.sentences import sentences_of
+from hadamard.model.settings import QuantumHead, Trial
+from hadamard.orchestrator.commands.bench.with_qnodes import qnode
+from hadamard.orchestrator.execution.ray_tune import ray_cluster
 
 DEVICE = "lightning.qubit"
 TRAINING_SHARE = 0.8

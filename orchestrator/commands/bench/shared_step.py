@@ -1,6 +1,6 @@
 """Times training steps that ranks share, beside what the model of a step says.
 
-Run it by `mpiexec -n 2 python -m orchestrator.commands.bench.shared_step`.
+Run it by `mpiexec -n 2 python -m hadamard.orchestrator.commands.bench.shared_step`.
 
 Owns what is timed and the table. Does not own the model, nor the simulator. With one rank there is nothing to exchange, which gives the
 rate of the kernels; with more, the rest gives that of the messages.
@@ -13,15 +13,15 @@ import time
 import torch
 import typer
 
-from model.heads.layout import circuits
-from model.mpi import ranks
-from model.simulators.sharded.exchange import Exchanger
-from model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
-from model.simulators.sharded.simulator import ShardedSimulator
-from orchestrator.commands.bench.exchanges import PAPER_HEAD
-from orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS
-from orchestrator.planning.rank_layout import Sharing
-from orchestrator.planning.step_model import step_of, step_seconds
+from hadamard.model.heads.layout import circuits
+from hadamard.model.mpi import ranks
+from hadamard.model.simulators.sharded.exchange import Exchanger
+from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
+from hadamard.model.simulators.sharded.simulator import ShardedSimulator
+from hadamard.orchestrator.commands.bench.exchanges import PAPER_HEAD
+from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS
+from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.step_model import step_of, step_seconds
 
 EMBEDDING = 384
 HEADING = ("ranks", "shards", "qubits", "measured, s", "predicted, s", "of it exchanges, s", "predicted / measured", "sent / predicted")

@@ -19,9 +19,9 @@ from matplotlib.ticker import FixedLocator, NullLocator
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.commands.bench.comparison import Comparison, Result
-from orchestrator.commands.bench.contestants import BASELINE, BY_NAME
-from orchestrator.plotting import INK, LINES, MARKERS, MUTED, STYLE, UP, save
+from hadamard.orchestrator.commands.bench.comparison import Comparison, Result
+from hadamard.orchestrator.commands.bench.contestants import BASELINE, BY_NAME
+from hadamard.orchestrator.plotting import INK, LINES, MARKERS, MUTED, STYLE, UP, save
 
 WIDTH = 150
 NONE = "–"

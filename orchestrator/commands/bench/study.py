@@ -19,19 +19,19 @@ from typing import Any
 
 from rich.console import Console
 
-from cluster.allocation import Allocation, detect
-from model.errors import SettingsError, UserError
-from model.heads.layout import shape
-from model.settings import Noise, QuantumHead, Trial
-from orchestrator.commands.bench import machine
-from orchestrator.commands.bench.ordinary import DEVICE, Rates, measure
-from orchestrator.execution.driver import embed
-from orchestrator.formats import count, duration
-from orchestrator.planning.cost_estimate import price
-from orchestrator.planning.machine_rates import known_rates
-from orchestrator.planning.packs import pack_up
-from orchestrator.study.expansion import Plan, read_plan
-from orchestrator.study.inputs import inputs_of
+from hadamard.cluster.allocation import Allocation, detect
+from hadamard.model.errors import SettingsError, UserError
+from hadamard.model.heads.layout import shape
+from hadamard.model.settings import Noise, QuantumHead, Trial
+from hadamard.orchestrator.commands.bench import machine
+from hadamard.orchestrator.commands.bench.ordinary import DEVICE, Rates, measure
+from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.formats import count, duration
+from hadamard.orchestrator.planning.cost_estimate import price
+from hadamard.orchestrator.planning.machine_rates import known_rates
+from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.study.expansion import Plan, read_plan
+from hadamard.orchestrator.study.inputs import inputs_of
 
 BASELINES_OFF = "baselines=[]"
 
@@ -110,7 +110,7 @@ def _ours(plan: Plan, path: Path, overrides: Sequence[str], budget_s: float, all
     """Run `hadamard run` on as many of the study's splits as fit the budget, one at least."""
     splits = _splits_in(plan, budget_s, allocation)
     options = [word for override in (*overrides, f"design.splits={splits}") for word in ("--set", override)]
-    command = [sys.executable, "-m", "orchestrator.cli", "run", str(path), "--no-dashboard", "--dir", str(directory / "ours"), *options]
+    command = [sys.executable, "-m", "hadamard", "run", str(path), "--no-dashboard", "--dir", str(directory / "ours"), *options]
     apart = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}  # no bench in anybody's records
     begin = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, env=apart)

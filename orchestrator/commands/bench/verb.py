@@ -10,14 +10,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.allocation import detect
-from model.errors import SettingsError
-from model.files.trial_files import why_not_writable
-from orchestrator.commands.bench import machine, show
-from orchestrator.commands.bench.cases import FEWEST_QUBITS, least_bytes
-from orchestrator.commands.bench.comparison import compare
-from orchestrator.commands.bench.contestants import chosen
-from orchestrator.formats import count
+from hadamard.cluster.allocation import detect
+from hadamard.model.errors import SettingsError
+from hadamard.model.files.trial_files import why_not_writable
+from hadamard.orchestrator.commands.bench import machine, show
+from hadamard.orchestrator.commands.bench.cases import FEWEST_QUBITS, least_bytes
+from hadamard.orchestrator.commands.bench.comparison import compare
+from hadamard.orchestrator.commands.bench.contestants import chosen
+from hadamard.orchestrator.formats import count
 
 
 @dataclass(frozen=True)

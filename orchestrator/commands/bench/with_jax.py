@@ -16,8 +16,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from model.circuits.circuit import pqc_angles
-from orchestrator.commands.bench.cases import ANGLE_SCALE, BLOCK_LAYERS, CONNECTIVITY, ENCODER_LAYERS, LAST_LAYERS, Case, Step, z_signs
+from hadamard.model.circuits.circuit import pqc_angles
+from hadamard.orchestrator.commands.bench.cases import (
+    ANGLE_SCALE,
+    BLOCK_LAYERS,
+    CONNECTIVITY,
+    ENCODER_LAYERS,
+    LAST_LAYERS,
+    Case,
+    Step,
+    z_signs,
+)
 
 ROWS_AT_ONCE = 4
 """The fastest block at 10 and 14 qubits; 1 and 32 take up to twice as long."""

@@ -12,8 +12,8 @@ import pennylane as qml
 from pennylane.devices import ExecutionConfig
 from pennylane.tape import QuantumScript
 
-from model.circuits.circuit import Circuit
-from orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns
 
 
 def prepare(case: Case, device_name: str) -> Step:

@@ -10,8 +10,8 @@ from typing import Any
 import pennylane as qml
 import torch
 
-from model.circuits.circuit import Circuit
-from orchestrator.commands.bench.cases import ANGLE_SCALE, Case, Step, in_parts
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Case, Step, in_parts
 
 BACKPROP_AMPLITUDES = 2**16
 """The states of a batch that default.qubit is given at once: more of them, kept after every gate, took up to four times as long."""

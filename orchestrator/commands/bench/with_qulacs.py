@@ -9,8 +9,8 @@ import numpy as np
 from qulacs import ParametricQuantumCircuit, QuantumState
 from qulacs.gate import DiagonalMatrix
 
-from model.circuits.circuit import Circuit
-from orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns, z_signs
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case, Step, angle_columns, z_signs
 
 
 def prepare(case: Case) -> Step:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from model.simulators import Simulator, choose
-from model.simulators.reference import StateVectorSimulator
-from orchestrator.commands.bench.cases import ANGLE_SCALE, Case, Step, in_parts, reference_row_bytes
+from hadamard.model.simulators import Simulator, choose
+from hadamard.model.simulators.reference import StateVectorSimulator
+from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Case, Step, in_parts, reference_row_bytes
 
 REFERENCE_BYTES = 2**30
 """The reference takes as many rows at a time as need about so much memory."""

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from model.settings import Trial
-from orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL
-from orchestrator.analysis.inference import Uncertainty, of_mean, student
-from orchestrator.commands.compare.side import Side
-from orchestrator.design.factors import short_names, value_text
-from orchestrator.study.schema import REPRESENTATION
+from hadamard.model.settings import Trial
+from hadamard.orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL
+from hadamard.orchestrator.analysis.inference import Uncertainty, of_mean, student
+from hadamard.orchestrator.commands.compare.side import Side
+from hadamard.orchestrator.design.factors import short_names, value_text
+from hadamard.orchestrator.study.schema import REPRESENTATION
 
 RESPONSE = "test_accuracy"
 COMMON_ROWS = "mean of common rows"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.analysis.effects import Effect, Effects, main_effects
-from orchestrator.analysis.inference import Uncertainty, student
-from orchestrator.commands.compare.arms import RESPONSE, satterthwaite
-from orchestrator.commands.compare.side import Side
+from hadamard.orchestrator.analysis.effects import Effect, Effects, main_effects
+from hadamard.orchestrator.analysis.inference import Uncertainty, student
+from hadamard.orchestrator.commands.compare.arms import RESPONSE, satterthwaite
+from hadamard.orchestrator.commands.compare.side import Side
 
 
 @dataclass(frozen=True)

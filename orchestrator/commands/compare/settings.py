@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.design.factors import levels_text, value_text
-from orchestrator.study.schema import Study
+from hadamard.orchestrator.design.factors import levels_text, value_text
+from hadamard.orchestrator.study.schema import Study
 
 
 def differing(first: Study, second: Study) -> dict[str, tuple[str | None, str | None]]:

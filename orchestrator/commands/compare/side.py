@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from orchestrator.energy.attribution import study_energy
-from orchestrator.ledger.ledger import TrialRecord
-from orchestrator.results.tables import costs, results_table
-from orchestrator.study.expansion import Plan
+from hadamard.orchestrator.energy.attribution import study_energy
+from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.results.tables import costs, results_table
+from hadamard.orchestrator.study.expansion import Plan
 
 
 @dataclass(frozen=True)

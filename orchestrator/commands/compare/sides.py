@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.errors import UserError
-from orchestrator.commands.compare.arms import ArmPair, arm_pairs
-from orchestrator.commands.compare.effects import EffectPair, effect_pairs
-from orchestrator.commands.compare.settings import differing
-from orchestrator.commands.compare.side import Cost, Side, cost_of
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.commands.compare.arms import ArmPair, arm_pairs
+from hadamard.orchestrator.commands.compare.effects import EffectPair, effect_pairs
+from hadamard.orchestrator.commands.compare.settings import differing
+from hadamard.orchestrator.commands.compare.side import Cost, Side, cost_of
 
 
 class CompareError(UserError):

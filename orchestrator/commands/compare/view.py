@@ -15,15 +15,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from model.errors import UserError
-from orchestrator.analysis.inference import Uncertainty
-from orchestrator.commands.compare.arms import Arm, ArmPair
-from orchestrator.commands.compare.effects import EffectPair
-from orchestrator.commands.compare.side import Cost, Side
-from orchestrator.commands.compare.sides import SideBySide, side_by_side
-from orchestrator.commands.plan import WIDE
-from orchestrator.formats import NONE, between, count, duration, joules, percent, signed
-from orchestrator.study.expansion import reopen
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.analysis.inference import Uncertainty
+from hadamard.orchestrator.commands.compare.arms import Arm, ArmPair
+from hadamard.orchestrator.commands.compare.effects import EffectPair
+from hadamard.orchestrator.commands.compare.side import Cost, Side
+from hadamard.orchestrator.commands.compare.sides import SideBySide, side_by_side
+from hadamard.orchestrator.commands.plan import WIDE
+from hadamard.orchestrator.formats import NONE, between, count, duration, joules, percent, signed
+from hadamard.orchestrator.study.expansion import reopen
 
 STATES = ("done", "running", "owed", "failed")
 

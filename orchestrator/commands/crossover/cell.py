@@ -16,12 +16,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from cluster.energy.choice import open_meter
-from cluster.energy.meters import SHORTEST_WINDOW_S, Meter, MeterError, used_j
-from model.settings import Settings
-from orchestrator.commands.bench.cases import paper_head
-from orchestrator.commands.bench.cell import hold_to, in_own_process
-from orchestrator.commands.crossover.inference import Pass, logistic, prepare
+from hadamard.cluster.energy.choice import open_meter
+from hadamard.cluster.energy.meters import SHORTEST_WINDOW_S, Meter, MeterError, used_j
+from hadamard.model.settings import Settings
+from hadamard.orchestrator.commands.bench.cases import paper_head
+from hadamard.orchestrator.commands.bench.cell import hold_to, in_own_process
+from hadamard.orchestrator.commands.crossover.inference import Pass, logistic, prepare
 
 BESIDES_S = 60.0
 """What a process may take besides the limit of its passes and its windows: imports, and drawing its case."""

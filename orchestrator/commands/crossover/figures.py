@@ -16,11 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from orchestrator.commands.crossover import words
-from orchestrator.commands.crossover.findings import Curve, Findings, Modelled, holds
-from orchestrator.commands.crossover.fit import Fit
-from orchestrator.commands.crossover.models import gpu_j, qpu_j
-from orchestrator.plotting import DOWN, FAINT, INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, save, titled
+from hadamard.orchestrator.commands.crossover import words
+from hadamard.orchestrator.commands.crossover.findings import Curve, Findings, Modelled, holds
+from hadamard.orchestrator.commands.crossover.fit import Fit
+from hadamard.orchestrator.commands.crossover.models import gpu_j, qpu_j
+from hadamard.orchestrator.plotting import DOWN, FAINT, INK, LINES, MARKERS, MUTED, STYLE, UP, WIDTH, save, titled
 
 QUBITS = np.arange(4, 52.01, 0.25)
 SECONDS, JOULES = (3e-8, 3e11), (1e-12, 1e12)

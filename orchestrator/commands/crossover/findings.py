@@ -9,16 +9,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from model.errors import UserError
-from orchestrator.commands.bench.cases import circuits
-from orchestrator.commands.crossover.cell import Window
-from orchestrator.commands.crossover.fit import Fit, fit
-from orchestrator.commands.crossover.measured import Measured, Point
-from orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
-from orchestrator.commands.crossover.scenarios import Scenario, gates_per_qubit
-from orchestrator.commands.crossover.sensitivity import Shift, shifts
-from orchestrator.planning.cost_model import CHARACTERS
-from orchestrator.planning.machine_rates import DEFAULTS
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.commands.bench.cases import circuits
+from hadamard.orchestrator.commands.crossover.cell import Window
+from hadamard.orchestrator.commands.crossover.fit import Fit, fit
+from hadamard.orchestrator.commands.crossover.measured import Measured, Point
+from hadamard.orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
+from hadamard.orchestrator.commands.crossover.scenarios import Scenario, gates_per_qubit
+from hadamard.orchestrator.commands.crossover.sensitivity import Shift, shifts
+from hadamard.orchestrator.planning.cost_model import CHARACTERS
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS
 
 ENCODER_S = CHARACTERS / DEFAULTS.characters_per_core_s
 """Seconds of one 2.3 GHz server core for a sentence's embedding by all-MiniLM-L6-v2; a larger encoder takes longer."""

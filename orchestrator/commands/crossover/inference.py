@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case
+from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Array, Case
 
 Pass: TypeAlias = Callable[[], Any]
 """Computes a batch once and returns its values [rows], in any array type."""
@@ -46,8 +46,8 @@ def logistic(rows: int) -> Pass:
 
     Only the product and the sign: checking its input takes scikit-learn ten times as long.
     """
-    from model.heads import closed_form
-    from model.settings import LogisticHead
+    from hadamard.model.heads import closed_form
+    from hadamard.model.settings import LogisticHead
 
     generator = np.random.default_rng(rows)
     embeddings = generator.standard_normal((SENTENCES, DIMENSION), dtype=np.float32)
@@ -60,7 +60,7 @@ def logistic(rows: int) -> Pass:
 def _by_ours(case: Case, name: str) -> Passes:
     import torch
 
-    from model.simulators import choose
+    from hadamard.model.simulators import choose
 
     simulator = choose(name)
     states, encoder, second = (
@@ -87,7 +87,7 @@ def _by_lightning(case: Case, name: str) -> Passes:
     import pennylane as qml
     from pennylane.devices import ExecutionConfig
 
-    from orchestrator.commands.bench.with_lightning import tape, weight_operations, with_inputs
+    from hadamard.orchestrator.commands.bench.with_lightning import tape, weight_operations, with_inputs
 
     device = qml.device(name, wires=case.encoder.qubits)
     how = device.setup_execution_config(ExecutionConfig())

@@ -12,14 +12,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from cluster.allocation import detect
-from cluster.energy.choice import VARIABLE, why_not_measured
-from model.errors import UserError
-from model.settings import Settings
-from orchestrator.commands.bench import machine
-from orchestrator.commands.bench.comparison import VALUE_BOUND
-from orchestrator.commands.bench.contestants import BASELINE, BY_NAME, why_absent
-from orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.energy.choice import VARIABLE, why_not_measured
+from hadamard.model.errors import UserError
+from hadamard.model.settings import Settings
+from hadamard.orchestrator.commands.bench import machine
+from hadamard.orchestrator.commands.bench.comparison import VALUE_BOUND
+from hadamard.orchestrator.commands.bench.contestants import BASELINE, BY_NAME, why_absent
+from hadamard.orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure
 
 SIMULATORS = ("compiled", "triton", "fused", BASELINE)
 """Those measured unless others are asked for."""

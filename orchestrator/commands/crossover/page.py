@@ -11,11 +11,11 @@ from pathlib import Path
 
 import jinja2
 
-from model.files.trial_files import write_atomically
-from orchestrator import report
-from orchestrator.commands.crossover import show, words
-from orchestrator.commands.crossover.findings import Findings
-from orchestrator.commands.crossover.models import ENERGY
+from hadamard.model.files.trial_files import write_atomically
+from hadamard.orchestrator import report
+from hadamard.orchestrator.commands.crossover import show, words
+from hadamard.orchestrator.commands.crossover.findings import Findings
+from hadamard.orchestrator.commands.crossover.models import ENERGY
 
 
 def write(found: Findings, pictures: Mapping[str, Path], directory: Path) -> Path:

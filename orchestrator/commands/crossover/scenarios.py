@@ -12,12 +12,12 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from model.circuits.circuit import Circuit
-from model.settings import Settings
-from orchestrator.commands.bench.cases import second_module
-from orchestrator.commands.crossover.models import Inputs
-from orchestrator.study.file import StudyError, StudyFile
-from orchestrator.study.problems import problems_of
+from hadamard.model.circuits.circuit import Circuit
+from hadamard.model.settings import Settings
+from hadamard.orchestrator.commands.bench.cases import second_module
+from hadamard.orchestrator.commands.crossover.models import Inputs
+from hadamard.orchestrator.study.file import StudyError, StudyFile
+from hadamard.orchestrator.study.problems import problems_of
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]

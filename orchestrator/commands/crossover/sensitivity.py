@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from orchestrator.commands.crossover.models import Inputs, crossover
+from hadamard.orchestrator.commands.crossover.models import Inputs, crossover
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.commands.crossover import words
-from orchestrator.commands.crossover.findings import Findings
-from orchestrator.commands.crossover.fit import Fit
-from orchestrator.commands.crossover.models import ENERGY, gpu_j, qpu_j
-from orchestrator.formats import NONE
+from hadamard.orchestrator.commands.crossover import words
+from hadamard.orchestrator.commands.crossover.findings import Findings
+from hadamard.orchestrator.commands.crossover.fit import Fit
+from hadamard.orchestrator.commands.crossover.models import ENERGY, gpu_j, qpu_j
+from hadamard.orchestrator.formats import NONE
 
 WIDTH = 140
 EXTRAPOLATED = (34, 46)

@@ -9,14 +9,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import UserError
-from model.files.trial_files import why_not_writable, write_atomically
-from orchestrator.commands.bench.verb import say, sizes_in
-from orchestrator.commands.crossover import figures, page, show
-from orchestrator.commands.crossover.cell import counting_meter
-from orchestrator.commands.crossover.findings import findings
-from orchestrator.commands.crossover.measured import Measured, chosen, measure_all, read_measured, stated_watts
-from orchestrator.commands.crossover.scenarios import read_scenarios
+from hadamard.model.errors import UserError
+from hadamard.model.files.trial_files import why_not_writable, write_atomically
+from hadamard.orchestrator.commands.bench.verb import say, sizes_in
+from hadamard.orchestrator.commands.crossover import figures, page, show
+from hadamard.orchestrator.commands.crossover.cell import counting_meter
+from hadamard.orchestrator.commands.crossover.findings import findings
+from hadamard.orchestrator.commands.crossover.measured import Measured, chosen, measure_all, read_measured, stated_watts
+from hadamard.orchestrator.commands.crossover.scenarios import read_scenarios
 
 QUBITS = "4,6,8,10,12,14,16,17,18,19,20,21,22,23,24"
 LIMIT_S = 60.0

@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.commands.crossover.cell import LOGISTIC
-from orchestrator.commands.crossover.findings import Against, Curve, Findings, Modelled, holds, measured_gates, more_shots
-from orchestrator.commands.crossover.fit import DOMINATED, LEVEL
-from orchestrator.commands.crossover.measured import BATCH
-from orchestrator.commands.crossover.models import qpu_j, qpu_s
-from orchestrator.formats import NONE, bytes_in_words, count, duration, joules, listed
+from hadamard.orchestrator.commands.crossover.cell import LOGISTIC
+from hadamard.orchestrator.commands.crossover.findings import Against, Curve, Findings, Modelled, holds, measured_gates, more_shots
+from hadamard.orchestrator.commands.crossover.fit import DOMINATED, LEVEL
+from hadamard.orchestrator.commands.crossover.measured import BATCH
+from hadamard.orchestrator.commands.crossover.models import qpu_j, qpu_s
+from hadamard.orchestrator.formats import NONE, bytes_in_words, count, duration, joules, listed
 
 WH = 3600.0
 INPUTS = {

@@ -9,8 +9,8 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from orchestrator.commands.doctor import job, machine, mpi, places
-from orchestrator.commands.doctor.finding import Finding
+from hadamard.orchestrator.commands.doctor import job, machine, mpi, places
+from hadamard.orchestrator.commands.doctor.finding import Finding
 
 
 def findings(of_mpi: bool = False) -> Iterator[Finding]:

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.steps import step
-from orchestrator.commands.doctor.finding import Finding, reason
-from orchestrator.formats import count, duration
-from slurm.allocated import Given, given, try_step
-from slurm.cluster_file import Cluster
-from slurm.jobs import details
-from slurm.node_directory import local_name, scratch
+from hadamard.cluster.steps import step
+from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.formats import count, duration
+from hadamard.slurm.allocated import Given, given, try_step
+from hadamard.slurm.cluster_file import Cluster
+from hadamard.slurm.jobs import details
+from hadamard.slurm.node_directory import local_name, scratch
 
 MPI_FLAVOURS = {
     "pmix": "Open MPI needs it; have the site install libpmix where Slurm's plugin looks (`srun --mpi=list` also names what cannot load)",

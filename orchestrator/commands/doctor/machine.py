@@ -14,10 +14,10 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
-from cluster.allocation import detect
-from cluster.energy.choice import open_meter, why_not_measured
-from model.simulators import ADJOINT_DEVICES, gpu_in_sight
-from orchestrator.commands.doctor.finding import Finding, in_own_process
+from hadamard.cluster.allocation import detect
+from hadamard.cluster.energy.choice import open_meter, why_not_measured
+from hadamard.model.simulators import ADJOINT_DEVICES, gpu_in_sight
+from hadamard.orchestrator.commands.doctor.finding import Finding, in_own_process
 
 
 def findings() -> Iterator[Finding]:
@@ -72,7 +72,7 @@ def _energy() -> Finding:
 def _compiled() -> Finding:
     return in_own_process(
         "compiled",
-        "from model.simulators.compiled import native; print(f'our compiled simulator, {8 * native.vector_bytes}-bit vectors')",
+        "from hadamard.model.simulators.compiled import native; print(f'our compiled simulator, {8 * native.vector_bytes}-bit vectors')",
         "real circuits run on `fused`, which is far slower; install a C++ compiler (g++ or clang++) and run `make install` again",
     )
 
@@ -90,7 +90,7 @@ def _gpu() -> Finding:
 def _custatevec() -> Finding:
     return in_own_process(
         "custatevec",
-        "from model.simulators.custatevec.library import open_library; open_library()\n"
+        "from hadamard.model.simulators.custatevec.library import open_library; open_library()\n"
         "import cuquantum; print('cuquantum-python', cuquantum.__version__)",
         "pip install 'hadamard[gpu]', or 'hadamard[gpu-cuda13]' for a torch with CUDA 13; only `simulator: custatevec` needs it",
     )

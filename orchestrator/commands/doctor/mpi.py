@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.mpi import Places, launch_command, launch_environment, library, mpiexec, srun_mpi
-from cluster.steps import own_job
-from model.errors import UserError
-from orchestrator.commands.doctor.finding import Finding, reason
-from orchestrator.commands.doctor.job import MPI_FLAVOURS
-from slurm.allocated import given
+from hadamard.cluster.mpi import Places, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.steps import own_job
+from hadamard.model.errors import UserError
+from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.commands.doctor.job import MPI_FLAVOURS
+from hadamard.slurm.allocated import given
 
 RANKS = 2
 LIMIT_S = 90
@@ -64,7 +64,7 @@ def findings() -> Iterator[Finding]:
         if isinstance(launcher, Finding):
             yield launcher
             continue
-        words = [sys.executable, "-m", "orchestrator.commands.doctor.two_ranks", *([] if answered else ["simulators"])]
+        words = [sys.executable, "-m", "hadamard.orchestrator.commands.doctor.two_ranks", *([] if answered else ["simulators"])]
         said, complaint = _run([*launcher.command, *words], launcher.environment)
         met, *rest = read(launcher, short(known), said, complaint)
         yield met

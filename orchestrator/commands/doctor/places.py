@@ -12,15 +12,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cluster import file_systems
-from cluster.steps import step
-from model.errors import UserError
-from model.files.trial_files import existing_parent, why_not_writable
-from model.representation.embeddings import cache_directory
-from model.representation.sentence_encoders import PACKAGED_NAME, locate
-from orchestrator.commands.doctor.finding import Finding, in_own_process
-from slurm.allocated import try_step
-from slurm.node_directory import local_directory, scratch
+from hadamard.cluster import file_systems
+from hadamard.cluster.steps import step
+from hadamard.model.errors import UserError
+from hadamard.model.files.trial_files import existing_parent, why_not_writable
+from hadamard.model.representation.embeddings import cache_directory
+from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
+from hadamard.orchestrator.commands.doctor.finding import Finding, in_own_process
+from hadamard.slurm.allocated import try_step
+from hadamard.slurm.node_directory import local_directory, scratch
 
 SCRATCH_BYTES = 2 * 2**30
 """Ray's logs and spilled objects: with less room than this its nodes soon refuse work."""
@@ -55,7 +55,7 @@ def _models() -> Finding:
 def _sst2() -> Finding:
     # offline: a look at what is there must not download a corpus
     code = (
-        "from model import settings; from model.data import corpus; "
+        "from hadamard.model import settings; from hadamard.model.data import corpus; "
         "found = corpus.load(settings.Data(name='sst2')); print(len(found.texts), found.source)"
     )
     remedy = "give its directory by --set data.path=DIR or HADAMARD_SST2, or `hadamard fetch STUDY` where there is a network"

@@ -2,7 +2,7 @@
 
 Owns what is tried and what rank 0 prints of it, one JSON line for each answer. Does not own how the ranks are started (checks/mpi.py).
 
-LAUNCHER python -m orchestrator.commands.doctor.two_ranks [simulators]
+LAUNCHER python -m hadamard.orchestrator.commands.doctor.two_ranks [simulators]
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.errors import UserError
-from model.mpi import ranks
-from orchestrator.commands.doctor.mpi import LIMIT_S, RANKS
+from hadamard.model.errors import UserError
+from hadamard.model.mpi import ranks
+from hadamard.orchestrator.commands.doctor.mpi import LIMIT_S, RANKS
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from model.mpi.ranks import Ranks
-    from model.simulators import Simulator
+    from hadamard.model.mpi.ranks import Ranks
+    from hadamard.model.simulators import Simulator
 
 MESSAGE_BYTES = 32 * 2**20
 REPEATS = 8
@@ -93,10 +93,10 @@ def _simulator(joined: Ranks, name: str) -> str:
     """Compare a small circuit's values and gradients with those of one process, on rank 0; the other only follows."""
     import torch
 
-    from model.circuits.circuit import second_module_circuit
-    from model.simulators import choose
-    from model.simulators.sharded.rank_protocol import dismiss, follow
-    from model.simulators.sharded.simulator import ShardedSimulator
+    from hadamard.model.circuits.circuit import second_module_circuit
+    from hadamard.model.simulators import choose
+    from hadamard.model.simulators.sharded.rank_protocol import dismiss, follow
+    from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 
     torch.set_num_threads(1)
     if not joined.leads:
