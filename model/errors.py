@@ -7,6 +7,7 @@ Does not own bugs: anything else that is raised keeps its traceback.
 from __future__ import annotations
 
 import errno
+import sys
 
 EXIT_USER_ERROR = 2
 EXIT_OUT_OF_MEMORY = 12  # errno.ENOMEM; by a rank that ends all others
@@ -41,6 +42,15 @@ class StopRequest(BaseException):
 
 class DivergedError(Exception):
     """A trial's loss became infinite or not a number: a result of its settings, so it is recorded and not tried again."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was refused: on the CPU torch says so by a RuntimeError, whose words are all there is to go by."""
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "std::bad_alloc")):
+        return True
+    torch = sys.modules.get("torch")  # where it is not loaded, none of its errors can be raised
+    refused = (MemoryError, torch.OutOfMemoryError) if torch else MemoryError
+    return isinstance(error, refused) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 def is_disk_full(error: BaseException) -> bool:

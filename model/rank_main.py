@@ -20,7 +20,7 @@ OWN_GPUS = "HADAMARD_RANK_GPUS"
 """Variable that says, in JSON, what each rank's environment is to say of GPUs: srun shows all of a node's to each of its ranks there."""
 
 
-def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]) -> int:
+def take_part(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]], int]) -> int:
     """Take part as one of several ranks, and return this one's exit code.
 
     SIGTERM ends a rank at once: launchers send it to those that are left when one has died. To stop in good order is told by a file.
@@ -28,7 +28,7 @@ def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]
     Args:
         ranks: How many there should be.
         shards: Of them share each state.
-        lead: What rank 0 does; it is given whether to stop, and returns the exit code.
+        lead: What rank 0 does; it is given all ranks and whether to stop, and returns the exit code.
     """
     pulse = Pulse.here()
     pulse.start()
@@ -42,7 +42,7 @@ def take_part(ranks: int, shards: int, lead: Callable[[Callable[[], bool]], int]
         return EXIT_USER_ERROR
     pulse.meet()
     try:
-        code = _play(joined, lambda: lead(pulse.told_to_stop))
+        code = _play(joined, lambda: lead(joined, pulse.told_to_stop))
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()

@@ -20,18 +20,19 @@ import torch
 from hadamard.model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
 from hadamard.model.files.phase_log import Phases
 from hadamard.model.files.trial_files import PackFiles, TrialFiles, read_json
-from hadamard.model.heads.layout import shape
+from hadamard.model.heads.base import ClosedFormHead
+from hadamard.model.mpi.ranks import ALONE, Ranks
 from hadamard.model.representation.embeddings import busy
 from hadamard.model.representation.sentences import Sentences, sentences_of
-from hadamard.model.settings import CLOSED_FORM, Trial
 from hadamard.model.training.batch_trainer import Team
 from hadamard.model.training.trial_run import Member, record_failure, share_time
+from hadamard.model.trial import Trial
 
 MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
 
 
-def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bool] = lambda: False) -> None:
+def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bool] = lambda: False, ranks: Ranks = ALONE) -> None:
     """Train every trial of the pack that has no result yet: together where they are alike in shape and not named to be trained alone.
 
     What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
@@ -41,6 +42,7 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
         pack_directory: Holds `pack.json`.
         threads: For the numerical libraries.
         told_to_stop: Asked between epochs, and before trials are begun.
+        ranks: The MPI ranks that this process leads.
 
     Raises:
         StopRequest: It was told to stop; trials in training are saved, the others not begun.
@@ -51,7 +53,7 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
     groups: dict[str, list[Member]] = {}
     for files in pack.trials:
         if not files.result.exists() and (member := _read(files)):
-            groups.setdefault(member.trial.key if files.directory in alone else shape(member.trial), []).append(member)
+            groups.setdefault(member.trial.key if files.directory in alone else member.trial.shape, []).append(member)
     teams = [alike[start : start + MOST_TOGETHER] for alike in groups.values() for start in range(0, len(alike), MOST_TOGETHER)]
     phases = Phases(pack_directory)
     try:
@@ -61,7 +63,9 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
             with ExitStack() as locks:
                 for member in team:
                     locks.enter_context(member.files.locked())
-                _train_alike([member for member in team if not member.files.result.exists()], pack_directory.name, phases, told_to_stop)
+                _train_alike(
+                    [member for member in team if not member.files.result.exists()], pack_directory.name, phases, told_to_stop, ranks
+                )
     finally:
         phases.end()
 
@@ -76,7 +80,7 @@ def _read(files: TrialFiles) -> Member | None:
         return None
 
 
-def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_stop: Callable[[], bool]) -> None:
+def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_stop: Callable[[], bool], ranks: Ranks) -> None:
     """Train trials of one shape to their results or failures."""
     if not members:
         return
@@ -85,34 +89,32 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
     settings = members[0].trial.settings
     for member in members:
         member.start(pack)
-    if isinstance(settings.head, CLOSED_FORM):
-        import hadamard.model.heads.closed_form  # noqa: F401, scikit-learn takes longer to import than torch: most packs never need it, and no phase has it
+    if isinstance(settings.head, ClosedFormHead):
+        import hadamard.model.heads.fitted  # noqa: F401, takes longer to import than torch: most packs never need it, and no phase has it
     phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
         sentences = sentences_of(members[0].trial, told_to_stop)
         begin = time.perf_counter()  # an encoder that was tuned just now is everybody's
-        if isinstance(settings.head, CLOSED_FORM):
+        if isinstance(settings.head, ClosedFormHead):
             for member in members:
                 if told_to_stop():
                     raise StopRequest
                 with _failing([member]):
                     _fit_classical(member, sentences, phases)
             return
-        team = Team(members, sentences, phases, told_to_stop)
+        team = Team(members, sentences, phases, told_to_stop, ranks)
         share_time(members, begin)
         team.fit()
         team.finish()
 
 
 def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
-    from hadamard.model.heads import closed_form
-
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
-    assert isinstance(head, CLOSED_FORM)
+    assert isinstance(head, ClosedFormHead)
     rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
     sides = [(sentences.embeddings[side], sentences.labels[side]) for side in rows]
     phases.begin("training", [member.files])
-    fitted = closed_form.fit(head, *sides[0], member.trial.seed)
+    fitted = head.fit(*sides[0], member.trial.seed % 2**32)
     phases.begin("inference", [member.files], sum(map(len, rows)))
     scores = [fitted.score(*side) for side in sides]
     phases.pause()
@@ -160,19 +162,19 @@ def main() -> None:
     """Run as a program; exit code 0: every trial has a result or a recorded failure, 76: it was stopped, and what it had is saved."""
     directory, (threads, ranks, shards) = Path(sys.argv[1]), map(int, sys.argv[2:])
     if ranks == 1:
-        code = _exit_code(directory, threads, _stopped_by_sigterm())
+        code = _exit_code(directory, threads, _stopped_by_sigterm(), ALONE)
     else:
         from hadamard.model.rank_main import take_part  # most packs need nothing of MPI
 
-        code = take_part(ranks, shards, lambda told_to_stop: _exit_code(directory, threads, told_to_stop))
+        code = take_part(ranks, shards, lambda joined, told_to_stop: _exit_code(directory, threads, told_to_stop, joined))
     if code:
         sys.exit(code)
 
 
-def _exit_code(directory: Path, threads: int, told_to_stop: Callable[[], bool]) -> int:
+def _exit_code(directory: Path, threads: int, told_to_stop: Callable[[], bool], ranks: Ranks) -> int:
     """Train a pack, and return how that ended, if in good order."""
     try:
-        train_pack(directory, threads, told_to_stop)
+        train_pack(directory, threads, told_to_stop, ranks)
     except StopRequest:
         return EXIT_STOPPED
     except UserError as error:

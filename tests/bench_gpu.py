@@ -14,7 +14,8 @@ import torch
 
 from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import Simulator, choose
+from hadamard.model.simulators.base import Simulator
+from hadamard.model.simulators.registry import open_simulator
 from tests.circuits import Batch, assert_agree, random_batch, values_and_gradients
 
 QUBITS = (6, 10, 14)
@@ -34,7 +35,7 @@ def check(simulator: Simulator, qubits: int) -> None:
     for circuit in circuits(qubits):
         batch = random_batch(circuit, 2, 3, seed=0)
         ours = values_and_gradients(simulator, circuit, batch.to(simulator.device, torch.float32))
-        assert_agree(ours, values_and_gradients(choose("torch"), circuit, batch), value=1e-5, gradient=1e-4)
+        assert_agree(ours, values_and_gradients(open_simulator("torch"), circuit, batch), value=1e-5, gradient=1e-4)
 
 
 def step(simulator: Simulator, qubits: int, batches: list[Batch]) -> None:
@@ -66,7 +67,7 @@ def main() -> None:
     print(f"{'simulator':<10}{'qubits':>7}{'rows':>7}{'s per step':>12}{'s first':>9}{'peak GiB':>10}")
     for name in NAMES:
         try:
-            simulator = choose(name)
+            simulator = open_simulator(name)
         except SettingsError as error:
             print(f"{name:<10}  {error}", flush=True)
             continue

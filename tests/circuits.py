@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName
-from hadamard.model.simulators import Simulator
+from hadamard.model.simulators.base import Simulator
 
 PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
 FIXED = {**PAULI, "H": (PAULI["X"] + PAULI["Z"]) / 2**0.5, "S": np.diag([1, 1j]), "T": np.diag([1, np.exp(0.25j * np.pi)])}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.model.simulators import gpu_in_sight
+from hadamard.model.simulators.hardware import gpu_in_sight
 
 if not gpu_in_sight():  # Triton reads this once, when it is imported
     os.environ["TRITON_INTERPRET"] = "1"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from tests.metered import metered

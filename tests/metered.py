@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from hadamard.cluster.energy.meters import Counter
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, packs_used
 

@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from hadamard.model.circuits.circuit import Circuit
-from hadamard.model.heads.noise import noise_generator, noisy_expectations
-from hadamard.model.settings import Noise
-from hadamard.model.simulators import Simulator, choose
+from hadamard.model.heads.quantum.noise import noise_generator, noisy_expectations
+from hadamard.model.heads.quantum.settings import Noise
+from hadamard.model.simulators.base import Simulator
+from hadamard.model.simulators.registry import open_simulator
 
 
 def generators(trials: int, first_seed: int = 0) -> list[np.random.Generator]:
@@ -20,7 +21,7 @@ class NoisySimulator:
     """Draws anew from the same seeds in every call."""
 
     def __init__(self, noise: Noise, simulator: Simulator | None = None, first_seed: int = 0) -> None:
-        self.noise, self.simulator, self.first_seed = noise, simulator or choose("torch"), first_seed
+        self.noise, self.simulator, self.first_seed = noise, simulator or open_simulator("torch"), first_seed
         self.device = self.simulator.device
 
     def expectations(

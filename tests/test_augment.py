@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.augment.known import AugmentError
 from hadamard.orchestrator.commands.augment.proposals import MOST_SPLITS
 from hadamard.orchestrator.commands.augment.view import show_follow_ups

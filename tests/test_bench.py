@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from hadamard.model.circuits.circuit import encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError, UserError
-from hadamard.model.heads.quantum import QuantumClassifier
+from hadamard.model.heads.quantum.classifier import QuantumClassifier
+from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.heads.reduction import AmplitudeEncoding
-from hadamard.model.settings import QuantumHead
-from hadamard.model.simulators import choose
+from hadamard.model.simulators.registry import open_simulator
 from hadamard.orchestrator.cli import app
 from hadamard.orchestrator.commands.bench import comparison, show
 from hadamard.orchestrator.commands.bench.cases import circuits, fused_gates, in_parts, least_bytes, paper_head, step_flop
@@ -197,7 +197,7 @@ def test_several_threads_are_timed_by_the_clock() -> None:
 )
 def test_the_ordinary_way_trains_the_same_head(settings: QuantumHead) -> None:
     embeddings = torch.randn(6, 2**settings.qubits, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    ours = QuantumClassifier([settings], [embeddings], choose("torch"))
+    ours = QuantumClassifier([settings], [embeddings], open_simulator("torch"))
     parameters = ours.start([torch.Generator().manual_seed(2)])
     theirs = OrdinaryHead(settings)
     with torch.no_grad():

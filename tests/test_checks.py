@@ -8,6 +8,7 @@ import pytest
 
 from hadamard.cluster import file_systems
 from hadamard.cluster.steps import step, step_environment
+from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.doctor import line, machine
 from hadamard.orchestrator.commands.doctor.finding import Finding, reason
 from hadamard.orchestrator.commands.doctor.job import Seen, compare, find_cluster
@@ -126,20 +127,16 @@ def test_the_kind_of_a_file_system(path: str, kind: str, shared: bool, tmp_path:
     assert file_systems.is_shared(kind) == shared
 
 
-def test_cuquantum_is_looked_for_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    look = machine.in_own_process
-
-    def only_for_it(what: str, code: str, remedy: str) -> Finding:
-        return look(what, code, remedy) if what == "custatevec" else Finding(what, True, "not looked for")
-
-    monkeypatch.setattr(machine, "in_own_process", only_for_it)
-    monkeypatch.setattr(machine, "_devices", lambda: iter(()))
+def test_every_simulator_is_opened_and_those_for_gpus_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of the process that looks
-    assert "custatevec" not in {one.what for one in machine.findings()}
+    found = {one.what: one for one in machine._simulators()}
+    assert {name for name, kind in SIMULATORS.items() if kind.gpu != "needed"} == found.keys()
+    assert found["torch"].ok
     monkeypatch.setattr(machine, "gpu_in_sight", lambda: True)
-    found = next(one for one in machine.findings() if one.what == "custatevec")
-    assert found.found.startswith("simulator custatevec needs a GPU by NVIDIA")
-    assert "pip install 'hadamard[gpu]'" in found.remedy
+    found = {one.what: one for one in machine._simulators()}
+    assert found.keys() == SIMULATORS.keys()
+    assert found["custatevec"].found.startswith("simulator custatevec needs a GPU by NVIDIA")
+    assert "pip install 'hadamard[gpu]'" in found["custatevec"].remedy
 
 
 def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:

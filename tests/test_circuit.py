@@ -7,8 +7,9 @@ import itertools
 import pytest
 
 from hadamard.model.circuits.circuit import Angle, Circuit, Gate, Matrix, encoder_circuit, pqc, pqc_angles, ry, second_module_circuit
-from hadamard.model.heads.layout import circuits, parameters
-from hadamard.model.settings import LogisticHead, MlpHead, QuantumHead
+from hadamard.model.heads.logistic import LogisticHead
+from hadamard.model.heads.mlp import MlpHead
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
 
 
 def test_the_papers_drawing_has_28_angles() -> None:
@@ -99,16 +100,16 @@ def test_a_layout_of_886_parameters_at_14_qubits_exists() -> None:
         QuantumHead(qubits=14, encoders=E, encoder_layers=Le, connectivity=C, reuploads=N, layers=L)
         for E, Le, C, N, L in itertools.product((1, 2, 3, 4, 6), (1, 2, 3, 4), (1, 2, 3), (1, 2, 4), (1, 2, 3, 4))
     ]
-    assert any(parameters(head, 768) == 886 for head in layouts)
+    assert any(head.parameters(768) == 886 for head in layouts)
 
 
 @pytest.mark.parametrize(("hidden", "expected"), [(0, 1538), (48, 37_010), (96, 74_018), (144, 111_026), (192, 148_034)])
 def test_the_papers_perceptron_sizes(hidden: int, expected: int) -> None:
-    assert parameters(MlpHead(kind="mlp", hidden=hidden), 768) == expected
-    assert parameters(LogisticHead(kind="logistic"), 768) == 769
+    assert MlpHead(kind="mlp", hidden=hidden).parameters(768) == expected
+    assert LogisticHead(kind="logistic").parameters(768) == 769
 
 
 def test_concatenation_widens_the_second_module() -> None:
-    _, second = circuits(QuantumHead(qubits=3, encoders=2, merge="concatenate"))
+    _, second = encoder_and_second_module(QuantumHead(qubits=3, encoders=2, merge="concatenate"))
     assert second.qubits == 6
     assert encoder_circuit(3, 1, 1).measured == 3

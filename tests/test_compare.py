@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 
 from hadamard.model.errors import UserError
-from hadamard.model.settings import QuantumHead, Trial
+from hadamard.model.heads.quantum.settings import QuantumHead
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.compare.sides import CompareError
 from hadamard.orchestrator.commands.compare.view import show_comparison
 from hadamard.orchestrator.ledger.ledger import Ledger

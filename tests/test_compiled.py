@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Angle, Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import choose
 from hadamard.model.simulators.compiled import native, simulator
 from hadamard.model.simulators.compiled.lowering import lower
 from hadamard.model.simulators.compiled.passes import group
+from hadamard.model.simulators.registry import open_simulator
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.test_lowering import as_circuit
 
@@ -30,10 +30,10 @@ SINGLE, DOUBLE = (1e-5, 1e-4), (1e-10, 1e-10)
 @settings(max_examples=120, deadline=None)
 def test_it_agrees_with_the_clear_simulator(circuit: Circuit, trials: int, rows: int, seed: int) -> None:
     batch = random_batch(circuit, trials, rows, seed)
-    expected = values_and_gradients(choose("torch"), circuit, batch, of_states=True)
+    expected = values_and_gradients(open_simulator("torch"), circuit, batch, of_states=True)
     scale = max(1.0, *(float(part.abs().max()) for part in expected if part.numel()))
     for dtype, (value, gradient) in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
-        ours = values_and_gradients(choose("compiled"), circuit, batch.to(dtype), of_states=True)
+        ours = values_and_gradients(open_simulator("compiled"), circuit, batch.to(dtype), of_states=True)
         assert_agree(ours, expected, value, gradient * scale)
 
 
@@ -41,18 +41,18 @@ def test_it_agrees_with_the_clear_simulator(circuit: Circuit, trials: int, rows:
 def test_it_agrees_with_lightning_at_every_size(qubits: int) -> None:
     circuit = _shallow(qubits)
     batch = random_batch(circuit, 1, 3 if qubits < 15 else 1, seed=qubits)
-    expected = values_and_gradients(choose("lightning.qubit"), circuit, batch)
+    expected = values_and_gradients(open_simulator("lightning.qubit"), circuit, batch)
     for dtype, (value, gradient) in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
-        assert_agree(values_and_gradients(choose("compiled"), circuit, batch.to(dtype)), expected, value, gradient)
+        assert_agree(values_and_gradients(open_simulator("compiled"), circuit, batch.to(dtype)), expected, value, gradient)
 
 
 @pytest.mark.parametrize("qubits", [6, 10, 13])
 def test_it_agrees_on_the_papers_head(qubits: int) -> None:
     for circuit in (encoder_circuit(qubits, 3, 2), second_module_circuit(qubits, [0, 0], 2, 2, measured=1)):
         batch = random_batch(circuit, 2, 5, seed=1, from_states=not circuit.inputs)
-        expected = values_and_gradients(choose("torch"), circuit, batch)
+        expected = values_and_gradients(open_simulator("torch"), circuit, batch)
         for dtype, (value, gradient) in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
-            assert_agree(values_and_gradients(choose("compiled"), circuit, batch.to(dtype)), expected, value, gradient)
+            assert_agree(values_and_gradients(open_simulator("compiled"), circuit, batch.to(dtype)), expected, value, gradient)
 
 
 @pytest.mark.parametrize("lane_bits", range(5))
@@ -62,9 +62,9 @@ def test_however_many_amplitudes_share_a_vector(lane_bits: int, monkeypatch: pyt
     simulator._program.cache_clear()
     circuit = Circuit(6, _everything(6), measured=6)
     batch = random_batch(circuit, 2, 7, seed=2)
-    expected = values_and_gradients(choose("torch"), circuit, batch, of_states=True)
+    expected = values_and_gradients(open_simulator("torch"), circuit, batch, of_states=True)
     for dtype, (value, gradient) in ((torch.float32, SINGLE), (torch.float64, DOUBLE)):
-        assert_agree(values_and_gradients(choose("compiled"), circuit, batch.to(dtype), of_states=True), expected, value, gradient)
+        assert_agree(values_and_gradients(open_simulator("compiled"), circuit, batch.to(dtype), of_states=True), expected, value, gradient)
     simulator._program.cache_clear()
 
 
@@ -75,18 +75,18 @@ def test_angles_at_and_around_the_pole_of_the_tangent(angle: float) -> None:
     weights = torch.full_like(batch.weights, angle)
     assert batch.inputs is not None
     steep = Batch(weights, batch.inputs, None)
-    expected = values_and_gradients(choose("torch"), circuit, steep)
-    assert_agree(values_and_gradients(choose("compiled"), circuit, steep), expected, 1e-9, 1e-9)
-    assert_agree(values_and_gradients(choose("compiled"), circuit, steep.to(torch.float32)), expected, *SINGLE)
+    expected = values_and_gradients(open_simulator("torch"), circuit, steep)
+    assert_agree(values_and_gradients(open_simulator("compiled"), circuit, steep), expected, 1e-9, 1e-9)
+    assert_agree(values_and_gradients(open_simulator("compiled"), circuit, steep.to(torch.float32)), expected, *SINGLE)
 
 
 def test_hundreds_of_large_rotations_neither_overflow_nor_vanish() -> None:
     gates = [ry(qubit, "weights", 0) if step % 2 else Gate("CNOT", (qubit, 1 - qubit)) for step in range(600) for qubit in (0, 1)]
     circuit = Circuit(2, tuple(gates), measured=2)
     batch = Batch(torch.tensor([[3.0]]), None, random_batch(circuit, 1, 2, 0).states)
-    expected = values_and_gradients(choose("torch"), circuit, batch)
-    assert_agree(values_and_gradients(choose("compiled"), circuit, batch), expected, 1e-9, 1e-8)
-    single = values_and_gradients(choose("compiled"), circuit, batch.to(torch.float32))
+    expected = values_and_gradients(open_simulator("torch"), circuit, batch)
+    assert_agree(values_and_gradients(open_simulator("compiled"), circuit, batch), expected, 1e-9, 1e-8)
+    single = values_and_gradients(open_simulator("compiled"), circuit, batch.to(torch.float32))
     torch.testing.assert_close(single[0].double(), expected[0], atol=1e-3, rtol=0)  # the angle itself is rounded 600 times over
 
 
@@ -98,12 +98,12 @@ def test_a_trials_numbers_depend_neither_on_company_nor_on_threads() -> None:
     results = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
-        results.append(values_and_gradients(choose("compiled"), circuit, batch))
+        results.append(values_and_gradients(open_simulator("compiled"), circuit, batch))
     torch.set_num_threads(before)
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
     for trial in range(5):
-        alone = choose("compiled").expectations(circuit, batch.weights[trial : trial + 1], batch.inputs[trial : trial + 1])
+        alone = open_simulator("compiled").expectations(circuit, batch.weights[trial : trial + 1], batch.inputs[trial : trial + 1])
         assert torch.equal(alone[0], results[0][0][trial])
 
 
@@ -111,7 +111,7 @@ def test_not_a_number_stays_with_its_trial() -> None:
     circuit = second_module_circuit(5, [0], 2, 2, measured=1)
     batch = random_batch(circuit, 3, 4, seed=5, dtype=torch.float32, from_states=False)
     batch.weights[1, 2] = float("nan")
-    values, gradient, _ = values_and_gradients(choose("compiled"), circuit, batch)
+    values, gradient, _ = values_and_gradients(open_simulator("compiled"), circuit, batch)
     assert values[1].isnan().all()
     assert values[[0, 2]].isfinite().all()
     assert gradient[[0, 2]].isfinite().all()
@@ -121,7 +121,7 @@ def test_a_backward_pass_may_be_repeated() -> None:
     circuit = encoder_circuit(4, 2, 1)
     batch = random_batch(circuit, 1, 3, seed=6)
     weights = batch.weights.clone().requires_grad_()
-    values = choose("compiled").expectations(circuit, weights, states=batch.states).sum()
+    values = open_simulator("compiled").expectations(circuit, weights, states=batch.states).sum()
     (first,) = torch.autograd.grad(values, weights, retain_graph=True)
     (second,) = torch.autograd.grad(values, weights)
     assert torch.equal(first, second)
@@ -130,7 +130,7 @@ def test_a_backward_pass_may_be_repeated() -> None:
 def test_a_second_derivative_is_refused_and_not_silently_wrong() -> None:
     circuit = encoder_circuit(3, 1, 1)
     weights = random_batch(circuit, 1, 2, seed=6).weights.requires_grad_()
-    (slope,) = torch.autograd.grad(choose("compiled").expectations(circuit, weights).square().sum(), weights, create_graph=True)
+    (slope,) = torch.autograd.grad(open_simulator("compiled").expectations(circuit, weights).square().sum(), weights, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         slope.sum().backward()  # type: ignore[no-untyped-call]
 
@@ -138,7 +138,7 @@ def test_a_second_derivative_is_refused_and_not_silently_wrong() -> None:
 @pytest.mark.parametrize(("trials", "rows"), [(2, 0), (0, 3)])
 def test_nothing_gives_nothing(trials: int, rows: int) -> None:
     circuit = second_module_circuit(4, [0], 1, 1, measured=2)
-    values, gradient, *_ = values_and_gradients(choose("compiled"), circuit, random_batch(circuit, trials, rows, seed=1))
+    values, gradient, *_ = values_and_gradients(open_simulator("compiled"), circuit, random_batch(circuit, trials, rows, seed=1))
     assert values.shape == (trials, rows, 2)
     assert not gradient.any()
 
@@ -149,9 +149,11 @@ def test_amplitudes_that_are_left_out_have_no_gradient_and_cost_none(rows: int) 
     batch = random_batch(circuit, 2, rows, seed=4)
     assert batch.states is not None
     some = torch.nn.functional.normalize(batch.states[:, :, :50], dim=-1)
-    expected = values_and_gradients(choose("torch"), circuit, Batch(batch.weights, None, some), of_states=True)
+    expected = values_and_gradients(open_simulator("torch"), circuit, Batch(batch.weights, None, some), of_states=True)
     assert expected[2].shape == (2, rows, 50)
-    assert_agree(values_and_gradients(choose("compiled"), circuit, Batch(batch.weights, None, some), of_states=True), expected, *DOUBLE)
+    assert_agree(
+        values_and_gradients(open_simulator("compiled"), circuit, Batch(batch.weights, None, some), of_states=True), expected, *DOUBLE
+    )
 
 
 def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,9 +161,9 @@ def test_nothing_is_kept_where_no_gradient_can_be_asked_for(monkeypatch: pytest.
     monkeypatch.setattr(simulator.native, "forward", lambda *given: calls.append(given))
     circuit = encoder_circuit(4, 1, 1)
     weights = torch.zeros(1, circuit.weights, requires_grad=True)
-    choose("compiled").expectations(circuit, weights)
+    open_simulator("compiled").expectations(circuit, weights)
     with torch.no_grad():
-        choose("compiled").expectations(circuit, weights)
+        open_simulator("compiled").expectations(circuit, weights)
     addresses = [given[8] for given in calls]
     assert addresses[0] != 0
     assert addresses[1] == 0
@@ -172,9 +174,9 @@ def test_what_does_not_fit_the_memory_is_an_error_and_no_abort(threads: int) -> 
     code = f"""
 import resource, torch
 from hadamard.model.circuits.circuit import Circuit, ry
-from hadamard.model.simulators import choose
+from hadamard.model.simulators.registry import open_simulator
 torch.set_num_threads({threads})
-simulator = choose("compiled")
+simulator = open_simulator("compiled")
 simulator.expectations(Circuit(1, (ry(0, "inputs", 0),), 1), torch.zeros(1, 0), torch.zeros(1, 1, 1))
 resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
 try:
@@ -189,7 +191,7 @@ except MemoryError:
 @pytest.mark.parametrize(("dtype", "huge"), [(torch.float32, [3e8, 1e10, 1e30]), (torch.float64, [1e18, 1e100])])
 def test_an_angle_too_large_to_have_a_sine_is_not_a_number(dtype: torch.dtype, huge: list[float]) -> None:
     angles = torch.cat([torch.tensor([huge], dtype=dtype) * (1 + torch.arange(500)[:, None] / 500)]).reshape(-1, 1)
-    values = choose("compiled").expectations(Circuit(1, (ry(0, "weights", 0),), 1), angles)
+    values = open_simulator("compiled").expectations(Circuit(1, (ry(0, "weights", 0),), 1), angles)
     assert values.isnan().any()
     assert bool((values.isnan() | (values.abs() <= 1 + 1e-6)).all())
 
@@ -199,18 +201,18 @@ def test_what_is_kept_for_the_gradient_is_one_state_per_row() -> None:
     batch = random_batch(circuit, 1, 32, seed=7, dtype=torch.float32)
     kept: list[torch.Tensor] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
-        choose("compiled").expectations(circuit, batch.weights.requires_grad_(), states=batch.states)
+        open_simulator("compiled").expectations(circuit, batch.weights.requires_grad_(), states=batch.states)
     elements = sum(tensor.numel() for tensor in kept)
     assert elements <= 32 * 2**10 + circuit.weights
 
 
 def test_complex_gates_half_precision_and_other_devices_are_refused() -> None:
     with pytest.raises(SettingsError, match="needs its tensors on cpu, not on meta"):
-        choose("compiled").expectations(_shallow(2), torch.zeros(1, 2, device="meta"))
+        open_simulator("compiled").expectations(_shallow(2), torch.zeros(1, 2, device="meta"))
     with pytest.raises(SettingsError, match="has no gate RX"):
-        choose("compiled").expectations(Circuit(1, (Gate("RX", (0,), Angle("weights", 0)),), 1), torch.zeros(1, 1))
+        open_simulator("compiled").expectations(Circuit(1, (Gate("RX", (0,), Angle("weights", 0)),), 1), torch.zeros(1, 1))
     with pytest.raises(SettingsError, match=r"float32 or float64, not in torch\.float16"):
-        choose("compiled").expectations(_shallow(2), torch.zeros(1, 2, dtype=torch.float16))
+        open_simulator("compiled").expectations(_shallow(2), torch.zeros(1, 2, dtype=torch.float16))
 
 
 @pytest.mark.alone
@@ -219,9 +221,9 @@ def test_the_first_call_is_answered_within_a_second() -> None:
 import time, torch
 from hadamard.model.circuits.circuit import encoder_circuit
 begin = time.perf_counter()
-from hadamard.model.simulators import choose
+from hadamard.model.simulators.registry import open_simulator
 circuit = encoder_circuit(10, 3, 2)
-choose("compiled").expectations(circuit, torch.zeros(1, circuit.weights))
+open_simulator("compiled").expectations(circuit, torch.zeros(1, circuit.weights))
 print(time.perf_counter() - begin)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -240,7 +242,7 @@ class TestPasses:
         angles = random_batch(original, 1, 2, seed)
         in_order = {position: gates for position, gates in enumerate(_by_rotation(original))}
         shuffled = Circuit(original.qubits, tuple(gate for position in order for gate in in_order[position]), original.measured)
-        values = [choose("torch").expectations(each, angles.weights, angles.inputs, angles.states) for each in (original, shuffled)]
+        values = [open_simulator("torch").expectations(each, angles.weights, angles.inputs, angles.states) for each in (original, shuffled)]
         torch.testing.assert_close(*values, atol=1e-12, rtol=0)
 
     def test_a_ring_fills_its_passes(self) -> None:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import choose, resolve
 from hadamard.model.simulators.custatevec.in_place import Apply, in_place
 from hadamard.model.simulators.custatevec.library import Library, open_library
 from hadamard.model.simulators.custatevec.simulator import CuStateVecSimulator
 from hadamard.model.simulators.fused.simulator import FusedSimulator
 from hadamard.model.simulators.reference import StateVectorSimulator
+from hadamard.model.simulators.registry import open_simulator
+from hadamard.model.simulators.select import resolve
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.custatevec_fake import FakeBindings
 from tests.test_blocks import rotations_and_ring
@@ -159,15 +160,15 @@ def test_a_second_backward_pass_is_refused_in_words() -> None:
 @pytest.mark.skipif(HERE, reason="needs a GPU to be missing")
 def test_where_something_is_missing_the_error_says_what(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="needs a GPU by NVIDIA.*`simulator: auto` needs neither"):
-        choose("custatevec")
+        open_simulator("custatevec")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(SettingsError, match="No module named 'cuquantum'.*pip install cuquantum-python-cu13"):
-        choose("custatevec")
+        open_simulator("custatevec")
 
 
 def test_it_is_taken_by_name_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     circuits = [encoder_circuit(qubits, 1, 1) for qubits in (4, 20)]
     assert "custatevec" not in {resolve("auto", [circuit]).name for circuit in circuits}
     assert resolve("custatevec", circuits).reason == "custatevec, asked for by name"

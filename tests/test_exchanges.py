@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry
-from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.quantum.settings import encoder_and_second_module
 from hadamard.model.simulators.sharded.stages import Item, mixes, plan_stages, wires_of
 from hadamard.orchestrator.commands.bench.exchanges import PAPER_HEAD, lazy_remap, least, moved, swap_and_back, table
 from tests.circuits import ALL_GATES, ALL_REAL, random_circuits
@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 
 def test_ours_moves_a_quarter_of_one_way_and_half_of_the_other() -> None:
-    found = moved(circuits(PAPER_HEAD.model_copy(update={"qubits": 20})), 4)
+    found = moved(encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": 20})), 4)
     assert found.ours <= found.swap_and_back / 4
     assert found.ours <= found.lazy_remap / 2
     assert found.ours >= found.least
@@ -26,7 +26,7 @@ def test_ours_moves_a_quarter_of_one_way_and_half_of_the_other() -> None:
 
 @pytest.mark.parametrize("shards", [2, 4, 8, 16])
 def test_the_bound_is_an_exchange_of_all_global_wires_for_each_ring_of_distance_1(shards: int) -> None:
-    encoder, second = circuits(PAPER_HEAD.model_copy(update={"qubits": 20}))
+    encoder, second = encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": 20}))
     assert least(encoder, shards) == pytest.approx(3 * (1 - 1 / shards))
     assert least(second, shards) == pytest.approx(6 * (1 - 1 / shards)), "also of what its light cone leaves"
 

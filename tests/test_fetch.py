@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from hadamard.cluster.file_systems import kind
 from hadamard.model.errors import DataError, SentenceEncoderError
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import TrialSettings
+from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.cli import app
 from hadamard.orchestrator.commands import fetch
 from hadamard.orchestrator.study.expansion import read_plan

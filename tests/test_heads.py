@@ -10,15 +10,18 @@ import torch
 from torch import nn
 
 from hadamard.model.errors import SettingsError
-from hadamard.model.heads.dense import MultiLayerPerceptron, QuadraticFourier
-from hadamard.model.heads.layout import check_head, parameters
-from hadamard.model.heads.quantum import Head, QuantumClassifier
+from hadamard.model.heads.base import HeadBatch
+from hadamard.model.heads.mlp import MlpHead, MultiLayerPerceptron
+from hadamard.model.heads.quadratic import QuadraticFourier, QuadraticHead
+from hadamard.model.heads.quantum.classifier import QuantumClassifier
+from hadamard.model.heads.quantum.settings import Noise, QuantumHead
 from hadamard.model.heads.reduction import AmplitudeEncoding
-from hadamard.model.settings import MlpHead, Noise, QuadraticHead, QuantumHead, Training
-from hadamard.model.simulators import choose
+from hadamard.model.settings import Training
+from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.training.adam import Adam
 from hadamard.model.training.batch_trainer import epoch_order, train_epoch
 from hadamard.model.training.evaluation import Embedded, evaluate
+from hadamard.model.trial import TrialSettings
 
 DIMENSION = 12
 
@@ -46,7 +49,7 @@ def draws(trials: int = 1) -> list[np.random.Generator]:
 class Started:
     """A team's heads with their initial parameters, trial k's drawn by seed k."""
 
-    def __init__(self, head: Head, trials: list[int]) -> None:
+    def __init__(self, head: HeadBatch, trials: list[int]) -> None:
         self.head, self.trials = head, len(trials)
         self.parameters = head.start([torch.Generator().manual_seed(trial) for trial in trials]).requires_grad_()
 
@@ -58,7 +61,7 @@ def classifiers(head: QuantumHead, trials: list[int]) -> Started:
     """Heads of some trials, each with a training side of its own."""
     sides = [normal(20, DIMENSION, seed=100 + trial) for trial in trials]
     scaled = [head.model_copy(update={"angle_scale": 1.0 + trial, "initial_angles": 0.1 * (trial + 1)}) for trial in trials]
-    return Started(QuantumClassifier(scaled, sides, choose("torch")), trials)
+    return Started(QuantumClassifier(scaled, sides, open_simulator("torch")), trials)
 
 
 def classifier(head: QuantumHead) -> Started:
@@ -72,7 +75,7 @@ def embeddings(rows: int = 6) -> torch.Tensor:
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_the_layout_counts_what_the_head_trains(head: QuantumHead) -> None:
     started = classifier(head)
-    assert started.parameters.shape == (1, parameters(head, DIMENSION))
+    assert started.parameters.shape == (1, head.parameters(DIMENSION))
     logits = started(embeddings())
     assert logits.shape == (1, 6, 2)
     (gradient,) = torch.autograd.grad(logits.sum(), started.parameters)
@@ -125,23 +128,29 @@ def test_too_few_qubits_without_a_named_reduction_are_refused() -> None:
         SettingsError,
         match=r"head\.qubits = 3 holds 8 amplitudes, but the embedding has 12.*at least 4 qubits.*pca, truncate or projection",
     ):
-        check_head(QuantumHead(qubits=3), DIMENSION, "torch")
+        QuantumHead(qubits=3).check(DIMENSION, 435)
     with pytest.raises(SettingsError, match="13 with its constant"):
-        check_head(QuantumHead(qubits=3, constant=True), DIMENSION, "torch")
+        QuantumHead(qubits=3, constant=True).check(DIMENSION, 435)
 
 
 @pytest.mark.parametrize(
-    ("head", "simulator", "expected"),
+    ("head", "expected"),
     [
-        (QuantumHead(qubits=4, connectivity=4), "torch", "head.connectivity = 4 needs more qubits"),
-        (QuantumHead(qubits=4, measured=5), "torch", "head.measured = 5, but what is measured has 4"),
-        (QuantumHead(qubits=4, encoders=3, merge="blocks", reuploads=2), "torch", "head.encoders = 3 meet head.reuploads = 2"),
-        (QuantumHead(qubits=3, reduction="projection"), "lightning.qubit", "needs the gradient of the state"),
+        (QuantumHead(qubits=4, connectivity=4), "head.connectivity = 4 needs more qubits"),
+        (QuantumHead(qubits=4, measured=5), "head.measured = 5, but what is measured has 4"),
+        (QuantumHead(qubits=4, encoders=3, merge="blocks", reuploads=2), "head.encoders = 3 meet head.reuploads = 2"),
     ],
 )
-def test_settings_that_cannot_go_together(head: QuantumHead, simulator: str, expected: str) -> None:
+def test_settings_that_cannot_go_together(head: QuantumHead, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
-        check_head(head, DIMENSION, simulator)
+        head.check(DIMENSION, 435)
+
+
+def test_what_needs_the_gradient_of_the_state_is_refused_where_a_simulator_has_none() -> None:
+    settings = TrialSettings(head=QuantumHead(qubits=3, reduction="projection"), simulator="lightning.qubit")
+    with pytest.raises(SettingsError, match=r"head.reduction = projection needs the gradient of the state, which lightning.qubit"):
+        settings.check(DIMENSION, 435)
+    settings.model_copy(update={"simulator": "default.qubit"}).check(DIMENSION, 435)
 
 
 @pytest.mark.parametrize("reduction", ["pca", "truncate", "projection"])
@@ -168,7 +177,7 @@ def test_the_quantum_head_learns_a_quadratic_rule() -> None:
     generator = torch.Generator().manual_seed(5)
     vectors = nn.functional.normalize(torch.randn(160, 4, generator=generator), dim=1)
     labels = ((vectors[:, :2] ** 2).sum(dim=1) > (vectors[:, 2:] ** 2).sum(dim=1)).long()
-    head = QuantumClassifier([QuantumHead(qubits=2, encoder_layers=2, reuploads=1, layers=1)], [vectors], choose("torch"))
+    head = QuantumClassifier([QuantumHead(qubits=2, encoder_layers=2, reuploads=1, layers=1)], [vectors], open_simulator("torch"))
     start = head.start([generator])
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training(lr=0.05)], steps=0)
     corpus, rows = Embedded(vectors, labels, torch.float32), torch.arange(160)[None]
@@ -182,7 +191,7 @@ def test_the_quantum_head_learns_a_quadratic_rule() -> None:
 @pytest.mark.parametrize("hidden", [0, 5])
 def test_perceptrons_are_those_of_torch(hidden: int) -> None:
     started = Started(MultiLayerPerceptron(MlpHead(kind="mlp", hidden=hidden), [normal(3, DIMENSION)]), [0, 1])
-    assert started.parameters.shape == (2, parameters(MlpHead(kind="mlp", hidden=hidden), DIMENSION))
+    assert started.parameters.shape == (2, MlpHead(kind="mlp", hidden=hidden).parameters(DIMENSION))
     rows = normal(2, 6, DIMENSION)
     for trial, (logits, row) in enumerate(zip(started(rows), started.parameters, strict=True)):
         sizes = [DIMENSION, hidden, 2] if hidden else [DIMENSION, 2]
@@ -193,8 +202,8 @@ def test_perceptrons_are_those_of_torch(hidden: int) -> None:
 
 
 def test_the_draws_are_the_same_in_double_precision() -> None:
-    single = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION)], choose("torch"))
-    double = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION).double()], choose("torch"))
+    single = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION)], open_simulator("torch"))
+    double = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION).double()], open_simulator("torch"))
     start = double.start([torch.Generator().manual_seed(0)])
     assert start.dtype == torch.float64
     assert torch.equal(start.float(), single.start([torch.Generator().manual_seed(0)]))
@@ -219,7 +228,7 @@ CONTROLS = {
 @pytest.mark.parametrize("head", CONTROLS.values(), ids=CONTROLS)
 def test_controls_train_what_the_layout_counts_and_are_the_same_in_company(head: QuantumHead) -> None:
     started = classifier(head)
-    assert started.parameters.shape == (1, parameters(head, DIMENSION))
+    assert started.parameters.shape == (1, head.parameters(DIMENSION))
     (gradient,) = torch.autograd.grad(started(embeddings()).sum(), started.parameters)
     assert gradient.isfinite().all()
     team = classifiers(head, [0, 1, 2])
@@ -243,9 +252,9 @@ def test_without_cnots_the_logits_know_one_qubit_alone() -> None:
 def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> None:
     head = QuantumHead(qubits=4, reuploads=0, encoder_layers=2, layers=1)
     from hadamard.model.circuits.circuit import Circuit, encoder_circuit, pqc
-    from hadamard.model.heads.layout import circuits
+    from hadamard.model.heads.quantum.settings import encoder_and_second_module
 
-    first, second = circuits(head)
+    first, second = encoder_and_second_module(head)
     assert second.gates == ()
     own = list(encoder_circuit(4, 2, 1).gates)
     assert first == Circuit(4, (*own, *pqc(4, 1, 1, first=first.weights - 8)), 1)
@@ -263,7 +272,7 @@ def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> N
 )
 def test_ablations_that_contradict_other_settings_are_refused(settings: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        check_head(QuantumHead(**{"qubits": 4, **settings}), DIMENSION, "auto")  # type: ignore[arg-type]
+        QuantumHead(**{"qubits": 4, **settings}).check(DIMENSION, 435)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("components", [0, 3])
@@ -271,7 +280,7 @@ def test_a_perceptron_reads_principal_components_of_its_own_training_side(compon
     sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
     head = MultiLayerPerceptron(MlpHead(kind="mlp", hidden=5, components=components), sides)
     started = Started(head, [0, 1])
-    assert started.parameters.shape[1] == parameters(MlpHead(kind="mlp", hidden=5, components=components), DIMENSION)
+    assert started.parameters.shape[1] == MlpHead(kind="mlp", hidden=5, components=components).parameters(DIMENSION)
     if components:
         seen = head.principal.of(torch.stack(sides))  # type: ignore[union-attr]
         assert seen.abs().amax(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0])
@@ -286,7 +295,7 @@ def test_quadratic_forms_are_squares_and_their_series_cosines_and_sines(frequenc
     sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
     head = QuadraticFourier(settings, sides)
     started = Started(head, [0, 1])
-    assert started.parameters.shape[1] == parameters(settings, DIMENSION)
+    assert started.parameters.shape[1] == settings.parameters(DIMENSION)
     rows = normal(2, 4, DIMENSION)
     logits = started(rows).detach()
     for trial in range(2):
@@ -306,13 +315,13 @@ def test_the_quantum_head_fits_a_target_that_it_can_represent() -> None:
     """A teacher of the same layout labels sentences, half of them, which it is surest of, and students from other angles learn to."""
     layout = QuantumHead(qubits=6, encoder_layers=2, connectivity=2, reuploads=2, layers=1)
     drawn = nn.functional.normalize(normal(870, 64, seed=1), dim=1)
-    teacher = QuantumClassifier([layout.model_copy(update={"initial_angles": 0.5})], [drawn], choose("compiled"))
+    teacher = QuantumClassifier([layout.model_copy(update={"initial_angles": 0.5})], [drawn], open_simulator("compiled"))
     logits = teacher.logits(teacher.start([torch.Generator().manual_seed(11)]), drawn[None], draws())[0].detach()
     margins = logits[:, 1] - logits[:, 0]
     margins -= margins.median()
     kept = margins.abs().argsort()[-435:]
     corpus = Embedded(drawn[kept], (margins[kept] > 0).long(), torch.float32)
-    students = QuantumClassifier([layout] * 4, [corpus.embeddings] * 4, choose("compiled"))
+    students = QuantumClassifier([layout] * 4, [corpus.embeddings] * 4, open_simulator("compiled"))
     start = students.start([torch.Generator().manual_seed(seed) for seed in range(4)])
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training(lr=0.01)] * 4, 0)
     for epoch in range(1, 121):

@@ -18,7 +18,7 @@ from hadamard.cluster.energy.meters import CPU, Counter
 from hadamard.cluster.energy.recorder import Recording
 from hadamard.cluster.energy.trace import trace_of
 from hadamard.cluster.node_drain import node_name
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import NONE, duration
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse

@@ -17,12 +17,13 @@ import torch
 from hadamard.cluster.mpi import Places
 from hadamard.model.circuits.circuit import encoder_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.mpi.ranks import joined
+from hadamard.model.mpi.ranks import ALONE
 from hadamard.model.simulators.pennylane import mpi_checks
 from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 from hadamard.model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
 from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
-from hadamard.model.simulators.sharded.rank_protocol import Forward, Player
+from hadamard.model.simulators.sharded.part import Forward
+from hadamard.model.simulators.sharded.rank_protocol import Player
 from tests.circuits import random_batch
 from tests.on_ranks import on_ranks
 
@@ -142,7 +143,7 @@ def test_an_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(device, "execute_and_compute_derivatives", execute)
     circuit = encoder_circuit(3, 1, 1)
     batch = random_batch(circuit, 1, 2, seed=0, from_states=False)
-    simulator, alone = PennyLaneSimulator("lightning.qubit"), joined()
+    simulator, alone = PennyLaneSimulator("lightning.qubit"), ALONE
     with torch.no_grad():
         simulator.expectations(circuit, batch.weights.clone().requires_grad_())
     assert not asked_for

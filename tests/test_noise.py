@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.heads.layout import check_head, rows_per_sentence
-from hadamard.model.heads.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
-from hadamard.model.settings import Noise, QuantumHead
-from hadamard.model.simulators import choose, compiled_here
+from hadamard.model.heads.quantum.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
+from hadamard.model.heads.quantum.settings import Noise, QuantumHead
+from hadamard.model.simulators.hardware import is_installed
+from hadamard.model.simulators.registry import kind_of, open_simulator
 from tests.circuits import PAULI, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
 from tests.noisy import NoisySimulator, generators
 
@@ -105,7 +105,7 @@ class TestExactly:
         rotations = angles.shape[-1]
         flips, probabilities = every_pattern(circuit, LOUD)
         signs = 1 - 2 * torch.from_numpy(flips).to(angles)
-        values = choose("torch").expectations(per_rotation(circuit), angles.new_empty(1, 0), angles * signs[None, :, :rotations])
+        values = open_simulator("torch").expectations(per_rotation(circuit), angles.new_empty(1, 0), angles * signs[None, :, :rotations])
         mean = torch.from_numpy(probabilities) @ (values[0] * signs[:, rotations:])
         expected = mixed_expectations(circuit, angles[0, 0].numpy(), LOUD)
         np.testing.assert_allclose((1 - 2 * LOUD.readout_error) * mean.numpy(), expected, atol=1e-12)
@@ -131,7 +131,7 @@ class TestExactly:
                 flips.append(row)
         signs = 1 - 2 * torch.from_numpy(np.array(flips)).to(angles)
         rotations = angles.shape[-1]
-        values = choose("torch").expectations(per_rotation(circuit), angles.new_empty(1, 0), angles * signs[None, :, :rotations])
+        values = open_simulator("torch").expectations(per_rotation(circuit), angles.new_empty(1, 0), angles * signs[None, :, :rotations])
         np.testing.assert_allclose((values[0] * signs[:, rotations:]).numpy(), np.array(expected), atol=1e-12)
 
     @pytest.mark.parametrize("qubits", [1, 2, 3, 4])
@@ -146,7 +146,7 @@ class TestExactly:
         circuit = encoder_circuit(1, layers=0, connectivity=0)
         angles = torch.zeros(1, 0), torch.zeros(1, 1, 0)
         always = Noise(one_qubit_error=1.0, trajectories=4000)
-        values = noisy_expectations(choose("torch"), circuit, angles[0].new_zeros(1, 1), angles[1], always, generators(1))
+        values = noisy_expectations(open_simulator("torch"), circuit, angles[0].new_zeros(1, 1), angles[1], always, generators(1))
         assert abs(values.item()) < 5 / 4000**0.5
 
     def test_readout_error_alone_is_a_factor(self) -> None:
@@ -196,7 +196,7 @@ def test_trajectories_agree_with_default_mixed_in_values_and_gradients_within_sa
 
     weights, inputs = one.weights.repeat(40, 1).requires_grad_(), one.inputs.repeat(40, 1, 1).requires_grad_()
     noisy = LOUD.model_copy(update={"trajectories": 100})
-    values = noisy_expectations(choose("torch"), circuit, weights, inputs, noisy, generators(40))
+    values = noisy_expectations(open_simulator("torch"), circuit, weights, inputs, noisy, generators(40))
     values.sum().backward()  # type: ignore[no-untyped-call]
     assert weights.grad is not None
     assert inputs.grad is not None
@@ -207,7 +207,7 @@ def test_trajectories_agree_with_default_mixed_in_values_and_gradients_within_sa
     assert_within_errors(values.detach().reshape(40, 1), truth.detach().reshape(1), 4)
     assert_within_errors(weights.grad, of_weights.reshape(len(one.weights[0]), -1).sum(dim=1), 5)
     assert_within_errors(inputs.grad[:, 0], of_inputs.reshape(2, qubits).sum(dim=0), 5)
-    clean = choose("torch").expectations(circuit, one.weights, one.inputs).item()
+    clean = open_simulator("torch").expectations(circuit, one.weights, one.inputs).item()
     assert abs(clean - truth.item()) > 20 * values.detach().std().item() / 40**0.5  # so the test can tell
 
 
@@ -241,7 +241,9 @@ class TestEstimate:
 
     def test_without_noise_it_is_the_simulators_own_answer(self) -> None:
         batch = random_batch(self.circuit, 2, 3, seed=0, from_states=False)
-        assert torch.equal(estimate(self.circuit, batch, Noise()), choose("torch").expectations(self.circuit, batch.weights, batch.inputs))
+        assert torch.equal(
+            estimate(self.circuit, batch, Noise()), open_simulator("torch").expectations(self.circuit, batch.weights, batch.inputs)
+        )
 
     @pytest.mark.parametrize(
         "noise",
@@ -273,11 +275,13 @@ class TestEstimate:
     @pytest.mark.parametrize("name", ["compiled", "fused", "default.qubit", "lightning.qubit"])
     @pytest.mark.usefixtures("double_precision")
     def test_every_simulator_serves(self, name: str) -> None:
-        if name == "compiled" and not compiled_here():
-            pytest.skip("the compiled simulator was not built here")
+        if not is_installed(kind_of(name)):
+            pytest.skip(f"{name} is not installed")
         batch = random_batch(self.circuit, 1, 2, seed=0, from_states=False)
         for noise in (LOUD.model_copy(update={"trajectories": 3}), Noise(gradient="parameter-shift")):
-            ours, theirs = (values_and_gradients(NoisySimulator(noise, choose(each)), self.circuit, batch) for each in ("torch", name))
+            ours, theirs = (
+                values_and_gradients(NoisySimulator(noise, open_simulator(each)), self.circuit, batch) for each in ("torch", name)
+            )
             assert_agree(ours, theirs, value=1e-10, gradient=1e-10)
 
     def test_single_precision_stays_single(self) -> None:
@@ -304,23 +308,25 @@ def test_noise_differs_by_seed_and_epoch_and_from_the_order_of_the_epoch() -> No
 )
 def test_settings_that_contradict_each_other_are_refused(noise: Noise, expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
-        check_head(QuantumHead(qubits=4, noise=noise), 16, "torch")
+        QuantumHead(qubits=4, noise=noise).check(16, 435)
 
 
 def test_settings_that_a_factor_would_meet_are_not_refused() -> None:
     """Levels without errors or shots stand beside levels with them in one design."""
     for noise in (Noise(trajectories=50), Noise(shots=1), Noise(shots=50, two_qubit_error=0.01)):
-        check_head(QuantumHead(qubits=4, noise=noise), 16, "torch")
+        QuantumHead(qubits=4, noise=noise).check(16, 435)
 
 
-def test_rows_per_sentence_counts_trajectories_and_shifted_angles() -> None:
+def test_rows_of_the_second_module_count_trajectories_and_shifted_angles() -> None:
     head = QuantumHead(qubits=4, reuploads=2, layers=1, connectivity=1)
     rotations = 2 * (4 + 8) + 8
-    for noise, rows in [
-        (Noise(), 1),
-        (Noise(shots=100), 1),
-        (Noise(two_qubit_error=0.01, trajectories=5), 5),
-        (Noise(shots=100, gradient="parameter-shift"), 1 + 2 * rotations),
-        (Noise(shots=100, one_qubit_error=0.01, trajectories=5, gradient="parameter-shift"), 5 * (1 + 2 * rotations)),
+    for noise, training, evaluation in [
+        (Noise(), 1, 1),
+        (Noise(shots=100), 1, 1),
+        (Noise(two_qubit_error=0.01, trajectories=5), 5, 5),
+        (Noise(shots=100, gradient="parameter-shift"), 1 + 2 * rotations, 1),
+        (Noise(shots=100, one_qubit_error=0.01, trajectories=5, gradient="parameter-shift"), 5 * (1 + 2 * rotations), 5),
     ]:
-        assert rows_per_sentence(head.model_copy(update={"noise": noise})) == rows
+        encoder, second = head.model_copy(update={"noise": noise}).circuits()
+        assert (encoder.training_rows, encoder.evaluation_rows) == (1, 1)
+        assert (second.training_rows, second.evaluation_rows) == (training, evaluation)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from hadamard.model.data import corpus as text
-from hadamard.model.heads.layout import parameters, shape
+from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.representation import embeddings
 from hadamard.model.representation.sentence_encoders import locate
-from hadamard.model.settings import Data, QuantumHead, Trial
+from hadamard.model.settings import Data
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.test_train import trained
@@ -52,7 +53,7 @@ def test_a_study_is_planned_on_any_corpus_as_it_is_and_with_its_presets(study: P
 
 def test_equal_parameters_differ_by_less_than_seven_per_cent(corpus: Path) -> None:
     plan = read_plan(ROOT / "configs" / "paper" / "qubits_equal_parameters.yaml", [f"data.path={corpus}"])
-    counts = [parameters(trial.settings.head, 384) or 0 for trial in plan.trials if isinstance(trial.settings.head, QuantumHead)]
+    counts = [trial.settings.head.parameters(384) or 0 for trial in plan.trials if isinstance(trial.settings.head, QuantumHead)]
     assert max(counts) / min(counts) < 1.07
     assert len({trial.settings.head.qubits for trial in plan.trials if isinstance(trial.settings.head, QuantumHead)}) == 5
 
@@ -64,7 +65,7 @@ def test_a_trial_of_each_shape_is_trained_on_another_corpus(study: Path, corpus:
     small: dict[str, Trial] = {}
     for trial in plan.trials:
         if not isinstance(trial.settings.head, QuantumHead) or trial.settings.head.qubits <= 12:  # time; the others differ by size alone
-            small.setdefault(shape(trial), trial)
+            small.setdefault(trial.shape, trial)
     embeddings.ensure(text.load(plan.study.data), locate("all-MiniLM-L6-v2"), 1)
     for files in trained(tmp_path, list(small.values())):
         result = json.loads(files.result.read_text())

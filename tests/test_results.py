@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.attribution import StudyEnergy, TrialEnergy
 from hadamard.orchestrator.ledger.ledger import Status, TrialRecord
 from hadamard.orchestrator.results.tables import RESPONSES, costs, costs_table, curves, results_table

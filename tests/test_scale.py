@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from hadamard.model.errors import UserError
-from hadamard.model.heads.layout import circuits
-from hadamard.model.settings import Noise, QuantumHead
+from hadamard.model.heads.quantum.settings import Noise, QuantumHead, encoder_and_second_module
 from hadamard.model.simulators.sharded.stages import plan_stages
 from hadamard.orchestrator.commands.plan_scale import PAPER, QUBITS, assumptions, machine, show_scale
 from hadamard.orchestrator.planning.cost_model import SHARED_KERNELS
@@ -26,14 +25,14 @@ HEAD = PAPER.model_copy(update={"qubits": 12})
 
 
 def test_a_step_moves_what_the_stages_say_three_times_over() -> None:
-    moved = sum(plan_stages(circuit, 4).moved for circuit in circuits(HEAD))
+    moved = sum(plan_stages(circuit, 4).moved for circuit in encoder_and_second_module(HEAD))
     step = step_of(HEAD, 6, Sharing(8, 4), 4)
     assert step.moved_bytes == pytest.approx(3 * 6 * 4 * 2**12 * moved)
     assert step.rank_bytes == pytest.approx(step.moved_bytes / 8), "two groups with 3 sentences each"
     assert step_of(HEAD, 5, Sharing(8, 4), 4).rank_bytes == step.rank_bytes, "one has 3, the other waits for it"
-    assert step.stages == sum(len(plan_stages(circuit, 4).stages) for circuit in circuits(HEAD))
+    assert step.stages == sum(len(plan_stages(circuit, 4).stages) for circuit in encoder_and_second_module(HEAD))
     assert step_of(HEAD, 6, Sharing(8, 4), 8).rank_bytes == 2 * step.rank_bytes
-    gates = sum(plan_stages(circuit, 1).items for circuit in circuits(HEAD))
+    gates = sum(plan_stages(circuit, 1).items for circuit in encoder_and_second_module(HEAD))
     alone = step_of(HEAD, 6, ALONE, 4)
     assert (alone.gates, alone.gate_amplitudes) == (gates, gates * 6 * 2**12), "of both circuits, on all amplitudes of each sentence"
     assert (alone.moved_bytes, alone.messages, alone.stages) == (0, 0, 2)
@@ -53,7 +52,12 @@ def test_seconds_are_those_of_gates_amplitudes_bytes_and_messages() -> None:
     assert step_seconds(step, Kernels(1, 0, 0, 0), Link(math.inf, 0)) == (step.gates, 0)
     assert step_seconds(step, Kernels(0, 1, 7, step.shard_bytes), Link(math.inf, 2)) == (step.gate_amplitudes, 2 * step.messages)
     assert step_seconds(step, Kernels(0, 1, 7, step.shard_bytes - 1), Link(1, 0)) == (7 * step.gate_amplitudes, step.rank_bytes)
-    places = [len(stage.exchange.places) for circuit in circuits(HEAD) for stage in plan_stages(circuit, 4).stages if stage.exchange]
+    places = [
+        len(stage.exchange.places)
+        for circuit in encoder_and_second_module(HEAD)
+        for stage in plan_stages(circuit, 4).stages
+        if stage.exchange
+    ]
     assert step.messages == 2 * sum(2**count - 1 for count in places), "to each of the others, there and back"
 
 

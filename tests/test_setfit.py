@@ -13,14 +13,16 @@ from hadamard.model import train
 from hadamard.model.data import corpus as text
 from hadamard.model.errors import StopRequest
 from hadamard.model.files.trial_files import locked
-from hadamard.model.heads.quantum import QuantumClassifier
-from hadamard.model.heads.unfrozen import UnfrozenHead
+from hadamard.model.heads.quantum.classifier import QuantumClassifier
+from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.representation import embeddings
 from hadamard.model.representation.contrastive import draw_pairs
 from hadamard.model.representation.sentence_encoders import locate
 from hadamard.model.representation.sentences import sentences_of
-from hadamard.model.settings import Fold, QuantumHead, Training, Trial, Tuning
-from hadamard.model.simulators import choose
+from hadamard.model.representation.unfrozen import UnfrozenHead
+from hadamard.model.settings import Fold, Training, Tuning
+from hadamard.model.simulators.registry import open_simulator
+from hadamard.model.trial import Trial
 from tests.studies import TINY, read
 from tests.test_train import enter, numbers, trained, variant
 
@@ -100,7 +102,7 @@ def test_an_unfrozen_encoder_is_trained_with_its_head_and_goes_on_the_same_after
 def test_the_encoder_below_a_head_starts_where_it_was_and_has_a_gradient() -> None:
     directory, texts = locate("all-MiniLM-L6-v2").directory, ["a fine film", "a dull and tiresome one", "well made", "badly made"]
     tuning = Tuning(lr=1e-3, precision="float32")
-    inner = QuantumClassifier([QuantumHead(qubits=9, encoder_layers=1, layers=1)], [torch.randn(8, 384)], choose("compiled"))
+    inner = QuantumClassifier([QuantumHead(qubits=9, encoder_layers=1, layers=1)], [torch.randn(8, 384)], open_simulator("compiled"))
     head = UnfrozenHead(inner, directory, texts, tuning, Training(lr=0.01), torch.device("cpu"))
     generators = [torch.Generator().manual_seed(3)]
     parameters = head.start(generators).requires_grad_()

@@ -12,17 +12,19 @@ import pytest
 from hadamard.cluster import mpi
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.errors import SettingsError
-from hadamard.model.heads.layout import circuits
-from hadamard.model.settings import Mpi, QuantumHead, TrialSettings
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
+from hadamard.model.settings import Mpi
 from hadamard.model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
+from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.commands.plan import show_plan
 from hadamard.orchestrator.planning import feasibility
 from hadamard.orchestrator.planning.cost_estimate import packs_seconds
 from hadamard.orchestrator.planning.feasibility import check_fit
 from hadamard.orchestrator.planning.packs import need, pack_up
-from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, check_sharing, least_nodes, most_shards, nodes_for, sharing_of
+from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, least_nodes, nodes_for, sharing_of
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.file import StudyError
+from hadamard.orchestrator.study.rank_settings import check_ranks, most_shards
 from tests.studies import TINY, read, write_study
 
 GIB = 2**30
@@ -105,18 +107,18 @@ def test_simulators_of_one_process_never_get_ranks() -> None:
 
 def test_shards_leave_both_circuits_local_wires() -> None:
     for head in (QuantumHead(qubits=5), QuantumHead(qubits=3, encoders=2, merge="concatenate")):
-        for circuit in circuits(head):
+        for circuit in encoder_and_second_module(head):
             plan_stages(circuit, most_shards(head))
         assert most_shards(head) == 2 ** (head.qubits - LEAST_LOCAL)
         with pytest.raises(ValueError, match="shards of a state"):
-            plan_stages(circuits(head)[0], 2 * most_shards(head))
+            plan_stages(encoder_and_second_module(head)[0], 2 * most_shards(head))
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
         (settings(2, 4), r"mpi.ranks = 2 is no multiple of mpi.shards = 4"),
-        (settings(64, 64, qubits=7), r"mpi.shards = 64, .* with head.qubits = 7, 32 shards have that"),
+        (settings(64, 64, qubits=7), r"mpi.shards = 64, .* with circuits of 7 qubits, 32 shards have that"),
         (settings(64, 2, batch=16), r"mpi.ranks = 64 is more than training.batch = 16 times the shards of a state, of which there are 2:"),
         (settings(64, qubits=4, batch=8), r"there are at most 4: some would have nothing to do"),
         (settings(2, simulator="compiled"), r"mpi.ranks = 2, but compiled runs in one process. Choose from: auto, sharded, lightning"),
@@ -126,7 +128,7 @@ def test_shards_leave_both_circuits_local_wires() -> None:
 )
 def test_what_cannot_go_together_is_refused_with_what_could(wrong: TrialSettings, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        check_sharing(wrong)
+        check_ranks(wrong)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_what_cannot_go_together_is_refused_with_what_could(wrong: TrialSettings
     [settings(1, 1, simulator="torch"), settings(32, 2), settings(32), settings(4, 4, simulator="lightning.gpu"), settings("auto", 8)],
 )
 def test_what_can_go_together_is_not_refused(right: TrialSettings) -> None:
-    check_sharing(right)
+    check_ranks(right)
 
 
 def test_classical_heads_ignore_ranks(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_classical_heads_ignore_ranks(tmp_path: Path) -> None:
     packs = pack_up(plan.trials, machine(2))
     assert {trial.arm.startswith("r"): pack.ranks for pack in packs for trial in pack.trials} == {True: 2, False: 1}
     by_baseline = TrialSettings(head={"kind": "mlp"}, simulator="torch", mpi=Mpi(ranks=64))  # type: ignore[arg-type]
-    check_sharing(by_baseline)
+    check_ranks(by_baseline)
 
 
 RANKS = TINY.replace("qubits: 3", "qubits: 5").replace("  head.qubits: [2, 3]", "  mpi.ranks: [1, 4]")
@@ -188,7 +190,7 @@ def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: 
     small = machine(2)
     with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need a core each, there are 2: 2 cores, "):
         check_fit(pack_up(plan.trials, small), small)
-    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     one_gpu = machine(8, gpus=1)
     with pytest.raises(StudyError, match=r"4 ranks need a GPU each, there are 1: 8 cores, 1 GPU"):
         check_fit(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
@@ -251,7 +253,10 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     four, eight = sorted(plan["shared"], key=lambda one: one["ranks"])
     assert [(one["ranks"], one["groups"], one["shards"]) for one in (four, eight)] == [(4, 1, 4), (8, 2, 4)]
     assert four["arms"] == ["r00", "r02"]
-    stages = [plan_stages(circuit, 4) for circuit in circuits(read(tmp_path, path.read_text(), overrides).trials[0].settings.head)]
+    stages = [
+        plan_stages(circuit, 4)
+        for circuit in encoder_and_second_module(read(tmp_path, path.read_text(), overrides).trials[0].settings.head)
+    ]
     assert four["stages"] == sum(len(one.stages) for one in stages)
     assert four["moved_bytes_per_step"] == eight["moved_bytes_per_step"] == 3 * 8 * 4 * 2**9 * sum(one.moved for one in stages), "batch 8"
     assert eight["step_s"] < four["step_s"]
@@ -260,7 +265,7 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     text = show_plan(path, overrides, 0.02, as_json=False)
     assert f"ranks     r00 and r02: 4 ranks, 4 to a state, with 700 MiB each; {four['stages']} stages, " in text
     assert "on 8 cores, one core for each process\n" in text
-    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8, gpus=8))
     assert "on 8 GPUs, one GPU for each process\n" in show_plan(path, overrides, 0.02, as_json=False)
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from hadamard.model.circuits.circuit import Circuit, second_module_circuit
-from hadamard.model.heads.noise import noisy_expectations
-from hadamard.model.heads.shots import sampled
-from hadamard.model.settings import Noise
-from hadamard.model.simulators import choose
+from hadamard.model.heads.quantum.noise import noisy_expectations
+from hadamard.model.heads.quantum.settings import Noise
+from hadamard.model.heads.quantum.shots import sampled
+from hadamard.model.simulators.registry import open_simulator
 from tests.circuits import random_batch, values_and_gradients
 from tests.noisy import NoisySimulator, generators
 
@@ -59,7 +59,7 @@ def test_parameter_shift_of_exact_expectations_is_the_exact_gradient(circuit: Ci
     batch = random_batch(circuit, 2, 3, seed=1, from_states=False)
     shifted, clear = (
         values_and_gradients(simulator, circuit, batch)
-        for simulator in (NoisySimulator(Noise(gradient="parameter-shift")), choose("torch"))
+        for simulator in (NoisySimulator(Noise(gradient="parameter-shift")), open_simulator("torch"))
     )
     for ours, exact in zip(shifted, clear, strict=True):
         torch.testing.assert_close(ours, exact, atol=1e-10, rtol=0)
@@ -67,7 +67,9 @@ def test_parameter_shift_of_exact_expectations_is_the_exact_gradient(circuit: Ci
 
 def test_exact_backward_samples_the_values_and_not_the_gradient() -> None:
     batch = random_batch(CIRCUIT, 2, 3, seed=1, from_states=False)
-    shots, exact = (values_and_gradients(simulator, CIRCUIT, batch) for simulator in (NoisySimulator(Noise(shots=100)), choose("torch")))
+    shots, exact = (
+        values_and_gradients(simulator, CIRCUIT, batch) for simulator in (NoisySimulator(Noise(shots=100)), open_simulator("torch"))
+    )
     assert not torch.equal(shots[0], exact[0])
     zeros = (shots[0] + 1) / 2 * 100
     torch.testing.assert_close(zeros, zeros.round(), atol=1e-10, rtol=0)
@@ -83,9 +85,9 @@ def test_parameter_shift_with_shots_is_unbiased_with_the_variance_of_its_shots(r
     assert one.inputs is not None
     many, repeated = one.weights.repeat(trials, 1).requires_grad_(), one.inputs.repeat(trials, 1, 1).requires_grad_()
     noise = Noise(shots=shots, readout_error=readout_error, gradient="parameter-shift")
-    noisy_expectations(choose("torch"), SHARED, many, repeated, noise, generators(trials)).sum().backward()  # type: ignore[no-untyped-call]
+    noisy_expectations(open_simulator("torch"), SHARED, many, repeated, noise, generators(trials)).sum().backward()  # type: ignore[no-untyped-call]
     exact_weights, exact_inputs = one.weights.clone().requires_grad_(), one.inputs.clone().requires_grad_()
-    exact = choose("torch").expectations(SHARED, exact_weights, exact_inputs)
+    exact = open_simulator("torch").expectations(SHARED, exact_weights, exact_inputs)
     ((1 - 2 * readout_error) * exact).sum().backward()  # type: ignore[no-untyped-call]
     for drawn, truth in ((many.grad, exact_weights.grad), (repeated.grad, exact_inputs.grad)):
         assert drawn is not None

@@ -10,10 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hadamard.model import simulators
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import Simulator, choose, resolve
+from hadamard.model.simulators import hardware, registry
+from hadamard.model.simulators.base import Simulator
+from hadamard.model.simulators.registry import kind_of, open_simulator
+from hadamard.model.simulators.select import resolve
 from tests.circuits import ALL_GATES, ALL_REAL, Batch, assert_agree, dense_expectations, random_batch, random_circuits, values_and_gradients
 
 pytestmark = pytest.mark.usefixtures("double_precision")
@@ -22,14 +24,14 @@ DEVICES = ("default.qubit", "lightning.qubit")
 
 @pytest.fixture(params=["torch", "compiled", "fused", *DEVICES])
 def simulator(request: pytest.FixtureRequest) -> Simulator:
-    return choose(request.param)
+    return open_simulator(request.param)
 
 
 @given(circuit=random_circuits(ALL_REAL), seed=st.integers(0, 2**31))
 @settings(max_examples=40, deadline=None)
 def test_torch_agrees_with_dense_matrices(circuit: Circuit, seed: int) -> None:
     batch = random_batch(circuit, 2, 2, seed)
-    values = choose("torch").expectations(circuit, batch.weights, batch.inputs, batch.states)
+    values = open_simulator("torch").expectations(circuit, batch.weights, batch.inputs, batch.states)
     for trial in range(2):
         for row in range(2):
             inputs = np.zeros(0) if batch.inputs is None else batch.inputs[trial, row].numpy()
@@ -42,7 +44,7 @@ def test_torch_agrees_with_dense_matrices(circuit: Circuit, seed: int) -> None:
 @settings(max_examples=25, deadline=None)
 def test_default_qubit_agrees_with_dense_matrices_for_every_gate(circuit: Circuit, seed: int) -> None:
     batch = random_batch(circuit, 1, 1, seed)
-    values = choose("default.qubit").expectations(circuit, batch.weights, batch.inputs, batch.states)
+    values = open_simulator("default.qubit").expectations(circuit, batch.weights, batch.inputs, batch.states)
     assert batch.states is not None
     inputs = np.zeros(0) if batch.inputs is None else batch.inputs[0, 0].numpy()
     expected = dense_expectations(circuit, batch.weights[0].numpy(), inputs, batch.states[0, 0].numpy())
@@ -54,14 +56,14 @@ def test_default_qubit_agrees_with_dense_matrices_for_every_gate(circuit: Circui
 @settings(max_examples=10, deadline=None)
 def test_pennylane_agrees_with_torch_in_values_and_gradients(device: str, circuit: Circuit, seed: int) -> None:
     batch = random_batch(circuit, 2, 2, seed)
-    ours, theirs = (values_and_gradients(choose(name), circuit, batch) for name in ("torch", device))
+    ours, theirs = (values_and_gradients(open_simulator(name), circuit, batch) for name in ("torch", device))
     assert_agree(ours, theirs, value=1e-10, gradient=1e-10)
 
 
 def test_single_precision_keeps_the_stated_tolerances_on_the_papers_circuit() -> None:
     circuit = second_module_circuit(6, [0, 0, 0], layers=2, connectivity=2, measured=1)
     batch = random_batch(circuit, 2, 8, seed=1, from_states=False)
-    single, double = (values_and_gradients(choose("torch"), circuit, batch.to(dtype)) for dtype in (torch.float32, torch.float64))
+    single, double = (values_and_gradients(open_simulator("torch"), circuit, batch.to(dtype)) for dtype in (torch.float32, torch.float64))
     assert_agree(single, double, value=1e-5, gradient=1e-4)
 
 
@@ -117,41 +119,41 @@ class TestContract:
         assert batch.states is not None
         some = torch.nn.functional.normalize(batch.states[:, :, :5], dim=-1)
         ours = values_and_gradients(simulator, circuit, Batch(batch.weights, None, some))
-        padded = values_and_gradients(choose("torch"), circuit, Batch(batch.weights, None, torch.nn.functional.pad(some, (0, 3))))
+        padded = values_and_gradients(open_simulator("torch"), circuit, Batch(batch.weights, None, torch.nn.functional.pad(some, (0, 3))))
         assert_agree(ours, padded, value=1e-10, gradient=1e-10)
 
     def test_a_weight_that_several_gates_share_gathers_their_gradients(self, simulator: Simulator) -> None:
         shared = second_module_circuit(3, [0, 0], layers=1, connectivity=1, measured=1, share_blocks=True)
         batch = random_batch(shared, 1, 2, 5)
-        ours, clear = (values_and_gradients(each, shared, batch) for each in (simulator, choose("torch")))
+        ours, clear = (values_and_gradients(each, shared, batch) for each in (simulator, open_simulator("torch")))
         assert_agree(ours, clear, value=1e-10, gradient=1e-10)
 
 
 def test_torch_differentiates_the_state_and_lightning_says_that_it_does_not() -> None:
     circuit = encoder_circuit(2, layers=1, connectivity=1)
     batch = random_batch(circuit, 1, 2, 0)
-    *_, gradient = values_and_gradients(choose("torch"), circuit, batch, of_states=True)
+    *_, gradient = values_and_gradients(open_simulator("torch"), circuit, batch, of_states=True)
     assert gradient.abs().max() > 0.01
     with pytest.raises(SettingsError, match="gives no gradient for the initial state"):
-        values_and_gradients(choose("lightning.qubit"), circuit, batch, of_states=True)
+        values_and_gradients(open_simulator("lightning.qubit"), circuit, batch, of_states=True)
 
 
 def test_a_simulator_of_real_states_refuses_a_complex_gate() -> None:
     circuit = Circuit(1, (Gate("S", (0,)),), measured=1)
     with pytest.raises(SettingsError, match="keeps real amplitudes and has no gate S; `simulator: fused` has"):
-        choose("torch").expectations(circuit, torch.zeros(1, 0))
+        open_simulator("torch").expectations(circuit, torch.zeros(1, 0))
 
 
 def test_a_device_that_is_not_installed_is_refused_with_a_way_out() -> None:
     with pytest.raises(SettingsError, match=r"lightning.gpu cannot be opened here.*simulator: auto"):
-        choose("lightning.gpu")
+        open_simulator("lightning.gpu")
 
 
 class TestChoice:
     real, complex_ = encoder_circuit(4, 1, 1), Circuit(2, (Gate("S", (0,)),), measured=1)
 
     def test_a_name_is_taken_at_its_word(self) -> None:
-        assert resolve("lightning.qubit", [self.real]).reason == "lightning.qubit, a PennyLane device, asked for by name"
+        assert resolve("lightning.qubit", [self.real]).reason == "lightning.qubit, asked for by name"
 
     def test_auto_takes_the_compiled_one_for_real_circuits_on_a_cpu(self) -> None:
         choice = resolve("auto", [self.real])
@@ -159,16 +161,17 @@ class TestChoice:
         assert choice.reason == "compiled, chosen by auto: real circuits of up to 4 qubits, on the CPU"
 
     def test_auto_takes_fused_for_complex_gates_and_where_nothing_was_compiled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert "complex gates" in resolve("auto", [self.real, self.complex_]).reason
-        monkeypatch.setattr(simulators, "compiled_here", lambda: False)
+        assert "complex circuits of up to 4 qubits" in resolve("auto", [self.real, self.complex_]).reason
+        monkeypatch.setattr(hardware, "is_installed", lambda kind: kind.name != "compiled")
         choice = resolve("auto", [self.real])
         assert choice.name == "fused"
-        assert "was not built on this machine" in choice.reason
+        assert "compiled is not installed, see `hadamard doctor`" in choice.reason
+        monkeypatch.setattr(registry, "is_installed", hardware.is_installed)
         with pytest.raises(SettingsError, match="install a C.. compiler"):
-            choose("compiled")
+            open_simulator("compiled")
 
     def test_auto_goes_to_the_gpu_in_sight(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(simulators, "gpu_in_sight", lambda: True)
+        monkeypatch.setattr(hardware, "gpu_in_sight", lambda: True)
         assert resolve("auto", [self.real]).name == "triton"
         assert resolve("auto", [encoder_circuit(15, 1, 1)]).name == "fused"
         assert resolve("auto", [encoder_circuit(14, 1, 1)], "float64").name == "fused"
@@ -193,6 +196,6 @@ class TestChoice:
             monkeypatch.delenv(mask, raising=False)
         for name, value in said.items():
             monkeypatch.setenv(name, value)
-        assert simulators.gpu_in_sight() == seen
-        assert simulators.runs_on_gpu("fused") == seen
-        assert not simulators.runs_on_gpu("compiled")
+        assert hardware.gpu_in_sight() == seen
+        assert hardware.runs_on_gpu(kind_of("fused")) == seen
+        assert not hardware.runs_on_gpu(kind_of("compiled"))

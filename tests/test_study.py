@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.model.settings import QuantumHead
+from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.orchestrator.study.file import StudyError, StudyFile
 from hadamard.orchestrator.study.schema import Study, study_of, with_values
 

@@ -23,12 +23,15 @@ from hadamard.model import train
 from hadamard.model.errors import EXIT_STOPPED, StopRequest
 from hadamard.model.files import checkpoint
 from hadamard.model.files.trial_files import PackFiles, TrialFiles, write_atomically
-from hadamard.model.heads.quantum import Draws, Head
-from hadamard.model.settings import LogisticHead, MlpHead, Noise, QuantumHead, Trial
+from hadamard.model.heads.base import Draws, HeadBatch, Score
+from hadamard.model.heads.logistic import LogisticHead
+from hadamard.model.heads.mlp import MlpHead
+from hadamard.model.heads.quantum.settings import Noise, QuantumHead
 from hadamard.model.training import batch_trainer
 from hadamard.model.training.adam import Adam
 from hadamard.model.training.batch_trainer import epoch_order
-from hadamard.model.training.evaluation import Embedded, Score
+from hadamard.model.training.evaluation import Embedded
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.execution.driver import embed
 from tests.studies import read
 
@@ -209,7 +212,7 @@ def worked_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     groups: list[int] = []
     train_epoch = batch_trainer.train_epoch
 
-    def counted(head: Head, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+    def counted(head: HeadBatch, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
         groups.append(len(rows))
         return train_epoch(head, adam, corpus, rows, batch, draws)
 

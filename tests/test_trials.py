@@ -8,8 +8,7 @@ import pytest
 
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.errors import DataError
-from hadamard.model.heads.layout import shape
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.plan import simulators_in_words
 from hadamard.orchestrator.planning.cost_estimate import packs_seconds, price
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
@@ -112,7 +111,7 @@ def test_packs_hold_every_trial_once_and_are_always_the_same(tmp_path: Path, ove
 
 def test_long_packs_hold_one_shape_and_rows_that_differ_in_numbers_alone(tmp_path: Path) -> None:
     packs = pack_up(plan_of(tmp_path, LONG).trials, machine(cpus=1))
-    assert all(len({shape(trial) for trial in pack.trials}) == 1 for pack in packs)
+    assert all(len({trial.shape for trial in pack.trials}) == 1 for pack in packs)
     assert any(len({trial.arm for trial in pack.trials}) == 2 for pack in packs)
 
 
@@ -147,7 +146,7 @@ def test_what_trials_of_a_pack_may_differ_in(tmp_path: Path, path: str, levels: 
         "baselines: [logistic]\n", ""
     )
     plan = plan_of(tmp_path, content=content)
-    assert len({shape(trial) for trial in plan.trials}) == (1 if together else 2)
+    assert len({trial.shape for trial in plan.trials}) == (1 if together else 2)
 
 
 def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None:
@@ -158,13 +157,13 @@ def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None
         alone = pack_up(pack.trials[:1], machine(1))[0].memory_bytes
         assert pack.memory_bytes == PROCESS_BYTES + len(pack.trials) * (alone - PROCESS_BYTES)
         assert pack.memory_bytes <= 2 * 2**30
-    sizes = {shape(pack.trials[0]): len(pack.trials) for pack in reversed(tight)}
+    sizes = {pack.trials[0].shape: len(pack.trials) for pack in reversed(tight)}
     assert len(set(sizes.values())) == 2, "more of the smaller states fit"
     assert all(len(pack.trials) == 1 for pack in pack_up(plan.trials, machine(1, 0.1)))
 
 
 def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> None:
-    plan, small = plan_of(tmp_path, "factors.head.qubits=[3, 24]"), machine(2)
+    plan, small = plan_of(tmp_path, "factors.head.qubits=[3, 28]"), machine(2)
     with pytest.raises(StudyError, match=r"r0\d needs about \d+\.\d GiB of memory, this machine has 24\.0"):
         check_fit(pack_up(plan.trials, small), small)
 
@@ -183,7 +182,7 @@ def test_many_nodes_share_the_work_but_not_the_memory(tmp_path: Path) -> None:
     assert shared is not None
     assert len(one) == len(three) == 8
     assert shared == pytest.approx(alone / 2, rel=0.01), "eight packs alike: two rounds on six cores, four on two"
-    large = plan_of(tmp_path, "factors.head.qubits=[3, 24]")
+    large = plan_of(tmp_path, "factors.head.qubits=[3, 36]")
     with pytest.raises(StudyError, match=r"this machine has 24\.0"):
         check_fit(pack_up(large.trials, machine(2, nodes=9)), machine(2, nodes=9))
 
@@ -202,7 +201,7 @@ def test_packs_ask_for_a_gpu_where_their_simulator_runs_on_one(tmp_path: Path) -
 
 
 def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     content = TINY.replace("training.lr: [0.02, 0.1]", "simulator: [compiled, fused]").replace("baselines: [logistic]", "baselines: []")
     plan = plan_of(tmp_path, "design.splits=3", content=content)
     places = machine(3, gpus=1, nodes=2)
@@ -216,7 +215,7 @@ def test_gpu_packs_are_balanced_over_gpus_and_the_others_over_cores(tmp_path: Pa
 
 
 def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> None:
-    trials = [trial for trial in plan_of(tmp_path, "design.splits=8").trials if shape(trial) == shape(plan_of(tmp_path).trials[0])]
+    trials = [trial for trial in plan_of(tmp_path, "design.splits=8").trials if trial.shape == plan_of(tmp_path).trials[0].shape]
     alone, together = work_seconds(trials[:1], 300, 384, ALONE, DEFAULTS), work_seconds(trials, 300, 384, ALONE, DEFAULTS)
     assert alone is not None
     assert together is not None
@@ -226,7 +225,7 @@ def test_together_takes_less_time_than_one_after_the_other(tmp_path: Path) -> No
 
 def test_the_choice_of_a_simulator_knows_the_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
-    monkeypatch.setattr("hadamard.model.simulators.gpu_in_sight", lambda: True)
+    monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     for precision, name in (("float32", "triton"), ("float64", "fused")):
         plan = plan_of(tmp_path, "factors.head.qubits=[13, 14]", "head.reduction=none", f"precision={precision}")
         assert name in simulators_in_words(plan.trials)

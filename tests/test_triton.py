@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError
+from hadamard.model.simulators import registry
 from hadamard.model.simulators.reference import StateVectorSimulator
 from hadamard.model.simulators.triton.simulator import TritonSimulator, fits
 from tests.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
@@ -103,9 +104,9 @@ class TestRefusals:
             TritonSimulator()
 
     def test_machines_without_triton(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-        with pytest.raises(SettingsError, match="needs the package triton"):
-            TritonSimulator()
+        monkeypatch.setattr(registry, "is_installed", lambda kind: False)
+        with pytest.raises(SettingsError, match="triton is missing; pip install triton"):
+            registry.open_simulator("triton")
 
 
 @needs_gpu
@@ -123,7 +124,7 @@ from pathlib import Path
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from hadamard.model.simulators import triton_sweeps
+from hadamard.model.simulators.triton import sweeps as triton_sweeps
 
 numbers = ("rows", "steps", "measured", "row_stride")
 for sweep, choice in ((triton_sweeps.forward, "FROM_ZERO"), (triton_sweeps.adjoint, "OF_STATES")):

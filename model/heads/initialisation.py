@@ -5,7 +5,7 @@ Owns the distributions. Does not own which parameter starts with which.
 
 from __future__ import annotations
 
-import torch
+from hadamard.model.lazy import torch
 
 
 def uniform(size: int, bound: float, generator: torch.Generator) -> torch.Tensor:

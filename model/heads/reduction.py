@@ -9,11 +9,8 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Self
 
-import torch
-from torch import nn
-
-from hadamard.model.heads.layout import check_width
-from hadamard.model.settings import QuantumHead
+from hadamard.model.heads.quantum.settings import QuantumHead, check_width
+from hadamard.model.lazy import torch
 
 
 class AmplitudeEncoding:
@@ -60,8 +57,8 @@ class AmplitudeEncoding:
         elif self.reduction == "truncate":
             vectors = vectors[..., : self.room]
         if self.constant:
-            vectors = nn.functional.pad(vectors, (0, 1), value=1.0)
-        return nn.functional.normalize(vectors, dim=-1)
+            vectors = torch.nn.functional.pad(vectors, (0, 1), value=1.0)
+        return torch.nn.functional.normalize(vectors, dim=-1)
 
     def only(self, trials: Sequence[int]) -> Self:
         """Return the encoding of some of the trials."""

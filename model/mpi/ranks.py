@@ -10,14 +10,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from hadamard.model.errors import EXIT_OUT_OF_MEMORY, UserError
+from hadamard.model.errors import EXIT_OUT_OF_MEMORY, UserError, is_out_of_memory
 from hadamard.model.mpi.heartbeat import last_word
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ranks:
     """All ranks of a program, `shards` of them to a group; the groups share out the rows of a batch.
 
@@ -34,6 +34,11 @@ class Ranks:
     shards: int
     place: int
     on_a_node: int
+
+    @property
+    def count(self) -> int:
+        """How many ranks there are."""
+        return int(self.world.size)
 
     @property
     def groups(self) -> int:
@@ -57,8 +62,6 @@ class Ranks:
         """
         from mpi4py import MPI
 
-        from hadamard.model.training.trial_run import is_out_of_memory
-
         code = EXIT_OUT_OF_MEMORY if is_out_of_memory(error) else 1
         if not isinstance(error, MPI.Exception):
             last_word(code)
@@ -78,7 +81,8 @@ class _Alone:
         total[...] = given
 
 
-_joined: list[Ranks] = []
+ALONE = Ranks(cast("MPI.Comm", _Alone()), cast("MPI.Comm", _Alone()), 1, 0, 1)
+"""A process that is no part of an MPI program."""
 
 
 def join(ranks: int, shards: int) -> Ranks:
@@ -102,16 +106,4 @@ def join(ranks: int, shards: int) -> Ranks:
         )
     node = world.Split_type(MPI.COMM_TYPE_SHARED)
     on_a_node = world.allreduce(node.size, MPI.MAX)
-    _joined.append(Ranks(world, world.Split(world.rank // shards, world.rank), shards, node.rank, on_a_node))
-    return _joined[-1]
-
-
-def count() -> int:
-    """Return how many ranks this program has; 1 where it has joined none, which takes no MPI."""
-    return int(_joined[-1].world.size) if _joined else 1
-
-
-def joined() -> Ranks:
-    """Return the ranks that this program has joined; by itself it is the only one, and takes no MPI."""
-    alone = cast("MPI.Comm", _Alone())
-    return _joined[-1] if _joined else Ranks(alone, alone, 1, 0, 1)
+    return Ranks(world, world.Split(world.rank // shards, world.rank), shards, node.rank, on_a_node)

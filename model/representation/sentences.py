@@ -15,7 +15,8 @@ import numpy.typing as npt
 from hadamard.model.data import corpus as text
 from hadamard.model.errors import DataError
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import Data, Fold, Trial
+from hadamard.model.settings import Data, Fold
+from hadamard.model.trial import Trial
 
 
 class Sentences:

@@ -20,11 +20,12 @@ class StateVectorSimulator:
     """Simulates real circuits on [trials, rows, 2**qubits] real amplitudes, on the device and in the precision of the weights."""
 
     device = torch.device("cpu")
+    description = f"gate by gate, torch {torch.__version__}, on cpu"
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         Raises:
             SettingsError: A gate is not real.
@@ -45,7 +46,7 @@ def batch_shape(circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | 
     """Return trials and rows; a circuit without inputs and initial states has one row.
 
     Raises:
-        ValueError: A tensor is not of the shape that `hadamard.model.simulators.Simulator` states, or not on the device of the weights.
+        ValueError: A tensor is not of the shape that `base.Simulator` states, or not on the device of the weights.
     """
     given = states if inputs is None else inputs
     trials, rows = len(weights), 1 if given is None else given.shape[1]

@@ -20,17 +20,16 @@ from torch import nn
 from hadamard.model.errors import DivergedError, StopRequest
 from hadamard.model.files import checkpoint
 from hadamard.model.files.phase_log import Phases
-from hadamard.model.heads.dense import MultiLayerPerceptron, QuadraticFourier
-from hadamard.model.heads.layout import circuits
-from hadamard.model.heads.noise import noise_generator
-from hadamard.model.heads.quantum import Draws, Head, QuantumClassifier
-from hadamard.model.mpi import ranks
+from hadamard.model.heads.base import Draws, GradientHead, HeadBatch, Score
+from hadamard.model.heads.quantum.noise import noise_generator
+from hadamard.model.mpi.ranks import Ranks
 from hadamard.model.representation.sentence_encoders import locate
 from hadamard.model.representation.sentences import Sentences
-from hadamard.model.settings import MlpHead, QuadraticHead, QuantumHead
-from hadamard.model.simulators import Simulator, choose, resolve
+from hadamard.model.simulators.base import Simulator
+from hadamard.model.simulators.registry import open_simulator
+from hadamard.model.simulators.select import resolve
 from hadamard.model.training.adam import Adam
-from hadamard.model.training.evaluation import Embedded, Readable, Score, evaluate, scores
+from hadamard.model.training.evaluation import Embedded, Readable, evaluate, scores
 from hadamard.model.training.trial_run import Member, share_time
 
 CHECKPOINT_EVERY_S = 5.0
@@ -39,9 +38,11 @@ CHECKPOINT_SHARE = 0.1
 
 
 class Team:
-    """Members alike in shape (`hadamard.model.heads.layout.shape`), each with a row of the parameters and of the sides of its split."""
+    """Members alike in shape (`Trial.shape`), each with a row of the parameters and of the sides of its split."""
 
-    def __init__(self, members: Sequence[Member], sentences: Sentences, phases: Phases, told_to_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, members: Sequence[Member], sentences: Sentences, phases: Phases, told_to_stop: Callable[[], bool], ranks: Ranks
+    ) -> None:
         """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
 
         Args:
@@ -49,6 +50,7 @@ class Team:
             sentences: Of their common corpus.
             phases: Told what is done for whom.
             told_to_stop: Asked between epochs; if so, members are saved and a StopRequest is raised.
+            ranks: The MPI ranks that this process leads, or itself alone.
 
         Raises:
             SettingsError: The simulator cannot be opened here.
@@ -60,9 +62,10 @@ class Team:
         self.training = [trial.settings.training for trial in trials]
         self.simulator: str | None = None
         simulator, device = None, torch.device("cpu")
-        if isinstance(settings.head, QuantumHead):
-            self.simulator = resolve(settings.simulator, circuits(settings.head), settings.precision, ranks.count()).name
-            simulator = choose(self.simulator)
+        if settings.head.simulated:
+            circuits = [use.circuit for use in settings.head.circuits()]
+            self.simulator = resolve(settings.simulator, circuits, settings.precision, ranks.count).name
+            simulator = open_simulator(self.simulator, ranks)
             device = simulator.device
         splits = [sentences.split(trial) for trial in trials]
         self.train, self.validation, self.test = (
@@ -76,7 +79,7 @@ class Team:
         self.corpus: Readable = embedded
         self.head = self._build(embedded, simulator)
         if settings.sentence_encoder.representation == "unfrozen":
-            from hadamard.model.heads.unfrozen import Numbered, UnfrozenHead
+            from hadamard.model.representation.unfrozen import Numbered, UnfrozenHead
 
             directory = locate(settings.sentence_encoder.name).directory
             self.corpus = Numbered(embedded.labels)
@@ -179,17 +182,12 @@ class Team:
     def _draws(self, places: list[int], epoch: int) -> Draws:
         return [noise_generator(self.members[place].trial.seed, epoch) for place in places]
 
-    def _build(self, corpus: Embedded, simulator: Simulator | None) -> Head:
-        settings = [member.trial.settings.head for member in self.members]
+    def _build(self, corpus: Embedded, simulator: Simulator | None) -> HeadBatch:
+        settings = [head for member in self.members if isinstance(head := member.trial.settings.head, GradientHead)]
         sides = [(member.trial.split_seed, member.trial.fold) for member in self.members]
         fitted_on = {side: corpus.at(rows)[0] for side, rows in zip(sides, self.train, strict=True)}
         embeddings = [fitted_on[side] for side in sides]
-        if isinstance(settings[0], MlpHead):
-            return MultiLayerPerceptron(settings[0], embeddings)
-        if isinstance(settings[0], QuadraticHead):
-            return QuadraticFourier(settings[0], embeddings)
-        assert simulator is not None
-        return QuantumClassifier([one for one in settings if isinstance(one, QuantumHead)], embeddings, simulator)
+        return type(settings[0]).build(settings, embeddings, simulator)
 
 
 def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
@@ -197,7 +195,7 @@ def epoch_order(seed: int, epoch: int, sentences: int) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(sentences))
 
 
-def train_epoch(head: Head, adam: Adam, corpus: Readable, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
+def train_epoch(head: HeadBatch, adam: Adam, corpus: Readable, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
     """Take one step per batch of the sentences [trials, rows], in this order; return each trial's mean score seen on the way."""
     seen = []
     for block in torch.split(rows, batch, dim=1):

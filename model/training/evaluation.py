@@ -5,34 +5,14 @@ Owns what is measured of a head, in blocks that bound the memory. Does not own t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from hadamard.model.files.correct_bits import Marks
-from hadamard.model.heads.quantum import Draws, Head
+from hadamard.model.heads.base import Draws, HeadBatch, Score
 from hadamard.model.settings import EVALUATION_ROWS
-
-
-@dataclass(frozen=True)
-class Score:
-    """Mean cross-entropy (None where a head gives no probabilities), and which sentences were classified right."""
-
-    loss: float | None
-    right: Marks
-
-    @property
-    def accuracy(self) -> float:
-        """The share of sentences classified right."""
-        return float(self.right.mean())
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether the loss, if there is one, is a number."""
-        return self.loss is None or math.isfinite(self.loss)
 
 
 class Readable(Protocol):
@@ -69,7 +49,7 @@ def scores(logits: torch.Tensor, labels: torch.Tensor) -> list[Score]:
 
 
 @torch.no_grad()
-def evaluate(head: Head, parameters: torch.Tensor, corpus: Readable, rows: torch.Tensor, draws: Draws) -> list[Score]:
+def evaluate(head: HeadBatch, parameters: torch.Tensor, corpus: Readable, rows: torch.Tensor, draws: Draws) -> list[Score]:
     """Return the score of each trial's head on sentences [trials, rows], in blocks so that memory does not grow with the corpus.
 
     A block has EVALUATION_ROWS rows of every trial, however many trials there are: its size may decide the last bit of a trial's numbers.

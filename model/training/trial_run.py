@@ -5,7 +5,6 @@ Owns the events `started`, `done` and `failed`, their causes, and the result. Do
 
 from __future__ import annotations
 
-import errno
 import json
 import socket
 import time
@@ -13,13 +12,11 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from hadamard.model.errors import DivergedError, UserError
+from hadamard.model.errors import DivergedError, UserError, is_out_of_memory
 from hadamard.model.files import correct_bits
 from hadamard.model.files.trial_files import TrialFiles, write_atomically
-from hadamard.model.settings import Trial
-from hadamard.model.training.evaluation import Score
+from hadamard.model.heads.base import Score
+from hadamard.model.trial import Trial
 
 SIDES = ("train", "validation", "test")
 
@@ -97,10 +94,3 @@ def _cause(error: Exception) -> str:
     if is_out_of_memory(error):
         return "out of memory"
     return "bad input" if isinstance(error, UserError) else "error"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused: on the CPU torch says so by a RuntimeError, whose words are all there is to go by."""
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "std::bad_alloc")):
-        return True
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)

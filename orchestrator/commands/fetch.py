@@ -16,7 +16,7 @@ from hadamard.cluster.allocation import detect
 from hadamard.cluster.file_systems import is_shared, kind
 from hadamard.model.data import corpus as text
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import TrialSettings
+from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.execution.driver import embed
 from hadamard.orchestrator.study.expansion import read_plan
 from hadamard.orchestrator.study.inputs import inputs_of

@@ -18,9 +18,9 @@ from rich.table import Table
 from hadamard.cluster.allocation import Allocation, detect
 from hadamard.cluster.energy.choice import why_not_measured
 from hadamard.model.circuits.circuit import Circuit
-from hadamard.model.heads.layout import circuits, parameters
-from hadamard.model.settings import Data, QuantumHead, Trial
-from hadamard.model.simulators import resolve
+from hadamard.model.settings import Data
+from hadamard.model.simulators.select import resolve
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands import plan_ranks
 from hadamard.orchestrator.design.aliases import Aliases, aliases
 from hadamard.orchestrator.design.factors import short_names, value_text
@@ -103,11 +103,11 @@ def simulators_in_words(trials: Sequence[Trial], packs: Sequence[Pack] = ()) -> 
     named = {one.key: 1 if one.settings.mpi.ranks == "auto" else one.settings.mpi.ranks for one in trials}
     used: dict[tuple[str, str, int, str], list[Circuit]] = {}
     for settings, ranks in {(one.settings, planned.get(one.key, named[one.key])) for one in trials}:
-        if isinstance(settings.head, QuantumHead):
-            name, precision, own = settings.simulator, settings.precision, circuits(settings.head)
+        if settings.head.simulated:
+            name, precision, own = settings.simulator, settings.precision, [use.circuit for use in settings.head.circuits()]
             used.setdefault((name, precision, ranks, resolve(name, own, precision, ranks).name), []).extend(own)
     reasons = {resolve(name, every, precision, ranks).reason for (name, precision, ranks, _), every in used.items()}
-    return "; ".join(sorted(reasons)) or "none: no quantum head"
+    return "; ".join(sorted(reasons)) or "none: nothing is simulated"
 
 
 def choice_in_words(study: Study) -> str | None:
@@ -273,4 +273,4 @@ def _parameters(plan: Plan) -> dict[str, int | None]:
 
 
 def _count(trial: Trial) -> int | None:
-    return parameters(trial.settings.head, inputs_of(trial.settings).sentence_encoder.dimension)
+    return trial.settings.head.parameters(inputs_of(trial.settings).sentence_encoder.dimension)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hadamard.model.heads.layout import shape
-from hadamard.model.settings import QuantumHead, Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import bytes_in_words, duration, listed
 from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
 from hadamard.orchestrator.planning.packs import Pack, need
@@ -45,13 +44,14 @@ def shared(packs: Sequence[Pack]) -> list[Shared]:
     shapes: dict[str, list[tuple[Trial, Pack]]] = {}
     for pack in packs:
         for trial in pack.trials if pack.ranks > 1 else ():
-            shapes.setdefault(shape(trial), []).append((trial, pack))
+            shapes.setdefault(trial.shape, []).append((trial, pack))
     return [_shared(*members[0], sorted({trial.arm for trial, _ in members})) for members in shapes.values()]
 
 
 def _shared(trial: Trial, pack: Pack, arms: Sequence[str]) -> Shared:
     settings, sharing, step = trial.settings, pack.sharing, None
-    if isinstance(settings.head, QuantumHead) and simulator_of(settings, sharing) == "sharded":
+    simulator = simulator_of(settings, sharing)
+    if simulator and simulator.ranks == "groups":
         step = step_of(settings.head, settings.training.batch, sharing, 8 if settings.precision == "float64" else 4)
     return Shared(tuple(arms), sharing, need(trial, sharing), step)
 

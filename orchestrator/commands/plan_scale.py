@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hadamard.model.errors import UserError
-from hadamard.model.settings import QuantumHead
+from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.orchestrator.formats import bytes_in_words, duration, joules
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
 from hadamard.orchestrator.planning.scale import Machine, Price, prices

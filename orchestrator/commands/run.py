@@ -22,9 +22,10 @@ from hadamard.cluster.energy.recorder import recordings
 from hadamard.cluster.mpi_smoke_test import check_meeting
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import Settings, Trial
-from hadamard.model.simulators import choose
+from hadamard.model.settings import Settings
 from hadamard.model.simulators.pennylane import mpi_checks
+from hadamard.model.simulators.registry import kind_of, open_simulator
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
 from hadamard.orchestrator.design.factors import value_text
 from hadamard.orchestrator.energy.attribution import study_energy
@@ -155,11 +156,11 @@ def _check_budget(budget: Budget, ledger: Ledger, packs: Sequence[Pack]) -> None
 def _check_simulators(packs: Sequence[Pack]) -> None:
     """Open every simulator that is asked for by name, as far as one process can: better refused now than in each trial."""
     named = {(trial.settings.simulator, pack.ranks) for pack in packs for trial in pack.trials}
-    for name, ranks in sorted((name, ranks) for name, ranks in named if name not in ("auto", "torch", "sharded")):
-        if ranks > 1:
+    for name, ranks in sorted((name, ranks) for name, ranks in named if name != "auto"):
+        if ranks == 1:
+            open_simulator(name)
+        elif kind_of(name).ranks == "all":
             mpi_checks.check(name, mpi_checks.Together(ranks, 0), mpi_checks.look(name))
-        else:
-            choose(name)
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:

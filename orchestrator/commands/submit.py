@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hadamard.cluster.allocation import detect
 from hadamard.model.errors import UserError
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands import plan_ranks
 from hadamard.orchestrator.commands.plan import expected
 from hadamard.orchestrator.formats import count, duration

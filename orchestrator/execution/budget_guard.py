@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.totals import spent_j, with_ends
 from hadamard.orchestrator.formats import count, duration, joules, listed
 from hadamard.orchestrator.ledger.causes import BUDGET

@@ -23,7 +23,7 @@ from hadamard.cluster.energy.recorder import IDLE_S
 from hadamard.cluster.launch import STOP_GRACE_S, environment
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import Trial, TrialSettings
+from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.execution.budget_guard import Limits, Spending, deadline
 from hadamard.orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
 from hadamard.orchestrator.execution.progress import Progress

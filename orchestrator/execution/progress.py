@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 
 LOOK_EVERY_S = 1.0

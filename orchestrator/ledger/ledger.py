@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from hadamard.model.errors import LedgerError
 from hadamard.model.files.trial_files import Event, TrialFiles, existing_parent, in_training, read_json, why_not_writable, write_atomically
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.study.schema import Study
 from hadamard.orchestrator.study.trials import named_by

@@ -20,23 +20,27 @@ import torch
 from scipy.optimize import nnls
 
 from hadamard.model.data.grammar import write
-from hadamard.model.heads.dense import MultiLayerPerceptron
-from hadamard.model.heads.layout import circuits, rows_per_sentence
-from hadamard.model.heads.quantum import Head, QuantumClassifier
+from hadamard.model.heads.base import ClosedFormHead, HeadBatch
+from hadamard.model.heads.logistic import LogisticHead
+from hadamard.model.heads.mlp import MlpHead, MultiLayerPerceptron
+from hadamard.model.heads.quantum.classifier import QuantumClassifier
+from hadamard.model.heads.quantum.settings import QuantumHead
+from hadamard.model.heads.svc import SvcHead
 from hadamard.model.representation.embeddings import _encode, without_network
 from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
-from hadamard.model.settings import LogisticHead, MlpHead, QuantumHead, SvcHead, Training
-from hadamard.model.simulators import choose, compiled_here
+from hadamard.model.settings import Training
+from hadamard.model.simulators.hardware import is_installed
+from hadamard.model.simulators.registry import SIMULATORS, open_simulator
 from hadamard.model.training.adam import Adam
 from hadamard.model.training.batch_trainer import train_epoch
 from hadamard.model.training.evaluation import Embedded
-from hadamard.orchestrator.planning.machine_rates import AS_MEASURED_ONCE
+from hadamard.orchestrator.planning.machine_rates import default_rates
 
 DIMENSION, TRAIN, STEPS = 384, 435, 4
 """Of all-MiniLM-L6-v2; sentences that the paper's training side has; steps timed at once."""
 TOGETHER = (1, 8)
 """Trials of a pack."""
-QUBITS = {"compiled": (4, 8, 10, 12), "fused": (4, 8, 10, 12), "torch": (4, 8, 10)}
+QUBITS = (4, 8, 10)
 SENTENCES = 512
 LEAST = 1e-12
 """In place of a rate that the fit puts at nothing: it must stay a number to multiply by."""
@@ -57,13 +61,13 @@ def measured(budget_s: float) -> dict[str, Any]:
         budget_s: For the steps; the rest takes about ten seconds.
     """
     torch.set_num_threads(1)
-    simulators = [name for name in QUBITS if name != "compiled" or compiled_here()]
+    simulators = [name for name in default_rates() if is_installed(SIMULATORS[name])]
     configurations = [*_dense(), *(one for name in simulators for one in _quantum(name))]
     each_s = budget_s / len(configurations)
     fitted = fit([Sample(_step_s(make, batch, trials, each_s), counts) for make, batch, trials, counts in configurations])
     rates: dict[str, Any] = {name: fitted[name] for name in ("step_s", "row_s", "parameter_s")}
     measured = {name: {part: fitted[f"{name} {part}"] for part in ("gate_s", "amplitude_s")} for name in simulators}
-    as_they_come = {name: asdict(rate) for name, rate in AS_MEASURED_ONCE.items()}  # of what is not built here, yet
+    as_they_come = {name: asdict(rate) for name, rate in default_rates().items()}  # of what is not built here, yet
     rates["simulators"] = {**as_they_come, **measured}
     return {**rates, "components_s": _components_s(), **_fits(), "characters_per_core_s": _characters_per_s()}
 
@@ -77,7 +81,7 @@ def fit(samples: Sequence[Sample]) -> dict[str, float]:
     return {name: max(float(value), LEAST) for name, value in zip(names, solution / size, strict=True)}
 
 
-_Make = Callable[[Sequence[torch.Tensor]], Head]
+_Make = Callable[[Sequence[torch.Tensor]], HeadBatch]
 _Configuration = tuple[_Make, int, int, dict[str, float]]
 """What makes the heads, rows of a batch, trials, and the counts of a step."""
 
@@ -91,14 +95,15 @@ def _dense() -> Iterator[_Configuration]:
 
 
 def _quantum(name: str) -> Iterator[_Configuration]:
-    simulator, batch = choose(name), 16
-    for qubits, trials in itertools.product(QUBITS[name], TOGETHER):
+    simulator, batch = open_simulator(name), 16
+    for qubits, trials in itertools.product(QUBITS, TOGETHER):
         head = QuantumHead(qubits=qubits, reduction="truncate")
         make: _Make = lambda train, head=head, trials=trials: QuantumClassifier([head] * trials, train, simulator)  # type: ignore[misc]  # noqa: E731
-        counts = _counts(trials, batch, sum(circuit.weights for circuit in circuits(head)) + 4)
-        for copied, circuit in zip((head.encoders, rows_per_sentence(head)), circuits(head), strict=True):
-            amplitudes = len(circuit.gates) * copied * trials * batch * (1 << circuit.qubits)
-            counts[f"{name} gate_s"] = counts.get(f"{name} gate_s", 0.0) + len(circuit.gates)
+        counts = _counts(trials, batch, head.parameters(DIMENSION))
+        for use in head.circuits():
+            gates = len(use.circuit.gates)
+            amplitudes = gates * use.training_rows * trials * batch * (1 << use.circuit.qubits)
+            counts[f"{name} gate_s"] = counts.get(f"{name} gate_s", 0.0) + gates
             counts[f"{name} amplitude_s"] = counts.get(f"{name} amplitude_s", 0.0) + amplitudes
         yield make, batch, trials, counts
 
@@ -129,15 +134,13 @@ def _components_s() -> float:
 
 def _fits() -> dict[str, float]:
     """Return what a head takes that is fitted in one go, a logistic regression and a support vector machine on average."""
-    from hadamard.model.heads import closed_form
-
     numbers = np.random.default_rng(1)
     vectors = numbers.standard_normal((TRAIN + SENTENCES, DIMENSION)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     labels = (vectors[:, 0] > 0).astype(np.int64)
-    heads = (LogisticHead(kind="logistic"), SvcHead(kind="svc"))
-    fits = [_median_s(lambda head=head: closed_form.fit(head, vectors[:TRAIN], labels[:TRAIN], 1), 0.2) for head in heads]  # type: ignore[misc]
-    fitted = [closed_form.fit(head, vectors[:TRAIN], labels[:TRAIN], 1) for head in heads]
+    heads: tuple[ClosedFormHead, ...] = (LogisticHead(kind="logistic"), SvcHead(kind="svc"))
+    fits = [_median_s(lambda head=head: head.fit(vectors[:TRAIN], labels[:TRAIN], 1), 0.2) for head in heads]  # type: ignore[misc]
+    fitted = [head.fit(vectors[:TRAIN], labels[:TRAIN], 1) for head in heads]
     scores = [_median_s(lambda one=one: one.score(vectors[TRAIN:], labels[TRAIN:]), 0.2) for one in fitted]  # type: ignore[misc]
     return {"closed_form_s": statistics.mean(fits), "closed_form_row_s": statistics.mean(scores) / SENTENCES}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.representation.embeddings import cached_file, tuned_file
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.execution.placement import in_order
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS
 from hadamard.orchestrator.planning.cost_model import tuning_seconds

@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hadamard.model.heads.layout import circuits, has_encoder_circuit, parameters, rows_per_sentence
+from hadamard.model.heads.base import ClosedFormHead, HeadSettings
 from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder
-from hadamard.model.settings import CLOSED_FORM, EVALUATION_ROWS, Head, QuantumHead, Trial, TrialSettings
-from hadamard.model.simulators import ADJOINT_DEVICES, resolve, runs_on_gpu
+from hadamard.model.settings import EVALUATION_ROWS
+from hadamard.model.simulators.base import SimulatorKind
+from hadamard.model.simulators.hardware import runs_on_gpu
+from hadamard.model.simulators.select import resolve
 from hadamard.model.simulators.sharded.rank_protocol import rows_at_once
+from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
 from hadamard.orchestrator.planning.rank_layout import Sharing
 from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
@@ -31,13 +34,10 @@ TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
 """While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; what a step keeps for them."""
 PROCESS_BYTES = 700 * 2**20
 """A training process before its first state: torch, scikit-learn, and the corpus."""
-PENNYLANE_DEVICES = ("default.qubit", *ADJOINT_DEVICES)
 STATES_KEPT = 3
 """Real states per row in a step of a simulator that does not keep one after every gate."""
 GATE_STATES_KEPT = 2
 """States per row and gate where autograd keeps what each gate needs (measured: torch, 8 and 10 qubits)."""
-COMPILED_ROWS = 16
-"""Rows that the compiled kernels take at once, at most: so many fill a vector."""
 STATES_EVALUATED = 4
 """Real states per row in an evaluation, which needs no gradient."""
 PARAMETER_COPIES = 10
@@ -58,11 +58,12 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
     head, training = settings.head, settings.training
     train, validation, test = sides(trials[0], sentences)
     part = part_of(settings, sharing)
-    if isinstance(head, CLOSED_FORM):
+    if isinstance(head, ClosedFormHead):
         return rates.corrected(part, count * (rates.closed_form_s + rates.closed_form_row_s * (train + validation + test)))
-    if simulator_of(settings, sharing) not in (*rates.simulators, "sharded", None):
+    simulator = simulator_of(settings, sharing)
+    if simulator and simulator.ranks != "groups" and simulator.name not in rates.simulators:
         return None
-    step_s = rates.step_s + count * (rates.row_s * training.batch + rates.parameter_s * (parameters(head, dimension) or 0))
+    step_s = rates.step_s + count * (rates.row_s * training.batch + rates.parameter_s * (head.parameters(dimension) or 0))
     steps = training.epochs * math.ceil(train / training.batch)
     blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil((train + validation + test) / EVALUATION_ROWS)
     evaluated = (training.epochs * validation + train + validation + test) * count
@@ -72,7 +73,7 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
         + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, sharing, rates))
         + training.epochs * count * rates.trial_epoch_s
     )
-    if _reads_components(head, dimension):
+    if head.principal_components(dimension):
         sizes = sorted((train, dimension))
         sides_fitted = len({(trial.split_seed, trial.fold) for trial in trials})
         seconds += sides_fitted * rates.components_s * sizes[0] ** 2 * sizes[1] / MEASURED_COMPONENTS
@@ -85,20 +86,12 @@ def part_of(settings: TrialSettings, sharing: Sharing) -> str:
     """Return the part of a run's time that a trial belongs to, for what is learned from runs."""
     if settings.sentence_encoder.representation == "unfrozen":
         return UNFROZEN
-    if isinstance(settings.head, CLOSED_FORM):
+    if isinstance(settings.head, ClosedFormHead):
         return FITTED
     simulator = simulator_of(settings, sharing)
     if simulator is None:
         return DENSE
-    return f"{simulator} on a GPU" if runs_on_gpu(simulator) else simulator
-
-
-def _reads_components(head: Head, dimension: int) -> bool:
-    """Whether a head fits principal components to its training side."""
-    if not isinstance(head, QuantumHead):
-        return getattr(head, "components", 0) > 0
-    reduced = head.reduction == "pca" and dimension > (1 << head.qubits) - head.constant
-    return head.encoder == "pca" or (reduced and has_encoder_circuit(head))
+    return f"{simulator.name} on a GPU" if runs_on_gpu(simulator) else simulator.name
 
 
 def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
@@ -143,17 +136,15 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
         sharing: The ranks that train it; only the first of them holds parameters, but they are planned alike.
     """
     settings, head = trial.settings, trial.settings.head
-    if isinstance(head, CLOSED_FORM):
+    if isinstance(head, ClosedFormHead):
         return 0  # fitted one after the other, in memory that the process is allowed for anyway
     number_bytes = 8 if settings.precision == "float64" else 4
-    numbers = PARAMETER_COPIES * (parameters(head, dimension) or 0) + 2 * settings.training.batch * dimension
-    if isinstance(head, QuantumHead):
-        simulator = simulator_of(settings, sharing)
-        if simulator in PENNYLANE_DEVICES:
-            number_bytes = 16  # PennyLane simulates in complex128
-        if head.reduction == "pca":  # its components, in the pack and in the group that trains, and what it is fitted on
-            numbers += dimension * (2 * (1 << head.qubits) + settings.data.sides[0])
-        if simulator == "sharded":
+    numbers = PARAMETER_COPIES * (head.parameters(dimension) or 0) + 2 * settings.training.batch * dimension
+    if components := head.principal_components(dimension):  # in the pack and in the group that trains, and what they are fitted on
+        numbers += dimension * (2 * components + settings.data.sides[0])
+    if simulator := simulator_of(settings, sharing):
+        number_bytes = simulator.amplitude_bytes or number_bytes
+        if simulator.ranks == "groups":
             numbers += _shared_numbers(head, settings.training.batch, sharing, number_bytes)
         else:
             amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head, simulator))
@@ -161,53 +152,52 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
     return number_bytes * numbers
 
 
-def simulator_of(settings: TrialSettings, sharing: Sharing) -> str | None:
-    """Return the simulator of a trial by its own name; None for a classical head."""
-    head = settings.head
-    if not isinstance(head, QuantumHead):
+def simulator_of(settings: TrialSettings, sharing: Sharing) -> SimulatorKind | None:
+    """Return the simulator of a trial; None where nothing is simulated for its head."""
+    if not settings.head.simulated:
         return None
-    return resolve(settings.simulator, circuits(head), settings.precision, sharing.ranks).name
+    circuits = [use.circuit for use in settings.head.circuits()]
+    return resolve(settings.simulator, circuits, settings.precision, sharing.ranks).kind
 
 
-def _shared_numbers(head: QuantumHead, batch: int, sharing: Sharing, number_bytes: int) -> int:
+def _shared_numbers(head: HeadSettings, batch: int, sharing: Sharing, number_bytes: int) -> int:
     """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
     evaluated = 0
-    for circuit, copies in zip(circuits(head), (head.encoders, 1), strict=True):
-        shard = copies * (1 << circuit.qubits) // sharing.shards
-        rows = min(rows_at_once(copies, number_bytes * shard // copies), sharing.rows(EVALUATION_ROWS))
+    for use in head.circuits():
+        shard = use.evaluation_rows * (1 << use.circuit.qubits) // sharing.shards
+        rows = min(rows_at_once(use.evaluation_rows, number_bytes * shard // use.evaluation_rows), sharing.rows(EVALUATION_ROWS))
         evaluated = max(evaluated, round((1 + EXCHANGE_BUFFER) * rows * shard))
     return max(shared_amplitudes(head, batch, sharing), evaluated)
 
 
-def _step_amplitudes(head: QuantumHead, simulator: str | None, rows: int) -> int:
+def _step_amplitudes(head: HeadSettings, simulator: SimulatorKind, sentences: int) -> int:
     """Return how many amplitudes a step keeps for the gradient of so many sentences."""
     amplitudes = 0
-    for circuit, copies in zip(circuits(head), (head.encoders, rows_per_sentence(head)), strict=True):
-        kept = STATES_KEPT if circuit.real else 2 * STATES_KEPT
-        if simulator in ("torch", "default.qubit"):
-            kept = GATE_STATES_KEPT * len(circuit.gates)
-        amplitudes += kept * copies * rows * (1 << circuit.qubits) if circuit.gates else 0
+    for use in head.circuits():
+        kept = STATES_KEPT if use.circuit.real else 2 * STATES_KEPT
+        if simulator.keeps_every_gate:
+            kept = GATE_STATES_KEPT * len(use.circuit.gates)
+        amplitudes += kept * use.training_rows * sentences * (1 << use.circuit.qubits)
     return amplitudes
 
 
-def _evaluation_amplitudes(head: QuantumHead, simulator: str | None) -> int:
-    encoder, second = circuits(head)
-    if simulator == "compiled":  # a vector's rows after the other, of which nothing is kept
-        return 2 * COMPILED_ROWS << max(encoder.qubits, second.qubits)
-    trajectories = head.noise.trajectories if head.noise.gate_errors else 1
-    return STATES_EVALUATED * EVALUATION_ROWS * max(head.encoders * (1 << encoder.qubits), trajectories * (1 << second.qubits))
+def _evaluation_amplitudes(head: HeadSettings, simulator: SimulatorKind) -> int:
+    if simulator.evaluated_rows:  # so many after the others, of which nothing is kept
+        return 2 * simulator.evaluated_rows << max((use.circuit.qubits for use in head.circuits()), default=0)
+    rows = [use.evaluation_rows * (1 << use.circuit.qubits) for use in head.circuits()]
+    return STATES_EVALUATED * EVALUATION_ROWS * max(rows, default=0)
 
 
 def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing, rates: Rates) -> float:
     """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
     head, simulator = settings.head, simulator_of(settings, sharing)
-    if not isinstance(head, QuantumHead) or simulator is None:
+    if simulator is None or not head.circuits():
         return 0.0
-    if simulator == "sharded":
+    if simulator.ranks == "groups":
         number_bytes = 8 if settings.precision == "float64" else 4
         return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_KERNELS, LOCAL_LINK))
-    rate, copies = rates.simulators[simulator], (head.encoders, rows_per_sentence(head))
+    rate = rates.simulators[simulator.name]
     return sum(
-        len(circuit.gates) * (rate.gate_s + rate.amplitude_s * copied * rows * (1 << circuit.qubits))
-        for copied, circuit in zip(copies, circuits(head), strict=True)
+        len(use.circuit.gates) * (rate.gate_s + rate.amplitude_s * use.training_rows * rows * (1 << use.circuit.qubits))
+        for use in head.circuits()
     )

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from hadamard.cluster.allocation import Allocation
 from hadamard.cluster.mpi import known_library, mpiexec
 from hadamard.model.errors import UserError
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import count
 from hadamard.orchestrator.planning.packs import Pack, need
-from hadamard.orchestrator.planning.rank_layout import ALONE, WITH_RANKS, least_nodes, nodes_for
+from hadamard.orchestrator.planning.rank_layout import ALONE, least_nodes, nodes_for
 from hadamard.orchestrator.study.file import Location, Problem, StudyError
+from hadamard.orchestrator.study.rank_settings import can_share
 
 
 def check_fit(packs: Sequence[Pack], allocation: Allocation, memory_known: bool = True) -> None:
@@ -74,8 +75,8 @@ def _remedy(trial: Trial, allocation: Allocation) -> str:
     """Return what would do; ranks are named where more nodes like these would, or other settings of `mpi`."""
     remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
     settings = trial.settings
-    if settings.simulator not in WITH_RANKS:
-        settings = settings.model_copy(update={"simulator": "sharded"})
+    if not can_share(settings.simulator):
+        settings = settings.model_copy(update={"simulator": "auto"})
     found = least_nodes(settings, allocation, lambda sharing: need(trial.model_copy(update={"settings": settings}), sharing))
     if found is None or found[0] == ALONE:
         return remedy

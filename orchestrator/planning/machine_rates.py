@@ -14,17 +14,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from hadamard.cluster.energy.choice import method_asked_for
 from hadamard.cluster.energy.meters import Method
 from hadamard.model.errors import UserError
 from hadamard.model.files.trial_files import locked, write_atomically
 from hadamard.model.representation.embeddings import cache_directory
+from hadamard.model.simulators.base import Positive, Rate
+from hadamard.model.simulators.registry import SIMULATORS
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NOT_OURS = "rates measured on one 2.3 GHz server core"
 LESSONS_USED = 5
 """Of each part the last so many; their median is not moved by one run on a busy machine."""
@@ -40,16 +40,9 @@ class RatesError(UserError):
     """The file of rates cannot be used."""
 
 
-@dataclass(frozen=True)
-class Rate:
-    """Forward and gradient of one gate on all rows of a pack's step: fixed seconds, and seconds per amplitude of all these rows."""
-
-    gate_s: Positive
-    amplitude_s: Positive
-
-
-AS_MEASURED_ONCE = {"compiled": Rate(0.5e-6, 0.06e-9), "fused": Rate(16e-6, 0.4e-9), "torch": Rate(105e-6, 4e-9)}
-"""Float32, one core of a 2.3 GHz server with AVX-512, 4 to 14 qubits, batch 16, packs of 1 and 8 (measured 2026-11)."""
+def default_rates() -> dict[str, Rate]:
+    """Return the rates of simulators before this machine was measured; those whose time is not planned by one have none."""
+    return {name: kind.rate for name, kind in SIMULATORS.items() if kind.rate}
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Rates:
         origin: Where all this is from, in words.
     """
 
-    simulators: Mapping[str, Rate] = field(default_factory=lambda: AS_MEASURED_ONCE)
+    simulators: Mapping[str, Rate] = field(default_factory=default_rates)
     step_s: Positive = 220e-6
     row_s: Positive = 1.5e-6
     parameter_s: Positive = 6e-9

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.model.heads.layout import shape
 from hadamard.model.representation.embeddings import tuned_file
-from hadamard.model.settings import Trial
-from hadamard.model.simulators import runs_on_gpu
+from hadamard.model.simulators.hardware import runs_on_gpu
+from hadamard.model.simulators.registry import SIMULATORS
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, part_of, simulator_of, trial_bytes, tuning_bytes, work_seconds
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Rates
 from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, sharing_of
@@ -57,8 +57,9 @@ class Pack:
 
     @property
     def all_gpus(self) -> bool:
-        """Whether each rank is to see the GPUs of all ranks on its node, of which lightning.gpu picks one by itself."""
-        return any(trial.settings.simulator == "lightning.gpu" for trial in self.trials)
+        """Whether each rank is to see the GPUs of all ranks on its node, of which some simulators pick one by themselves."""
+        kinds = (SIMULATORS.get(trial.settings.simulator) for trial in self.trials)
+        return any(kind is not None and kind.picks_gpu for kind in kinds)
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _by_kind(trials: Sequence[Trial], allocation: Allocation) -> dict[_Kind, lis
     """Return the trials of each shape, by the kind of pack that they need."""
     shapes: dict[str, list[Trial]] = {}
     for trial in trials:
-        shapes.setdefault(shape(trial), []).append(trial)
+        shapes.setdefault(trial.shape, []).append(trial)
     by_kind: dict[_Kind, list[list[Trial]]] = {}
     for group in shapes.values():
         by_kind.setdefault(_kind(group[0], allocation), []).append(group)
@@ -194,7 +195,7 @@ def _team(trials: Sequence[Trial], sharing: Sharing, rates: Rates) -> _Team:
     inputs = inputs_of(trials[0].settings)
     work_s = work_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension, sharing, rates)
     part = part_of(trials[0].settings, sharing)
-    return _Team(tuple(trials), shape(trials[0]), part, work_s, len(trials) * _trial_bytes(trials[0], sharing))
+    return _Team(tuple(trials), trials[0].shape, part, work_s, len(trials) * _trial_bytes(trials[0], sharing))
 
 
 def _pack(teams: Sequence[_Team], kind: _Kind, order: Mapping[str, int], rates: Rates) -> Pack:

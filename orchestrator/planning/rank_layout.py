@@ -10,13 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.model.errors import SettingsError
-from hadamard.model.heads.layout import circuits
-from hadamard.model.settings import QuantumHead, TrialSettings
-from hadamard.model.simulators.sharded.stages import LEAST_LOCAL
-
-WITH_RANKS = ("auto", "sharded", "lightning.kokkos", "lightning.gpu")
-"""The simulators that can share states out; PennyLane's share every state among all ranks."""
+from hadamard.model.trial import TrialSettings
+from hadamard.orchestrator.study.rank_settings import can_share, most_shards, shares_with_all
 
 
 @dataclass(frozen=True)
@@ -38,41 +33,6 @@ class Sharing:
 
 ALONE = Sharing()
 """One process, as most trials are trained."""
-
-
-def check_sharing(settings: TrialSettings) -> None:
-    """Raise a SettingsError where `mpi` cannot go with the rest of the settings, on whatever machine."""
-    mpi, simulator, head, batch = settings.mpi, settings.simulator, settings.head, settings.training.batch
-    if not isinstance(head, QuantumHead):
-        return
-    for name, value in (("ranks", mpi.ranks), ("shards", mpi.shards)):
-        if value not in ("auto", 1) and simulator not in WITH_RANKS:
-            raise SettingsError(f"mpi.{name} = {value}, but {simulator} runs in one process. Choose from: {', '.join(WITH_RANKS)}")
-    most = most_shards(head)
-    if mpi.shards != "auto" and mpi.shards > most:
-        raise SettingsError(
-            f"mpi.shards = {mpi.shards}, but {2**LEAST_LOCAL} amplitudes or more are needed in each; with head.qubits = {head.qubits}, "
-            f"{most} shards have that"
-        )
-    if mpi.ranks == "auto":
-        return
-    if mpi.shards != "auto" and mpi.ranks % mpi.shards:
-        raise SettingsError(f"mpi.ranks = {mpi.ranks} is no multiple of mpi.shards = {mpi.shards}: each group has so many ranks")
-    if mpi.shards != "auto" and simulator.startswith("lightning") and mpi.ranks != mpi.shards:
-        raise SettingsError(
-            f"mpi.shards = {mpi.shards}, but {simulator} shares every state among all ranks, of which there are {mpi.ranks}. "
-            "Leave mpi.shards out, or use simulator: sharded"
-        )
-    if mpi.ranks > batch * (most if mpi.shards == "auto" else mpi.shards):
-        raise SettingsError(
-            f"mpi.ranks = {mpi.ranks} is more than training.batch = {batch} times the shards of a state, of which there are "
-            f"{mpi.shards if mpi.shards != 'auto' else f'at most {most}'}: some would have nothing to do"
-        )
-
-
-def most_shards(head: QuantumHead) -> int:
-    """Return into how many shards the states of both of a head's circuits can be cut."""
-    return 1 << max(0, min(circuit.qubits for circuit in circuits(head)) - LEAST_LOCAL)
 
 
 def sharing_of(settings: TrialSettings, allocation: Allocation, need: Callable[[Sharing], int], gpus: Callable[[Sharing], int]) -> Sharing:
@@ -109,11 +69,11 @@ def least_nodes(settings: TrialSettings, allocation: Allocation, need: Callable[
 def _ways(settings: TrialSettings) -> Iterator[Sharing]:
     """Yield the ways that the settings leave open, those of few processes and shards first."""
     mpi, head = settings.mpi, settings.head
-    if not isinstance(head, QuantumHead) or settings.simulator not in WITH_RANKS:
+    if not head.simulated or not can_share(settings.simulator):
         yield ALONE
         return
     powers = [2**power for power in range(most_shards(head).bit_length())]
-    if settings.simulator.startswith("lightning") and mpi.ranks != "auto":
+    if shares_with_all(settings.simulator) and mpi.ranks != "auto":
         yield Sharing(mpi.ranks, mpi.ranks)
     elif mpi.shards != "auto":
         yield Sharing(mpi.shards if mpi.ranks == "auto" else mpi.ranks, mpi.shards)

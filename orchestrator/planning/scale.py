@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hadamard.model.settings import QuantumHead
-from hadamard.orchestrator.planning.rank_layout import Sharing, most_shards
+from hadamard.model.heads.quantum.settings import QuantumHead
+from hadamard.orchestrator.planning.rank_layout import Sharing
 from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, shared_amplitudes, step_of, step_seconds
+from hadamard.orchestrator.study.rank_settings import most_shards
 
 
 @dataclass(frozen=True)

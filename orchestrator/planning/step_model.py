@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hadamard.model.heads.layout import circuits, rows_per_sentence
-from hadamard.model.settings import QuantumHead
+from hadamard.model.heads.base import HeadSettings
 from hadamard.model.simulators.sharded.stages import plan_stages
 from hadamard.orchestrator.planning.rank_layout import Sharing
 
@@ -68,11 +67,12 @@ class Step:
     state_bytes: int
 
 
-def step_of(head: QuantumHead, sentences: int, sharing: Sharing, amplitude_bytes: int) -> Step:
+def step_of(head: HeadSettings, sentences: int, sharing: Sharing, amplitude_bytes: int) -> Step:
     """Return a training step on so many sentences, all trials of a pack together."""
-    rows = (head.encoders * sentences, rows_per_sentence(head) * sentences)
-    plans = [plan_stages(circuit, sharing.shards) for circuit in circuits(head)]
-    states = [amplitude_bytes * 2**circuit.qubits for circuit in circuits(head)]
+    uses = head.circuits()
+    plans = [plan_stages(use.circuit, sharing.shards) for use in uses]
+    states = [amplitude_bytes * 2**use.circuit.qubits for use in uses]
+    rows = [use.training_rows * sentences for use in uses]
     share = [sharing.rows(count) / sharing.shards for count in rows]
     return Step(
         stages=sum(len(plan.stages) for plan in plans),
@@ -80,23 +80,17 @@ def step_of(head: QuantumHead, sentences: int, sharing: Sharing, amplitude_bytes
         moved_bytes=sum(GRADIENT_MOVES * plan.moved * state * count for plan, state, count in zip(plans, states, rows, strict=True)),
         rank_bytes=sum(GRADIENT_MOVES * plan.moved * state * part for plan, state, part in zip(plans, states, share, strict=True)),
         gates=sum(plan.items for plan in plans),
-        gate_amplitudes=sum(
-            plan.items * part * 2**circuit.qubits for plan, circuit, part in zip(plans, circuits(head), share, strict=True)
-        ),
+        gate_amplitudes=sum(plan.items * part * 2**use.circuit.qubits for plan, use, part in zip(plans, uses, share, strict=True)),
         shard_bytes=max(states) // sharing.shards,
         state_bytes=amplitude_bytes * shared_amplitudes(head, sentences, sharing),
     )
 
 
-def shared_amplitudes(head: QuantumHead, sentences: int, sharing: Sharing) -> int:
-    """Return the most amplitudes that a rank holds during a step: what its encoders left, and a circuit's state and cotangent.
-
-    Either the second module's, or, when that is done with, the encoder's own.
-    """
-    encoder, second = (1 << circuit.qubits for circuit in circuits(head))
-    kept = head.encoders * encoder * sharing.rows(sentences)
-    swept = max(kept, rows_per_sentence(head) * second * sharing.rows(sentences))
-    return round((kept + (2 + EXCHANGE_BUFFER) * swept) / sharing.shards)
+def shared_amplitudes(head: HeadSettings, sentences: int, sharing: Sharing) -> int:
+    """Return the most amplitudes that a rank holds during a step: what earlier circuits left, and a circuit's state and cotangent."""
+    held = [use.training_rows * 2**use.circuit.qubits * sharing.rows(sentences) for use in head.circuits()]
+    kept: int = sum(held[:-1]) or sum(held)
+    return round((kept + (2 + EXCHANGE_BUFFER) * max(held, default=0)) / sharing.shards)
 
 
 def step_seconds(step: Step, kernels: Kernels, link: Link) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from hadamard.model.files.correct_bits import Marks, from_text
-from hadamard.model.settings import CLOSED_FORM
+from hadamard.model.heads.base import ClosedFormHead
 from hadamard.orchestrator.energy.attribution import ALL_PHASES, NOT_MEASURED, StudyEnergy, TrialEnergy
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.results.selection import Choice, choices
@@ -102,7 +102,7 @@ def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
     return {
         choice.record.trial.key: [event for event in choice.record.events if event["event"] == "epoch"]
         for choice in choices(records)
-        if choice.status == "done" and not isinstance(choice.record.trial.settings.head, CLOSED_FORM)
+        if choice.status == "done" and not isinstance(choice.record.trial.settings.head, ClosedFormHead)
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.kinds import DesignError
 from hadamard.orchestrator.design.power import splits_needed

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from hadamard.model.data import corpus as text
 from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, locate
-from hadamard.model.settings import Data, TrialSettings
+from hadamard.model.settings import Data
+from hadamard.model.trial import TrialSettings
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
-from hadamard.model.settings import Fold, FourierHead, LogisticHead, MlpHead, QuadraticHead, Settings, SvcHead, TrialSettings
+from hadamard.model.heads.base import HeadSettings
+from hadamard.model.heads.registry import HEADS, union_of
+from hadamard.model.settings import Fold, Settings
+from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.design.factors import Factor, Value
 from hadamard.orchestrator.design.kinds import DesignSettings, Explicit
 from hadamard.orchestrator.study.budget import Budget
@@ -41,7 +44,10 @@ def _levels_or_range(given: object) -> str:
     return "list" if isinstance(given, list) else "range"
 
 
-BaselineHead = LogisticHead | SvcHead | FourierHead | MlpHead | QuadraticHead
+if TYPE_CHECKING:
+    BaselineHead: TypeAlias = HeadSettings
+else:
+    BaselineHead = union_of(tuple(head for head in HEADS if not head.simulated))
 Candidates = dict[str, Annotated[list[Value], Field(min_length=1)]]
 """Values of settings by dotted path; every combination is a candidate."""
 
@@ -49,7 +55,7 @@ Candidates = dict[str, Annotated[list[Value], Field(min_length=1)]]
 class Baseline(Settings):
     """A classical head on the splits and embeddings of the rows; in a file, its settings beside `name` and `tune`, or just its kind."""
 
-    head: Annotated[BaselineHead, Field(discriminator="kind")]
+    head: BaselineHead
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,31}$")] | None = None
     """In tables and pictures; left out, its kind."""
     tune: Candidates = Field(default_factory=dict)

@@ -17,15 +17,16 @@ from pydantic import ValidationError
 
 from hadamard.model.data import corpus
 from hadamard.model.errors import SettingsError
-from hadamard.model.heads.layout import check_components, check_head, check_representation
+from hadamard.model.heads.base import ClosedFormHead
 from hadamard.model.representation.embeddings import TUNING_VERSION
-from hadamard.model.settings import CLOSED_FORM, Fold, Mpi, QuantumHead, Trial, TrialSettings
+from hadamard.model.settings import Fold, Mpi
+from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.design.design import Design
 from hadamard.orchestrator.design.factors import Value
-from hadamard.orchestrator.planning.rank_layout import check_sharing
 from hadamard.orchestrator.study.file import Location, Problem, StudyError
 from hadamard.orchestrator.study.inputs import Inputs, corpus_of, inputs_of
 from hadamard.orchestrator.study.problems import messages_of
+from hadamard.orchestrator.study.rank_settings import check_ranks
 from hadamard.orchestrator.study.schema import REPRESENTATION, Candidates, Study, with_values
 
 DIGEST_LENGTH = 12
@@ -97,12 +98,10 @@ def _rows(study: Study, design: Design) -> list[Arm]:
             place: Location = ("tune",) if values else ("factors",)
             try:
                 settings = with_values(study.settings, {**row.values, **row.beside, **values})
-                check_head(settings.head, inputs_of(settings).sentence_encoder.dimension, settings.simulator)
-                _check_components(study, settings)
-                check_representation(settings)
+                _check_settings(study, settings)
                 if not any(path == "simulator" or path.startswith("mpi.") for path in (*row.values, *row.beside)):
                     place = ("mpi",)
-                check_sharing(settings)
+                check_ranks(settings)
             except ValidationError as error:
                 refused.setdefault((messages_of(error, TrialSettings), place), []).append(row.name)
                 continue
@@ -123,14 +122,13 @@ def _baselines(study: Study) -> list[Arm]:
     levels = study.factors.get(REPRESENTATION)
     for name, one in study.named_baselines().items():
         for level in levels if isinstance(levels, list) else [study.sentence_encoder.representation]:
-            if levels and level == "unfrozen" and isinstance(one.head, CLOSED_FORM):
+            if levels and level == "unfrozen" and isinstance(one.head, ClosedFormHead):
                 continue
             for candidate, values in _candidates(one.tune):
                 settings = study.settings.model_copy(update={"head": one.head})
                 settings = with_values(settings, {REPRESENTATION: level, **values})
                 try:
-                    _check_components(study, settings)
-                    check_representation(settings)
+                    _check_settings(study, settings)
                 except SettingsError as error:
                     raise StudyError([Problem(f"{name}: {error}", ("baselines",))]) from error
                 named, factors = (f"{name}.{level}", {REPRESENTATION: level}) if levels else (name, {})
@@ -138,12 +136,12 @@ def _baselines(study: Study) -> list[Arm]:
     return arms
 
 
-def _check_components(study: Study, settings: TrialSettings) -> None:
-    """Raise a SettingsError if the head reads more principal components than the smallest training side of a split or fold has."""
+def _check_settings(study: Study, settings: TrialSettings) -> None:
+    """Raise a SettingsError if settings cannot go together, on the smallest training side that a split or fold has."""
     train, validation = settings.data.sides
     folds = study.selection.all_folds() if study.selection else ()
     smallest = min([train, *(train + validation - 2 * settings.data.held_out(fold) for fold in folds)])
-    check_components(settings.head, inputs_of(settings).sentence_encoder.dimension, smallest)
+    settings.check(inputs_of(settings).sentence_encoder.dimension, smallest)
 
 
 def _candidates(tune: Candidates) -> list[tuple[int | None, dict[str, Value]]]:
@@ -208,11 +206,11 @@ def _deciding(settings: TrialSettings) -> dict[str, object]:
         case "unfrozen":
             for name in ("pairs", "epochs", "batch"):
                 del content["sentence_encoder"]["tuning"][name]
-    if settings.mpi == Mpi() or not isinstance(settings.head, QuantumHead):
+    if settings.mpi == Mpi() or not settings.head.simulated:
         del content["mpi"]  # how many ranks train it is rounding, too; named, they may be a factor
-    if not isinstance(settings.head, QuantumHead):
+    if not settings.head.simulated:
         del content["simulator"]
-    if isinstance(settings.head, CLOSED_FORM):
+    if isinstance(settings.head, ClosedFormHead):
         del content["training"], content["precision"]
     return content
 

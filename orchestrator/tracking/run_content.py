@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.attribution import StudyEnergy
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.results.tables import costs

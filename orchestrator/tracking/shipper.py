@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.model.errors import LedgerError
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, study_energy
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.study.expansion import Plan

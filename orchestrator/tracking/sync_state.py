@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from hadamard.model.files.trial_files import read_json, write_atomically
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 
 SAVE_EVERY_S = 5.0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, encoder_circuit, second_module_circuit
 from hadamard.model.mpi import ranks
-from hadamard.model.simulators import choose
+from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from tests.circuits import ALL_GATES, ALL_REAL, PAPER_GATES, Batch, random_batch, random_circuits, values_and_gradients
@@ -26,7 +26,7 @@ Errors = dict[str, float]
 
 def compare(sharded: ShardedSimulator, oracle: str, circuit: Circuit, batch: Batch, worst: Errors, of_states: bool) -> None:
     """Raise the largest errors found so far, of values and of gradients, in both precisions."""
-    expected = values_and_gradients(choose(oracle), circuit, batch, of_states)
+    expected = values_and_gradients(open_simulator(oracle), circuit, batch, of_states)
     for name, dtype in (("float64", torch.float64), ("float32", torch.float32)):
         found = values_and_gradients(sharded, circuit, batch.to(dtype), of_states)
         for what, pairs in (("values", [(found[0], expected[0])]), ("gradients", list(zip(found[1:], expected[1:], strict=True)))):
@@ -61,7 +61,8 @@ def main() -> None:
         follow(joined)
         return
     worst = dict.fromkeys(("values float64", "gradients float64", "values float32", "gradients float32"), 0.0)
-    sharded = ShardedSimulator(joined)
+    sharded = open_simulator("sharded", joined)
+    assert isinstance(sharded, ShardedSimulator)
     with all_or_none(joined):
         random_ones(sharded, (5, 8), 12, worst)
         random_ones(sharded, (9, 13), 4, worst)

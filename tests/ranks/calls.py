@@ -12,7 +12,7 @@ import torch
 
 from hadamard.model.circuits.circuit import second_module_circuit
 from hadamard.model.mpi import ranks
-from hadamard.model.simulators import choose
+from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from tests.circuits import random_batch, values_and_gradients
@@ -28,7 +28,7 @@ def main() -> None:
     batch = random_batch(circuit, 1, 3, seed=1, from_states=False)  # three rows, so that a group has none
     with all_or_none(joined):
         for _ in range(5):
-            simulator = choose("sharded")
+            simulator = open_simulator("sharded", joined)
             assert isinstance(simulator, ShardedSimulator)
             weights = batch.weights.clone().requires_grad_()
             values = simulator.expectations(circuit, weights, batch.inputs)
@@ -36,7 +36,7 @@ def main() -> None:
             gc.collect()
         simulator.expectations(circuit, batch.weights, batch.inputs)  # tells of the last one
         kept = len(simulator.player._kept)
-        found, expected = (values_and_gradients(one, circuit, batch) for one in (simulator, choose("torch")))
+        found, expected = (values_and_gradients(one, circuit, batch) for one in (simulator, open_simulator("torch")))
         weights = batch.weights.clone().requires_grad_()
         total = simulator.expectations(circuit, weights, batch.inputs).sum()
         total.backward(retain_graph=True)

@@ -14,11 +14,12 @@ import torch
 
 from hadamard.model.circuits.circuit import second_module_circuit
 from hadamard.model.mpi import ranks
-from hadamard.model.simulators import choose
 from hadamard.model.simulators.pennylane import mpi_checks
 from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
-from hadamard.model.simulators.sharded.rank_protocol import Backward, Forward, Player
+from hadamard.model.simulators.registry import open_simulator
+from hadamard.model.simulators.sharded.part import Backward, Forward
+from hadamard.model.simulators.sharded.rank_protocol import Player
 from hadamard.orchestrator.commands.doctor import two_ranks
 from tests.circuits import random_batch, values_and_gradients
 
@@ -53,7 +54,7 @@ def main() -> None:
     of_doctor = doctor(joined)
     if not joined.leads:
         return
-    expected = [tensor.numpy() for tensor in values_and_gradients(choose("torch"), circuit, batch)]
+    expected = [tensor.numpy() for tensor in values_and_gradients(open_simulator("torch"), circuit, batch)]
     errors = [float(np.abs(ours - theirs).max()) for ours, theirs in zip([*values, *gradients[:2]], expected, strict=True)]
     found = {"together": [joined.world.size, joined.on_a_node], "values": errors[0], "gradients": max(errors[1:]), "doctor": of_doctor}
     print(json.dumps({**found, "forward_of_rank_1": of_rank_1[1][0], "rank_1_alone": of_rank_1[1][1]}))

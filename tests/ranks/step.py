@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from hadamard.model.circuits.circuit import Circuit
-from hadamard.model.heads.layout import circuits
-from hadamard.model.heads.quantum import QuantumClassifier
+from hadamard.model.heads.quantum.classifier import QuantumClassifier
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
 from hadamard.model.mpi import ranks
-from hadamard.model.settings import QuantumHead, Training
-from hadamard.model.simulators.sharded import rank_protocol
+from hadamard.model.settings import Training
+from hadamard.model.simulators.registry import open_simulator
+from hadamard.model.simulators.sharded import open_parts
 from hadamard.model.simulators.sharded.exchange import Exchanger
 from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
@@ -78,7 +79,7 @@ def steps_of(joined: ranks.Ranks, kind: str, head: QuantumHead, rows: int, steps
     if not joined.leads:
         follow(joined)
         return seconds
-    simulator, ran = ShardedSimulator(joined), dict(zip(("encoder", "second"), circuits(head), strict=True))
+    simulator, ran = open_simulator("sharded", joined), dict(zip(("encoder", "second"), encoder_and_second_module(head), strict=True))
     step = head_step(simulator, head, rows) if kind == "head" else circuit_step(simulator, ran[kind], rows)
     with all_or_none(joined):
         for _ in range(steps):
@@ -95,7 +96,7 @@ def main() -> None:
     joined = ranks.join(count, shards)
     torch.set_num_threads(1)
     if kind.startswith("torch-"):  # as on a GPU, or where there was no compiler
-        kind, rank_protocol.compiled_here = kind.removeprefix("torch-"), lambda: False
+        kind, open_parts.is_installed = kind.removeprefix("torch-"), lambda simulator: False
         head = QuantumHead(qubits=qubits, encoder_layers=1, connectivity=1, reuploads=1, layers=0)
     else:
         head = QuantumHead(qubits=qubits, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
@@ -106,7 +107,7 @@ def main() -> None:
     if told is None:
         return
     shard = 4 * rows // joined.groups * 2**qubits // shards
-    ran = [circuit for name, circuit in zip(("encoder", "second"), circuits(head), strict=True) if kind in (name, "head")]
+    ran = [circuit for name, circuit in zip(("encoder", "second"), encoder_and_second_module(head), strict=True) if kind in (name, "head")]
     found = {
         "seconds": seconds,
         "sent_bytes": sum(sent for _, sent in told),

@@ -26,11 +26,12 @@ class CompiledSimulator:
     """Runs real circuits in our own kernels, in float32 or float64 as the weights are, on torch's number of threads."""
 
     device = torch.device("cpu")
+    description = f"C++ kernels, {8 * native.vector_bytes}-bit vectors, on cpu"
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         The numbers of a trial depend neither on the other trials nor on threads, to the last bit. Memory: one state per row, kept for
         the gradient, and two states per thread and vector of rows.

@@ -32,11 +32,12 @@ class CuStateVecSimulator:
         """
         self.library = library or open_library()
         self.device = self.library.device
+        self.description = f"cuStateVec's kernels, on {self.device.type}"
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """

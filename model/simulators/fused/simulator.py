@@ -34,11 +34,12 @@ class FusedSimulator:
     def __init__(self) -> None:
         """Look for a GPU, CUDA's or ROCm's."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.description = f"blocks of gates as matrix products, torch {torch.__version__}, on {self.device.type}"
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which are all that is kept.
         """

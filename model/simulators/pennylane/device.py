@@ -15,9 +15,9 @@ from pennylane.exceptions import DeviceError
 
 from hadamard.model.circuits.circuit import Circuit, Gate
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import ADJOINT_DEVICES
 from hadamard.model.simulators.pennylane.mpi_checks import Together, asked_buffer_mib, check, look, mpi_arguments
 from hadamard.model.simulators.reference import batch_shape, padded
+from hadamard.model.simulators.registry import kind_of
 
 PAULI_NAMES = {"X": "PauliX", "Y": "PauliY", "Z": "PauliZ", "H": "Hadamard"}
 
@@ -39,6 +39,7 @@ class PennyLaneSimulator:
             SettingsError: The device is not installed, its compiled part or a GPU is missing, or it cannot be shared by these ranks.
         """
         self.device_name, self.together = device_name, together
+        self.description = f"PennyLane {qml.version()}, on cpu"
         if together is not None:
             check(device_name, together, look(device_name))
             self.buffer_mib = asked_buffer_mib()
@@ -51,12 +52,12 @@ class PennyLaneSimulator:
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         Raises:
             SettingsError: A gradient is asked for the states, which the adjoint method does not give, or ranks cannot share the states.
         """
-        adjoint = self.device_name in ADJOINT_DEVICES
+        adjoint = not kind_of(self.device_name).state_gradient
         if adjoint and states is not None and states.requires_grad:
             raise SettingsError(f"simulator {self.device_name} gives no gradient for the initial state; use torch or default.qubit")
         arguments = {"wires": circuit.qubits}

@@ -12,6 +12,16 @@ from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.mpi.ranks import Ranks
 from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
+from hadamard.model.simulators.pennylane.mpi_checks import Together
+
+
+def open_parts(name: str, ranks: Ranks) -> PennyLaneParts:
+    """Open a device with MPI on this rank.
+
+    Raises:
+        SettingsError: It cannot be opened here, or not shared by these ranks.
+    """
+    return PennyLaneParts(PennyLaneSimulator(name, Together(ranks.count, ranks.on_a_node)), ranks)
 
 
 class PennyLaneParts:
@@ -49,7 +59,7 @@ class PennyLanePart:
         """Return the values [trials, rows, measured] on rank 0, zeros on others.
 
         Args:
-            states: As `hadamard.model.simulators.Simulator` takes them; None: |0...0>.
+            states: As `base.Simulator` takes them; None: |0...0>.
             keep: Whether the gradient will be asked for, which the device then computes with the values.
         """
         weights, inputs = self.angles

@@ -16,7 +16,7 @@ from hadamard.model.simulators.compiled import native
 from hadamard.model.simulators.compiled.lowering import Rotation
 from hadamard.model.simulators.compiled.programs import kernel_program, lane_bits_for
 from hadamard.model.simulators.sharded.exchange import Exchanger
-from hadamard.model.simulators.sharded.rank_protocol import Part
+from hadamard.model.simulators.sharded.part import Part
 from hadamard.model.simulators.sharded.stages import places_of, plan_stages
 
 ALIGNED, APART = 4096, 2048

@@ -11,69 +11,16 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.mpi.ranks import Ranks
-from hadamard.model.simulators import compiled_here, gpu_in_sight
-from hadamard.model.simulators.sharded.exchange import Exchanger
+from hadamard.model.simulators.registry import open_parts
+from hadamard.model.simulators.sharded.part import Backward, Forward, Part, Parts
 
 MOST_ROWS_AT_ONCE = 16
 AT_ONCE_BYTES = 2**28
 """Of shards, where no gradient is asked for: memory grows neither with the number of rows nor beyond what a step takes."""
-
-
-@dataclass(frozen=True)
-class Forward:
-    """A call of `expectations`, its arrays as in `hadamard.model.simulators.Simulator`.
-
-    Attributes:
-        number: By which the gradient is asked for.
-        keep: Whether it will be.
-        forgotten: Numbers of earlier calls whose gradient nobody can ask for any more.
-    """
-
-    number: int
-    circuit: Circuit
-    keep: bool
-    weights: np.ndarray
-    inputs: np.ndarray | None
-    states: np.ndarray | None
-    rows: int
-    forgotten: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Backward:
-    """The gradient of an earlier call: by the values' cotangent, of so many columns of weights and inputs and initial amplitudes."""
-
-    number: int
-    cotangent: np.ndarray
-    weights: int
-    inputs: int
-    amplitudes: int
-
-
-class Part(Protocol):
-    """What one rank does of the states of some rows of all trials, from forward to backward."""
-
-    def forward(self, states: np.ndarray | None, keep: bool) -> np.ndarray:
-        """Return what this rank adds to the values of these rows; keep what their gradient needs only if it will be asked for."""
-
-    def backward(self, cotangent: np.ndarray, amplitudes: int) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Return what this rank adds to the gradients by weights, inputs and the leading initial amplitudes; once."""
-
-    def release(self) -> None:
-        """Give the memory back."""
-
-
-class Parts(Protocol):
-    """Opens the parts of a simulator on one rank."""
-
-    def __call__(self, circuit: Circuit, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> Part:
-        """Return this rank's part of a circuit on so many rows."""
 
 
 @dataclass(frozen=True)
@@ -173,25 +120,3 @@ def dismiss(ranks: Ranks) -> None:
 def play(player: Player, call: Forward | Backward) -> list[np.ndarray]:
     """Do one rank's part of a call."""
     return player.forward(call) if isinstance(call, Forward) else player.backward(call)
-
-
-def open_parts(simulator: str, ranks: Ranks) -> Parts:
-    """Return what opens a simulator's parts on this rank; without a message, since ranks come here one by one.
-
-    Raises:
-        SettingsError: It cannot be opened here.
-    """
-    if simulator != "sharded":
-        from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
-        from hadamard.model.simulators.pennylane.mpi_checks import Together
-        from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
-
-        return PennyLaneParts(PennyLaneSimulator(simulator, Together(ranks.world.size, ranks.on_a_node)), ranks)
-    exchanger = Exchanger(ranks.group)
-    if gpu_in_sight() or not compiled_here():
-        from hadamard.model.simulators.sharded.torch_shards import torch_parts
-
-        return torch_parts(exchanger, ranks.place)
-    from hadamard.model.simulators.sharded.compiled_shards import CompiledParts
-
-    return CompiledParts(exchanger)

@@ -17,7 +17,8 @@ from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.mpi.ranks import Ranks
 from hadamard.model.simulators.reference import batch_shape
-from hadamard.model.simulators.sharded.rank_protocol import Backward, Forward, Player, all_or_none, open_parts, play
+from hadamard.model.simulators.sharded.part import Backward, Forward, Parts
+from hadamard.model.simulators.sharded.rank_protocol import Player, all_or_none, play
 from hadamard.model.simulators.sharded.stages import LEAST_LOCAL
 
 
@@ -26,21 +27,24 @@ class ShardedSimulator:
 
     device = torch.device("cpu")
 
-    def __init__(self, ranks: Ranks, simulator: str = "sharded") -> None:
-        """Take the ranks that this program has joined; the others follow (`hadamard.model.simulators.sharded.rank_protocol.follow`).
+    def __init__(self, ranks: Ranks, simulator: str, parts: Parts) -> None:
+        """Lead the ranks that this program has joined; the others follow (`rank_protocol.follow`).
 
-        Raises:
-            SettingsError: The simulator cannot be opened here.
+        Args:
+            ranks: All of them.
+            simulator: Its name in the registry, by which the others open their parts.
+            parts: Opens this rank's own.
         """
         self.ranks, self.simulator = ranks, simulator
-        self.player = Player(ranks, open_parts(simulator, ranks))
+        self.description = f"{simulator} on {ranks.count} ranks"
+        self.player = Player(ranks, parts)
         self._numbers = itertools.count()
         self._forgotten: list[int] = []
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.base.Simulator`.
 
         Their gradient can be asked for once: it uses up the final states, which the ranks keep for it.
 

@@ -17,7 +17,7 @@ from hadamard.model.simulators.compiled.lowering import Rotation, Term
 from hadamard.model.simulators.fused.simulator import COMPLEX
 from hadamard.model.simulators.sharded.exchange import Exchanger
 from hadamard.model.simulators.sharded.local_gates import LocalGate
-from hadamard.model.simulators.sharded.rank_protocol import Part
+from hadamard.model.simulators.sharded.part import Part
 from hadamard.model.simulators.sharded.stages import Item, Stage, places_of, plan_stages
 
 CUDA_AWARE = "HADAMARD_CUDA_AWARE_MPI"

@@ -6,7 +6,6 @@ Owns the way from torch tensors to the sweeps (triton_sweeps.py) and their place
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Literal
@@ -44,18 +43,17 @@ class TritonSimulator:
         Raises:
             SettingsError: There is none.
         """
-        if importlib.util.find_spec("triton") is None:
-            raise SettingsError(f"simulator triton needs the package triton, which torch's builds for GPUs bring along; {OUT_OF_REACH}")
         import triton
 
         if not torch.cuda.is_available() and not triton.knobs.runtime.interpret:
             raise SettingsError(f"simulator triton needs a GPU, and torch {torch.__version__} sees none here; {OUT_OF_REACH}")
         self.device = torch.device("cpu" if triton.knobs.runtime.interpret else "cuda")
+        self.description = f"one GPU kernel per circuit, Triton {triton.__version__}, on {self.device.type}"
 
     def expectations(
         self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return <Z> of the measured qubits, [trials, rows, measured]; see `hadamard.model.simulators.Simulator`.
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
         Memory: per row its final state, kept for the gradient, and six numbers per slot of the belt.
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from hadamard.cluster.allocation import detect
-from hadamard.model.simulators import gpu_in_sight
+from hadamard.model.simulators.hardware import gpu_in_sight
 from hadamard.orchestrator.commands.bench.cases import Array, Step, paper_head
 from hadamard.orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, prepare
 

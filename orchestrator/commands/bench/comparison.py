@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import resolve
+from hadamard.model.simulators.select import resolve
 from hadamard.orchestrator.commands.bench.cases import circuits, step_flop
 from hadamard.orchestrator.commands.bench.cell import Answer, Cell, Timing, run
 from hadamard.orchestrator.commands.bench.contestants import REFERENCE, Contestant, why_absent

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hadamard.model.errors import SettingsError
-from hadamard.model.simulators import compiled_here, gpu_in_sight
+from hadamard.model.simulators.hardware import gpu_in_sight, is_installed
+from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.bench.cases import Case, Step
 
 BASELINE = "lightning.qubit"
@@ -68,7 +69,7 @@ def why_absent(contestant: Contestant) -> str | None:
         return None if _importable(contestant.package) else "not installed (pip install 'hadamard[peers]')"
     if contestant.name == "triton" and not (gpu_in_sight() and importlib.util.find_spec("triton")):
         return "needs a GPU"
-    return "not built here (see hadamard doctor)" if contestant.name == "compiled" and not compiled_here() else None
+    return "not built here (see hadamard doctor)" if contestant.name == "compiled" and not is_installed(SIMULATORS["compiled"]) else None
 
 
 def prepare(name: str, case: Case) -> Step:

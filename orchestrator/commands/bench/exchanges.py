@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hadamard.model.circuits.circuit import Circuit
-from hadamard.model.heads.layout import circuits
-from hadamard.model.settings import QuantumHead
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
 from hadamard.model.simulators.sharded.stages import mixes, plan_stages, wires_of
 
 PAPER_HEAD = QuantumHead(connectivity=2, encoder_layers=3, reuploads=2, layers=2)
@@ -106,7 +105,7 @@ def table(shards: Sequence[int] = (2, 4, 8, 16), qubits: Sequence[int] = range(2
     heading = ["ranks", "lightning.gpu's way", "lightning.kokkos' way", *(f"ours, {width} qubits" for width in qubits), "at least"]
     lines = [heading, ["---:"] * len(heading)]
     for count in shards:
-        found = [moved(circuits(PAPER_HEAD.model_copy(update={"qubits": width})), count) for width in qubits]
+        found = [moved(encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": width})), count) for width in qubits]
         others = [{one.swap_and_back for one in found}, {one.lazy_remap for one in found}, {one.least for one in found}]
         back, remap, least = (" to ".join(f"{states:.4g}" for states in sorted(values)) for values in others)
         lines.append([str(count), back, remap, *(f"{one.ours:.4g}" for one in found), least])

@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.model.heads.layout import CLASSES, circuits
+from hadamard.model.heads.base import CLASSES
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
 from hadamard.model.heads.reduction import AmplitudeEncoding
 from hadamard.model.representation.sentences import sentences_of
-from hadamard.model.settings import QuantumHead, Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.bench.with_qnodes import qnode
 from hadamard.orchestrator.execution.ray_tune import ray_cluster
 
@@ -55,7 +56,7 @@ class OrdinaryHead(nn.Module):
         """Draw initial parameters in double precision, to which PennyLane computes."""
         super().__init__()
         self.settings = settings
-        encoder, self.second_module = circuits(settings)
+        encoder, self.second_module = encoder_and_second_module(settings)
         self.encode = qnode(encoder, DEVICE, "adjoint", from_states=True)
         self.classify = qnode(self.second_module, DEVICE, "adjoint", from_states=False)
         drawn = [torch.empty(shape).uniform_(-1, 1) for shape in ((settings.encoders, encoder.weights), (self.second_module.weights,))]

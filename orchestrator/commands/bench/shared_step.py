@@ -13,8 +13,9 @@ import time
 import torch
 import typer
 
-from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.quantum.settings import encoder_and_second_module
 from hadamard.model.mpi import ranks
+from hadamard.model.simulators.registry import open_parts
 from hadamard.model.simulators.sharded.exchange import Exchanger
 from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
@@ -38,7 +39,7 @@ def main(qubits: str = "16,18,20,22", sentences: int = 1, shards: int = 0, repea
         follow(mine)
         return
     with all_or_none(mine):
-        simulator = ShardedSimulator(mine)
+        simulator = ShardedSimulator(mine, "sharded", open_parts("sharded", mine))
         typer.echo(f"| {' | '.join(HEADING)} |\n{'|---' * len(HEADING)}|")
         for width in map(int, qubits.split(",")):
             typer.echo(_line(simulator, width, sentences, Sharing(size, mine.shards), repeats))
@@ -59,7 +60,7 @@ def _line(simulator: ShardedSimulator, qubits: int, sentences: int, sharing: Sha
 
 def _step_s(simulator: ShardedSimulator, qubits: int, sentences: int) -> float:
     """Return the seconds of forward and gradient of the paper's head on some sentences."""
-    encoder, second = circuits(PAPER_HEAD.model_copy(update={"qubits": qubits}))
+    encoder, second = encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": qubits}))
     generator = torch.Generator().manual_seed(1)
     states = torch.nn.functional.normalize(torch.randn(1, sentences, min(EMBEDDING, 2**qubits), generator=generator), dim=2)
     weights = [torch.rand(1, circuit.weights, generator=generator).requires_grad_() for circuit in (encoder, second)]

@@ -21,8 +21,8 @@ from rich.console import Console
 
 from hadamard.cluster.allocation import Allocation, detect
 from hadamard.model.errors import SettingsError, UserError
-from hadamard.model.heads.layout import shape
-from hadamard.model.settings import Noise, QuantumHead, Trial
+from hadamard.model.heads.quantum.settings import Noise, QuantumHead
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.bench import machine
 from hadamard.orchestrator.commands.bench.ordinary import DEVICE, Rates, measure
 from hadamard.orchestrator.execution.driver import embed
@@ -137,10 +137,10 @@ def _splits_in(plan: Plan, budget_s: float, allocation: Allocation) -> int:
 
 def _ordinary(plan: Plan, budget_s: float, allocation: Allocation, directory: Path) -> Way:
     """Measure steps of one trial of each shape, and scale them to all trials, spread evenly over the cores."""
-    shapes = {shape(trial): trial for trial in reversed(plan.trials)}
+    shapes = {trial.shape: trial for trial in reversed(plan.trials)}
     each_s = budget_s * allocation.cpus / len(shapes)
     found = dict(zip(shapes, measure(list(shapes.values()), each_s, allocation, directory), strict=True))
-    seconds = sum(scaled_seconds(trial, found[shape(trial)]) for trial in plan.trials) / allocation.cpus
+    seconds = sum(scaled_seconds(trial, found[trial.shape]) for trial in plan.trials) / allocation.cpus
     steps, rows = (sum(getattr(one, what) for one in found.values()) for what in ("steps", "rows"))
     how = (
         f"measured: {count(steps, 'training step')} and {count(rows, 'evaluated sentence')} over one trial of each of "

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from hadamard.model.simulators import Simulator, choose
+from hadamard.model.simulators.base import Simulator
 from hadamard.model.simulators.reference import StateVectorSimulator
+from hadamard.model.simulators.registry import open_simulator
 from hadamard.orchestrator.commands.bench.cases import ANGLE_SCALE, Case, Step, in_parts, reference_row_bytes
 
 REFERENCE_BYTES = 2**30
@@ -25,7 +26,7 @@ def prepare(case: Case, name: str) -> Step:
     Raises:
         SettingsError: The simulator cannot be had here.
     """
-    simulator = choose(name)
+    simulator = open_simulator(name)
     step = _step(case, simulator, torch.float32, simulator.device)
     if simulator.device.type != "cpu":
         step()

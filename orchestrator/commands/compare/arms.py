@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hadamard.model.settings import Trial
+from hadamard.model.trial import Trial
 from hadamard.orchestrator.analysis.comparisons import FEWEST_FOR_INTERVAL
 from hadamard.orchestrator.analysis.inference import Uncertainty, of_mean, student
 from hadamard.orchestrator.commands.compare.side import Side

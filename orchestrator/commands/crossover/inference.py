@@ -42,16 +42,15 @@ def prepare(name: str, case: Case) -> Passes:
 
 
 def logistic(rows: int) -> Pass:
-    """Return the prediction of so many sentences' classes by a logistic regression, as model/heads/closed_form.py fits it.
+    """Return the prediction of so many sentences' classes by a logistic regression, as model/heads/logistic.py fits it.
 
     Only the product and the sign: checking its input takes scikit-learn ten times as long.
     """
-    from hadamard.model.heads import closed_form
-    from hadamard.model.settings import LogisticHead
+    from hadamard.model.heads.logistic import LogisticHead
 
     generator = np.random.default_rng(rows)
     embeddings = generator.standard_normal((SENTENCES, DIMENSION), dtype=np.float32)
-    fitted = closed_form.fit(LogisticHead(kind="logistic"), embeddings, (embeddings[:, 0] > 0).astype(np.int64), seed=0)
+    fitted: Any = LogisticHead(kind="logistic").fit(embeddings, (embeddings[:, 0] > 0).astype(np.int64), seed=0)
     weights, bias = (np.asarray(part, dtype=np.float32) for part in (fitted.classifier.coef_[0], fitted.classifier.intercept_[0]))
     batch = embeddings[:rows]
     return lambda: batch @ weights + bias > 0
@@ -60,9 +59,9 @@ def logistic(rows: int) -> Pass:
 def _by_ours(case: Case, name: str) -> Passes:
     import torch
 
-    from hadamard.model.simulators import choose
+    from hadamard.model.simulators.registry import open_simulator
 
-    simulator = choose(name)
+    simulator = open_simulator(name)
     states, encoder, second = (
         torch.tensor(part, dtype=torch.float32, device=simulator.device)[None]
         for part in (case.states, case.encoder_weights, case.second_weights)

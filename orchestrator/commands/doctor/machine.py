@@ -16,17 +16,16 @@ from collections.abc import Iterator
 
 from hadamard.cluster.allocation import detect
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
-from hadamard.model.simulators import ADJOINT_DEVICES, gpu_in_sight
-from hadamard.orchestrator.commands.doctor.finding import Finding, in_own_process
+from hadamard.model.simulators.hardware import gpu_in_sight
+from hadamard.model.simulators.registry import SIMULATORS
+from hadamard.orchestrator.commands.doctor.finding import LONGEST, Finding, in_own_process, reason
 
 
 def findings() -> Iterator[Finding]:
     """Yield each finding as soon as it is known."""
-    for check in (_python, _allocation, _torch, _compiled, _gpu, _ray, _mlflow, _energy):
+    for check in (_python, _allocation, _torch, _gpu, _ray, _mlflow, _energy):
         yield check()
-    if gpu_in_sight():
-        yield _custatevec()
-    yield from _devices()
+    yield from _simulators()
 
 
 def _python() -> Finding:
@@ -69,14 +68,6 @@ def _energy() -> Finding:
     return Finding("energy", True, f"{meter.method}: {', '.join(counted)}")
 
 
-def _compiled() -> Finding:
-    return in_own_process(
-        "compiled",
-        "from hadamard.model.simulators.compiled import native; print(f'our compiled simulator, {8 * native.vector_bytes}-bit vectors')",
-        "real circuits run on `fused`, which is far slower; install a C++ compiler (g++ or clang++) and run `make install` again",
-    )
-
-
 def _gpu() -> Finding:
     if not gpu_in_sight():
         return Finding("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
@@ -87,26 +78,19 @@ def _gpu() -> Finding:
     )
 
 
-def _custatevec() -> Finding:
-    return in_own_process(
-        "custatevec",
-        "from hadamard.model.simulators.custatevec.library import open_library; open_library()\n"
-        "import cuquantum; print('cuquantum-python', cuquantum.__version__)",
-        "pip install 'hadamard[gpu]', or 'hadamard[gpu-cuda13]' for a torch with CUDA 13; only `simulator: custatevec` needs it",
-    )
-
-
-def _devices() -> Iterator[Finding]:
+def _simulators() -> Iterator[Finding]:
+    """Open every simulator in a process of its own; those that need a GPU are left out where there is none."""
+    names = [name for name, kind in SIMULATORS.items() if kind.gpu != "needed" or gpu_in_sight()]
     code = f"""
-import pennylane as qml
-for name in {("default.qubit", *ADJOINT_DEVICES)}:
+from hadamard.model.simulators.registry import open_simulator
+for name in {names}:
     try:
-        qml.device(name, wires=1)
-        print(name, "yes", "PennyLane", qml.version())
+        print(name, "yes", open_simulator(name).description)
     except Exception as error:
-        print(name, "no", str(error).splitlines()[0][:150])
+        print(name, "no", str(error).splitlines()[0][:{LONGEST}])
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
-    for answer in done.stdout.splitlines():
-        name, ok, found = answer.split(" ", 2)
-        yield Finding(name, ok == "yes", found, "install its plugin; `simulator: auto` needs nothing more")
+    answers = {name: rest for name, _, rest in (line.partition(" ") for line in done.stdout.splitlines())}
+    for name in names:  # one that ends the process leaves those after it without an answer
+        ok, _, found = answers.get(name, f"no {reason(done.stderr)}").partition(" ")
+        yield Finding(name, ok == "yes", found, SIMULATORS[name].remedy or "`simulator: auto` needs nothing more")

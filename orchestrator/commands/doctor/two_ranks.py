@@ -20,13 +20,14 @@ import numpy as np
 
 from hadamard.model.errors import UserError
 from hadamard.model.mpi import ranks
+from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.doctor.mpi import LIMIT_S, RANKS
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from hadamard.model.mpi.ranks import Ranks
-    from hadamard.model.simulators import Simulator
+    from hadamard.model.simulators.base import Simulator
 
 MESSAGE_BYTES = 32 * 2**20
 REPEATS = 8
@@ -46,7 +47,7 @@ def main() -> None:
     _answer(world, "messages", partial(_messages, world))
     if "simulators" in sys.argv:
         joined = ranks.join(RANKS, RANKS)
-        for name in ("sharded", "lightning.kokkos", "lightning.gpu"):
+        for name in (kind.name for kind in SIMULATORS.values() if kind.parts):
             _answer(world, name, partial(_simulator, joined, name))
 
 
@@ -94,9 +95,8 @@ def _simulator(joined: Ranks, name: str) -> str:
     import torch
 
     from hadamard.model.circuits.circuit import second_module_circuit
-    from hadamard.model.simulators import choose
+    from hadamard.model.simulators.registry import open_simulator
     from hadamard.model.simulators.sharded.rank_protocol import dismiss, follow
-    from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 
     torch.set_num_threads(1)
     if not joined.leads:
@@ -112,10 +112,10 @@ def _simulator(joined: Ranks, name: str) -> str:
         return [values.detach(), *torch.autograd.grad(values.sum(), leaves)]
 
     try:
-        found = values_and_gradients(ShardedSimulator(joined, name))
+        found = values_and_gradients(open_simulator(name, joined))
     finally:
         dismiss(joined)
-    expected = values_and_gradients(choose("torch"))
+    expected = values_and_gradients(open_simulator("torch"))
     error = max(float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True))
     if not error < 1e-4:
         raise UserError(f"wrong by {error:.2g} on {RANKS} ranks. Do not use it here, and please report it")

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from hadamard.model.circuits.circuit import Angle, Circuit
-from hadamard.model.heads import shots
-from hadamard.model.settings import Noise
-from hadamard.model.simulators import Simulator
+from hadamard.model.heads.quantum import shots
+from hadamard.model.heads.quantum.settings import Noise
+from hadamard.model.simulators.base import Simulator
 
 NOISE_STREAM = 1
 """Tells the draws of noise from those of an epoch's order, which come from the same seed and epoch."""

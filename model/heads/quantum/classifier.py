@@ -1,46 +1,20 @@
-"""Heads trained by gradient, those of all trials of a team at once: what each of them offers, and the paper's quantum head.
-
-Owns the way from embeddings to logits and the initial parameters. Does not own the training loop, the circuits' gates or the encoders.
-
-A trial's parameters are one row of a matrix [trials, parameters], so that optimiser, checkpoints and the choice of trials need not know
-what they mean. No operation here mixes trials: whether a trial's numbers are the same alone to the bit is up to the simulator alone.
-"""
+"""The paper's head: from embeddings to logits, for all trials of one shape at once."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Sequence
-from typing import Protocol, Self
+from typing import Self
 
-import numpy as np
 import torch
 
-from hadamard.model.heads.encoders import encoders
+from hadamard.model.heads.base import CLASSES, Draws
 from hadamard.model.heads.initialisation import uniform
-from hadamard.model.heads.layout import CLASSES, circuits, read_by_linear
-from hadamard.model.heads.noise import noisy_expectations
-from hadamard.model.settings import QuantumHead
-from hadamard.model.simulators import Simulator
-
-Draws = Sequence[np.random.Generator]
-"""One generator per trial, from which heads with noise or finite shots draw."""
-
-
-class Head(Protocol):
-    """The heads of a team's trials, alike in every shape."""
-
-    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """Draw initial parameters [trials, parameters], each trial's by a generator of its own: the same in any company and precision."""
-        ...
-
-    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return logits [trials, rows, 2] of embeddings [trials, rows, dimension] by parameters [trials, parameters]; see `Draws`."""
-        ...
-
-    def only(self, trials: Sequence[int]) -> Self:
-        """Return the heads of some of the trials, in the order given."""
-        ...
+from hadamard.model.heads.quantum.encoders import encoders
+from hadamard.model.heads.quantum.noise import noisy_expectations
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
+from hadamard.model.simulators.base import Simulator
 
 
 class QuantumClassifier:
@@ -57,11 +31,11 @@ class QuantumClassifier:
         self.shape = settings[0]
         self.simulator = simulator
         self.encoders = encoders(self.shape, train_embeddings, simulator)
-        self.second_module = circuits(self.shape)[1]
+        self.second_module = encoder_and_second_module(self.shape)[1]
         self.initial_angles = [one.initial_angles for one in settings]
         scales = [[[math.pi if one.angle_scale == "pi" else one.angle_scale]] for one in settings]
         self.angle_scales = train_embeddings[0].new_tensor(scales)
-        self.read = read_by_linear(self.shape)
+        self.read = self.shape.read_by_linear
         self.sizes = [*self.encoders.sizes, self.second_module.weights, CLASSES * self.read, CLASSES]
 
     def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import torch
 
-from hadamard.model.heads.quantum import Draws, Head
+from hadamard.model.heads.base import Draws, HeadBatch
 from hadamard.model.representation.embeddings import without_network
 from hadamard.model.settings import Training, Tuning
 
@@ -40,7 +40,9 @@ class UnfrozenHead:
     back to where it began. Nothing is dropped out, so that a trial is a function of its seed.
     """
 
-    def __init__(self, head: Head, directory: Path, texts: Sequence[str], tuning: Tuning, training: Training, device: torch.device) -> None:
+    def __init__(
+        self, head: HeadBatch, directory: Path, texts: Sequence[str], tuning: Tuning, training: Training, device: torch.device
+    ) -> None:
         """Put a head of one trial on the sentence encoder of this directory.
 
         Args:

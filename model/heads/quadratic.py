@@ -1,58 +1,56 @@
-"""Classical heads trained by gradient like the quantum one: the multi-layer perceptron, and quadratic forms with a Fourier series.
-
-Owns the way from embeddings to logits and the initial parameters. Does not own the training loop, nor heads fitted in one go.
-"""
+"""Quadratic forms of low rank with a Fourier series in each: what a quantum head computes, without a circuit."""
 
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-import torch
+from pydantic import Field
 
+from hadamard.model.heads.base import CLASSES, Draws, GradientHead, HeadBatch, check_components
 from hadamard.model.heads.initialisation import normal, uniform
-from hadamard.model.heads.layout import CLASSES
-from hadamard.model.heads.quantum import Draws
 from hadamard.model.heads.reduction import Principal
-from hadamard.model.settings import MlpHead, QuadraticHead
+from hadamard.model.lazy import torch
+
+if TYPE_CHECKING:
+    from hadamard.model.simulators.base import Simulator
 
 
-class MultiLayerPerceptron:
-    """One hidden ReLU layer, or none: the paper's classical head with 1,538 (hidden 0) to 148,034 (192) parameters at 768 dimensions."""
+class QuadraticHead(GradientHead):
+    """What a quantum head computes, without a circuit: quadratic forms of low rank, a Fourier series in each, and a linear layer.
 
-    def __init__(self, settings: MlpHead, train_embeddings: Sequence[torch.Tensor]) -> None:
-        """Make the heads of a team for embeddings [sentences, dimension] of each trial: their precision and device are the head's."""
-        self.like = train_embeddings[0]
-        self.principal = Principal(train_embeddings, settings.components, centred=True) if settings.components else None
-        sizes = [settings.components or self.like.shape[1], *([settings.hidden] if settings.hidden else []), CLASSES]
-        self.layers = list(itertools.pairwise(sizes))
-        self.sizes = [size for inputs, outputs in self.layers for size in (inputs * outputs, outputs)]
+    An encoder's outputs are quadratic forms of the unit embedding, and the second module is a trigonometric polynomial in them
+    (paper.md, "Quantum head").
+    """
 
-    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """Draw weights and biases of a layer uniform in +-1/sqrt(its inputs)."""
-        bounds = [1 / math.sqrt(inputs) for inputs, _ in self.layers for _ in range(2)]
-        rows = [
-            torch.cat([uniform(size, bound, generator) for size, bound in zip(self.sizes, bounds, strict=True)]) for generator in generators
-        ]
-        return torch.stack(rows).to(self.like)
+    kind: Literal["quadratic"]
+    components: Annotated[int, Field(ge=1)] = 32
+    """Principal components of the training embeddings that it reads."""
+    forms: Annotated[int, Field(ge=1)] = 12
+    rank: Annotated[int, Field(ge=1)] = 2
+    """Of each form: so many squares of linear functions, their signs in turn plus and minus."""
+    frequencies: Annotated[int, Field(ge=0)] = 2
+    """Highest frequency of the Fourier series; 0: the linear layer reads the forms themselves."""
 
-    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return logits [trials, rows, 2]."""
-        parts = torch.split(parameters, self.sizes, dim=1)
-        values = self.principal.of(embeddings) if self.principal else embeddings
-        for layer, (inputs, outputs) in enumerate(self.layers):
-            weight, bias = parts[2 * layer].view(-1, outputs, inputs), parts[2 * layer + 1]
-            values = torch.baddbmm(bias[:, None], torch.relu(values) if layer else values, weight.mT)
-        return values
+    def check(self, dimension: int, train: int) -> None:
+        """Raise a SettingsError if it reads more principal components than there are."""
+        check_components("head.components", self.components, dimension, train)
 
-    def only(self, trials: Sequence[int]) -> Self:
-        """Return the heads of some of the trials."""
-        some = copy.copy(self)
-        some.principal = self.principal and self.principal.only(trials)
-        return some
+    def parameters(self, dimension: int) -> int:
+        """Return the numbers of the forms and of the linear layer."""
+        features = self.forms * (2 * self.frequencies or 1)
+        return self.forms * self.rank * self.components + (features + 1) * CLASSES
+
+    def principal_components(self, dimension: int) -> int:
+        """Return those that it reads."""
+        return self.components
+
+    @classmethod
+    def build(cls, settings: Sequence[Self], train_embeddings: Sequence[torch.Tensor], simulator: Simulator | None) -> HeadBatch:
+        """Make the heads of trials."""
+        return QuadraticFourier(settings[0], train_embeddings)
 
 
 class QuadraticFourier:

@@ -15,10 +15,9 @@ from torch import nn
 
 from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.heads.initialisation import normal, uniform
-from hadamard.model.heads.layout import circuits
+from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
 from hadamard.model.heads.reduction import AmplitudeEncoding, Principal
-from hadamard.model.settings import QuantumHead
-from hadamard.model.simulators import Simulator
+from hadamard.model.simulators.base import Simulator
 
 
 class Encoders(Protocol):
@@ -58,7 +57,7 @@ class EncoderCircuits:
     def __init__(self, settings: QuantumHead, train_embeddings: Sequence[torch.Tensor], simulator: Simulator) -> None:
         self.count, self.trained, self.simulator = settings.encoders, settings.encoder == "circuit", simulator
         self.encoding = AmplitudeEncoding(settings, train_embeddings)
-        self.circuit: Circuit = circuits(settings)[0]
+        self.circuit: Circuit = encoder_and_second_module(settings)[0]
         self.sizes = [math.prod(self.encoding.projection)] if self.encoding.projection else []
         self.drawn: dict[int, torch.Tensor] = {}
         if self.trained:

@@ -1,0 +1,249 @@
+"""The settings of the paper's head, and what follows from them: its circuits, its parameters, and what cannot go together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from hadamard.model.circuits.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
+from hadamard.model.errors import SettingsError
+from hadamard.model.heads.base import CLASSES, CircuitUse, GradientHead, HeadBatch, check_components
+from hadamard.model.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from hadamard.model.simulators.base import Simulator
+
+
+class Noise(Settings):
+    """What a quantum device would add to the second module: finite shots, gate errors and misread bits (paper.md, "Screening study")."""
+
+    shots: Annotated[int, Field(ge=1)] | Literal["exact"] = "exact"
+    """Measurements behind each expectation and measured qubit; `exact` for the expectation itself."""
+    one_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """p of the depolarising channel (1-p) rho + p I/2 after every gate on one qubit."""
+    two_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """p of the depolarising channel (1-p) rho + p I/4 after every gate on two qubits."""
+    readout_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Probability that a measured bit is read as its opposite."""
+    scale: Annotated[float, Field(ge=0)] = 1.0
+    """Multiplies the three errors, so that a device's may be a factor as a whole; 0: a device without errors."""
+    trajectories: Annotated[int, Field(ge=1)] = 16
+    """Runs with Pauli errors of their own behind each expectation; without gate errors they would all be the same, and there is one."""
+    gradient: Literal["exact-backward", "parameter-shift"] = "exact-backward"
+    """From the expectations that were sampled, `exact-backward`, or from shots of its own at angles shifted by +-pi/2, as a device does."""
+
+    @property
+    def gate_errors(self) -> bool:
+        """Whether any gate can fail."""
+        return self.scale > 0 and (self.one_qubit_error > 0 or self.two_qubit_error > 0)
+
+    @property
+    def errors(self) -> tuple[float, float, float]:
+        """Those of gates on one and two qubits and of readout, scaled."""
+        return self.scale * self.one_qubit_error, self.scale * self.two_qubit_error, self.scale * self.readout_error
+
+
+class QuantumHead(GradientHead):
+    """The paper's head: E encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
+
+    simulated: ClassVar[bool] = True
+    free: ClassVar[frozenset[str]] = frozenset({"angle_scale", "initial_angles"})
+    kind: Literal["quantum"] = "quantum"
+    qubits: Annotated[int, Field(ge=2, le=46)] = 8
+    encoder: Literal["circuit", "untrained", "linear", "pca"] = "circuit"
+    """What turns an embedding into Q numbers: the paper's circuit, or a control. `untrained`: the circuit at random angles that stay as
+    they are; `linear`: a trained linear map of the unit embedding; `pca`: its first Q principal components, between -1 and 1."""
+    second_module: bool = True
+    """Without it, the linear layer reads the merged outputs of the encoders."""
+    entangling: bool = True
+    """Without it, no circuit has a CNOT, so that qubits never meet after the embedding is loaded."""
+    reduction: Literal["none", "pca", "truncate", "projection"] = "none"
+    """What brings an embedding longer than 2**qubits down to that length; shorter ones are padded with zeros."""
+    constant: bool = False
+    """Append a constant before normalising, which gives the even amplitude-encoded head its linear terms back."""
+    encoders: Annotated[int, Field(ge=1)] = 1
+    """E, the number of parallel encoders."""
+    encoder_layers: Annotated[int, Field(ge=0)] = 2
+    connectivity: Annotated[int, Field(ge=1)] = 1
+    """C: rings of distance 1..C."""
+    reuploads: Annotated[int, Field(ge=0)] = 2
+    """N, the number of re-uploading blocks [angle encoding, PQC 1]; PQC 2 follows them. With 0 nothing is measured in between: PQC 2 goes
+    on from an encoder's state, and outputs are merged after it."""
+    layers: Annotated[int, Field(ge=0)] = 2
+    """Layers of each PQC in the second module."""
+    merge: Literal["mean", "concatenate", "blocks"] = "mean"
+    """How E outputs become the angles: their mean; one after the other over more qubits; or encoder e feeding block e mod E."""
+    angle_scale: float | Literal["pi"] = "pi"
+    """What an encoder's output in [-1, 1] is multiplied by to make an angle."""
+    share_blocks: bool = False
+    """Whether the N re-uploading blocks share the angles of one PQC 1."""
+    reading: Literal["A", "B"] = "A"
+    """Which reading of the paper's PQC: A has Q(CL+1) angles, B one more ring set before the RY column, Q(C(L+1)+1)."""
+    measured: Annotated[int, Field(ge=1)] = 1
+    """Q_m: qubits 0..Q_m-1 of the second module are measured."""
+    initial_angles: Annotated[float, Field(gt=0)] = 0.1
+    """Angles start uniform in [-initial_angles, initial_angles] (radians)."""
+    noise: Noise = Noise()
+    """Shots and errors of the second module; the encoders are always simulated exactly."""
+
+    @property
+    def has_encoder_circuit(self) -> bool:
+        """Whether the embedding is loaded into a state that a circuit encodes."""
+        return self.encoder in ("circuit", "untrained")
+
+    @property
+    def second_module_qubits(self) -> int:
+        """The qubits of the second module: Q, or E x Q where the merge concatenates."""
+        return self.qubits * (self.encoders if self.merge == "concatenate" else 1)
+
+    @property
+    def read_by_linear(self) -> int:
+        """How many numbers the linear layer reads."""
+        if not self.second_module:
+            return self.second_module_qubits
+        return self.measured * (self.encoders if self.reuploads == 0 and self.merge == "concatenate" else 1)
+
+    def check(self, dimension: int, train: int) -> None:
+        """Raise a SettingsError if settings cannot go together, or the embedding does not fit the qubits."""
+        _check_parts(self)
+        _check_noise(self.noise)
+        if self.has_encoder_circuit:
+            check_width(self, dimension)
+        if self.encoder == "pca":
+            check_components("head.encoder = pca, head.qubits", self.qubits, dimension, train)
+
+    def parameters(self, dimension: int) -> int:
+        """Return the angles of all circuits, the numbers of a projection or a linear encoder, and those of the linear layer."""
+        encoder, second = encoder_and_second_module(self)
+        room = 2**self.qubits - self.constant
+        projected = self.reduction == "projection" and self.has_encoder_circuit and dimension > room
+        encoded = {"circuit": encoder.weights, "untrained": 0, "linear": dimension * self.qubits, "pca": 0}[self.encoder]
+        linear = (self.read_by_linear + 1) * CLASSES
+        return self.encoders * encoded + second.weights + linear + (dimension * room if projected else 0)
+
+    def principal_components(self, dimension: int) -> int:
+        """Return the amplitudes that a PCA leaves of a longer embedding, or the qubits that one stands for."""
+        if self.encoder == "pca":
+            return self.qubits
+        room = 2**self.qubits - self.constant
+        return room if self.reduction == "pca" and self.has_encoder_circuit and dimension > room else 0
+
+    def circuits(self) -> tuple[CircuitUse, ...]:
+        """Return the encoder, E rows a sentence, and the second module: its trajectories, and as many per shifted angle of a gradient."""
+        encoder, second = encoder_and_second_module(self)
+        trajectories = self.noise.trajectories if self.noise.gate_errors else 1
+        shifted = 1
+        if self.noise.gradient == "parameter-shift":
+            shifted += 2 * sum(gate.angle is not None for gate in second.gates)
+        uses = CircuitUse(encoder, self.encoders, self.encoders), CircuitUse(second, trajectories * shifted, trajectories)
+        return tuple(use for use in uses if use.circuit.gates)
+
+    def state_gradient(self, embeddings_trained: bool) -> str | None:
+        """Return whether a projection, or an encoder below it, is trained through the state that the embedding is loaded into."""
+        if self.reduction == "projection":
+            return "head.reduction = projection"
+        return "sentence_encoder.representation = unfrozen" if embeddings_trained and self.has_encoder_circuit else None
+
+    @classmethod
+    def build(cls, settings: Sequence[Self], train_embeddings: Sequence[torch.Tensor], simulator: Simulator | None) -> HeadBatch:
+        """Make the heads of trials."""
+        from hadamard.model.heads.quantum.classifier import QuantumClassifier
+
+        assert simulator is not None, "a simulated head is given a simulator"
+        return QuantumClassifier(settings, train_embeddings, simulator)
+
+
+@functools.lru_cache(maxsize=256)
+def encoder_and_second_module(settings: QuantumHead) -> tuple[Circuit, Circuit]:
+    """Return the circuits of one encoder and of the second module; one that the head does without has no gates.
+
+    The second module's inputs are the merged outputs of the encoders: one after the other where blocks take them in turn. Without
+    re-uploads nothing is measured before it: its PQC stands at the end of the encoder.
+    """
+    encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading, settings.entangling)
+    nothing = Circuit(settings.qubits, (), 0)
+    if not settings.has_encoder_circuit:
+        encoder = nothing
+    if not settings.second_module:
+        return encoder, nothing
+    if settings.reuploads == 0:
+        after = pqc(settings.qubits, settings.layers, settings.connectivity, settings.reading, encoder.weights, settings.entangling)
+        return Circuit(settings.qubits, (*encoder.gates, *after), settings.measured), nothing
+    qubits = settings.second_module_qubits
+    in_turn = settings.encoders if settings.merge == "blocks" else 1
+    second = second_module_circuit(
+        qubits,
+        [block % in_turn * qubits for block in range(settings.reuploads)],
+        settings.layers,
+        settings.connectivity,
+        settings.measured,
+        settings.reading,
+        settings.share_blocks,
+        settings.entangling,
+    )
+    return encoder, second
+
+
+def check_width(head: QuantumHead, dimension: int) -> None:
+    """Raise a SettingsError if the embedding does not fit the qubits and no reduction is named, or a PCA cannot do it."""
+    length = dimension + head.constant
+    if length > 2**head.qubits and head.reduction == "none":
+        need = (length - 1).bit_length()
+        raise SettingsError(
+            f"head.qubits = {head.qubits} holds {2**head.qubits} amplitudes, but the embedding has {length}"
+            f"{' with its constant' if head.constant else ''}. Use at least {need} qubits, or name how to shorten it: "
+            "head.reduction: pca, truncate or projection"
+        )
+
+
+def _check_parts(head: QuantumHead) -> None:
+    """Raise a SettingsError if parts of the head do not fit each other, or one is taken out that others need."""
+    if head.reuploads == 0 and head.second_module and head.encoder != "circuit":
+        raise SettingsError(
+            f"head.reuploads = 0 lets PQC 2 go on from the state of an encoder's circuit, but head.encoder = {head.encoder}. "
+            "Use head.encoder: circuit, or at least 1 re-upload"
+        )
+    if head.encoder == "pca" and head.encoders > 1:
+        raise SettingsError(f"head.encoder = pca gives all of head.encoders = {head.encoders} the same; use head.encoders: 1")
+    if not head.second_module and head.merge == "blocks" and head.encoders > 1:
+        raise SettingsError("head.merge = blocks feeds a second module, but head.second_module = false. Use mean or concatenate")
+    if head.noise != Noise() and (not head.second_module or head.reuploads == 0):
+        raise SettingsError(
+            "head.noise is that of a second module by itself, but "
+            + ("head.second_module = false" if not head.second_module else "head.reuploads = 0")
+            + ". Take out head.noise, or give the head its second module"
+        )
+    if head.connectivity >= head.qubits:
+        raise SettingsError(f"head.connectivity = {head.connectivity} needs more qubits than head.qubits = {head.qubits}")
+    width = head.second_module_qubits if head.reuploads else head.qubits
+    if head.second_module and head.measured > width:
+        raise SettingsError(f"head.measured = {head.measured}, but what is measured has {width} qubits")
+    if head.merge == "blocks" and head.encoders > 1 and head.reuploads < head.encoders:
+        raise SettingsError(
+            f"head.merge = blocks feeds encoder e to block e, but head.encoders = {head.encoders} meet head.reuploads = {head.reuploads}"
+        )
+
+
+def _check_noise(noise: Noise) -> None:
+    """Raise a SettingsError if settings of the noise contradict each other."""
+    for name, error, most in zip(("one_qubit_error", "two_qubit_error", "readout_error"), noise.errors, (1, 1, 0.5), strict=True):
+        if error > most:
+            raise SettingsError(
+                f"head.noise.scale = {noise.scale:g} times head.noise.{name} = {getattr(noise, name):g} is {error:g}, but at most {most} "
+                "can be: use a smaller scale"
+            )
+    if noise.shots == "exact" and noise.gradient == "parameter-shift":
+        raise SettingsError(
+            "head.noise.gradient = parameter-shift is a gradient from shots, but head.noise.shots = exact. "
+            "Give head.noise.shots a number, or set head.noise.gradient: exact-backward"
+        )
+    if noise.shots != "exact" and noise.gate_errors and noise.trajectories > noise.shots:
+        raise SettingsError(
+            f"head.noise.shots = {noise.shots} cannot be spread over head.noise.trajectories = {noise.trajectories}: "
+            "each trajectory needs a shot. Use fewer trajectories or more shots"
+        )
