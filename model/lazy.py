@@ -1,6 +1,6 @@
-"""Modules that are imported when they are first used.
+"""What is imported when it is first used.
 
-A plan reads the settings of heads, and must not take the seconds that torch takes.
+A plan reads the settings of heads and the registry of simulators, and must not take the seconds that torch takes.
 """
 
 from __future__ import annotations
@@ -25,3 +25,9 @@ if TYPE_CHECKING:
     import torch as torch
 else:
     torch = LazyModule("torch")
+
+
+def load(place: str) -> Any:
+    """Return what a registry names by its place, `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

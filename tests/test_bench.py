@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from hadamard.model.circuits.circuit import encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError, UserError
+from hadamard.model.heads.quantum.amplitude_encoding import AmplitudeEncoding
 from hadamard.model.heads.quantum.classifier import QuantumClassifier
 from hadamard.model.heads.quantum.settings import QuantumHead
-from hadamard.model.heads.reduction import AmplitudeEncoding
 from hadamard.model.simulators.registry import open_simulator
 from hadamard.orchestrator.cli import app
 from hadamard.orchestrator.commands.bench import comparison, show

@@ -13,9 +13,9 @@ from hadamard.model.errors import SettingsError
 from hadamard.model.heads.base import HeadBatch
 from hadamard.model.heads.mlp import MlpHead, MultiLayerPerceptron
 from hadamard.model.heads.quadratic import QuadraticFourier, QuadraticHead
+from hadamard.model.heads.quantum.amplitude_encoding import AmplitudeEncoding
 from hadamard.model.heads.quantum.classifier import QuantumClassifier
 from hadamard.model.heads.quantum.settings import Noise, QuantumHead
-from hadamard.model.heads.reduction import AmplitudeEncoding
 from hadamard.model.settings import Training
 from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.training.adam import Adam

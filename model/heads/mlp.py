@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hadamard.model.heads.base import CLASSES, Draws, GradientHead, HeadBatch, check_components
 from hadamard.model.heads.initialisation import uniform
-from hadamard.model.heads.reduction import Principal
+from hadamard.model.heads.principal_components import Principal
 from hadamard.model.lazy import torch
 
 if TYPE_CHECKING:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import importlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from hadamard.model.errors import SettingsError
+from hadamard.model.lazy import load
 from hadamard.model.simulators.base import Rate, Simulator, SimulatorKind
 from hadamard.model.simulators.hardware import is_installed
 
@@ -145,7 +144,7 @@ def open_simulator(name: str, ranks: Ranks | None = None) -> Simulator:
         from hadamard.model.mpi.ranks import ALONE
 
         return _on_all_ranks(name, ranks or ALONE)
-    simulator: Simulator = _loaded(kind.factory)(*kind.arguments)
+    simulator: Simulator = load(kind.factory)(*kind.arguments)
     return simulator
 
 
@@ -159,19 +158,12 @@ def open_parts(name: str, ranks: Ranks) -> Parts:
     if kind.parts is None:
         those = ", ".join(one.name for one in SIMULATORS.values() if one.parts)
         raise SettingsError(f"simulator {name} runs in one process, and there are {ranks.count} ranks. Choose from: {those}")
-    parts: Parts = _loaded(kind.parts)(name, ranks)
+    parts: Parts = load(kind.parts)(name, ranks)
     return parts
 
 
 @functools.cache
 def _on_all_ranks(name: str, ranks: Ranks) -> Simulator:
     """Return the one simulator of this name: the other ranks know its calls by their numbers."""
-    from hadamard.model.simulators.sharded.simulator import ShardedSimulator
-
-    return ShardedSimulator(ranks, name, open_parts(name, ranks))
-
-
-def _loaded(place: str) -> Callable[..., Any]:
-    module, _, name = place.partition(":")
-    loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return loaded
+    simulator: Simulator = load(f"{_HERE}.sharded.simulator:ShardedSimulator")(ranks, name, open_parts(name, ranks))
+    return simulator

@@ -15,8 +15,9 @@ from torch import nn
 
 from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.heads.initialisation import normal, uniform
+from hadamard.model.heads.principal_components import Principal
+from hadamard.model.heads.quantum.amplitude_encoding import AmplitudeEncoding
 from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
-from hadamard.model.heads.reduction import AmplitudeEncoding, Principal
 from hadamard.model.simulators.base import Simulator
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from hadamard.model.circuits.circuit import Circuit, encoder_circuit, pqc, second_module_circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.heads.base import CLASSES, CircuitUse, GradientHead, HeadBatch, check_components
+from hadamard.model.lazy import load
 from hadamard.model.settings import Settings
 
 if TYPE_CHECKING:
@@ -152,10 +153,8 @@ class QuantumHead(GradientHead):
     @classmethod
     def build(cls, settings: Sequence[Self], train_embeddings: Sequence[torch.Tensor], simulator: Simulator | None) -> HeadBatch:
         """Make the heads of trials."""
-        from hadamard.model.heads.quantum.classifier import QuantumClassifier
-
-        assert simulator is not None, "a simulated head is given a simulator"
-        return QuantumClassifier(settings, train_embeddings, simulator)
+        batch: HeadBatch = load("hadamard.model.heads.quantum.classifier:QuantumClassifier")(settings, train_embeddings, simulator)
+        return batch
 
 
 @functools.lru_cache(maxsize=256)

@@ -20,8 +20,8 @@ from torch import nn
 
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.heads.base import CLASSES
+from hadamard.model.heads.quantum.amplitude_encoding import AmplitudeEncoding
 from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
-from hadamard.model.heads.reduction import AmplitudeEncoding
 from hadamard.model.representation.sentences import sentences_of
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.bench.with_qnodes import qnode
