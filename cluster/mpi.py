@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hadamard.cluster.steps import step, step_environment
 from hadamard.model.errors import UserError
-from hadamard.model.rank_main import OWN_GPUS
+from hadamard.model.training.rank_main import OWN_GPUS
 
 ASK_LIBRARY = "import mpi4py; mpi4py.rc.initialize = False; from mpi4py import MPI; print(MPI.Get_library_version())"
 ASK_S = 60.0

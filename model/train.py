@@ -2,7 +2,7 @@
 
 Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
 that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once. Of several ranks, each
-of which is started by this line, the first does all that (model/rank_main.py). Knows nothing of Ray, Slurm or MLflow.
+of which is started by this line, the first does all that (model/training/rank_main.py). Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def main() -> None:
     if ranks == 1:
         code = _exit_code(directory, threads, _stopped_by_sigterm(), ALONE)
     else:
-        from hadamard.model.rank_main import take_part  # most packs need nothing of MPI
+        from hadamard.model.training.rank_main import take_part  # most packs need nothing of MPI
 
         code = take_part(ranks, shards, lambda joined, told_to_stop: _exit_code(directory, threads, told_to_stop, joined))
     if code:

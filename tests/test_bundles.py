@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.orchestrator.execution.placement import in_order, reservations
-from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.execution.placement import reservations
+from hadamard.orchestrator.planning.packs import Pack, starting_order
 from hadamard.orchestrator.planning.rank_layout import Sharing
 from hadamard.slurm.ray_start import SERVICES, start_command
 
@@ -39,7 +39,7 @@ def test_packs_of_equally_many_ranks_want_the_same_so_that_a_place_for_them_is_h
 
 
 def test_packs_of_many_ranks_are_started_first_and_the_others_in_their_order() -> None:
-    assert [one.id for one in in_order([pack("a"), pack("b", 2), pack("c"), pack("d", 4)])] == ["d", "b", "a", "c"]
+    assert [one.id for one in starting_order([pack("a"), pack("b", 2), pack("c"), pack("d", 4)])] == ["d", "b", "a", "c"]
 
 
 def test_nodes_of_a_job_say_whose_they_are_and_what_slurm_calls_them() -> None:

@@ -4,36 +4,90 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 import hadamard
+from hadamard.model.lazy import load
+from hadamard.model.simulators.registry import SIMULATORS
 from tests.conftest import ROOT
 
+FLOORS = (
+    *(f"orchestrator/{room}" for room in ("cli", "commands", "report", "execution", "tracking", "results", "energy", "planning")),
+    *(f"orchestrator/{room}" for room in ("ledger", "study", "plotting", "formats", "analysis", "design")),
+    "slurm",
+    "cluster",
+    *(f"model/{room}" for room in ("train", "training", "representation", "trial", "heads", "simulators", "circuits", "data", "mpi")),
+    *(f"model/{room}" for room in ("files", "settings", "lazy", "errors")),
+)
+"""From the top down: a module imports from its own folder and from those below it."""
 PACKAGES = ("orchestrator", "model", "cluster", "slurm")
-FORBIDDEN = {
-    "model": {"orchestrator", "cluster", "slurm", "ray", "mlflow"},
-    "cluster": {"orchestrator", "slurm", "mlflow"},
-    "slurm": {"orchestrator", "ray", "mlflow"},
-}
+MOST_ENTRIES = {"orchestrator": 20, "model": 15}
+FOREIGN = {"model": {"ray", "mlflow"}, "cluster": {"mlflow"}, "slurm": {"ray", "mlflow"}}
+"""Libraries that a package does without."""
 
 
-def imported(path: Path) -> set[str]:
-    """Return the packages that a module imports, those of ours without their common prefix."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def modules() -> dict[str, Path]:
+    """Return the path of every module below the root, by its dotted name."""
+    paths = (path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    return {f"hadamard.{'.'.join(path.with_suffix('').parts).removesuffix('.__init__')}": path for path in paths}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module imports, wherever in it."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name.removeprefix("hadamard.").split(".")[0] for name in names}
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_packages_import_only_what_the_design_allows(package: str) -> None:
+def arrows() -> Iterator[tuple[Path, Path]]:
+    """Yield who imports whom among our modules."""
+    known = modules()
+    for path in known.values():
+        for name in imports(path):
+            target = known.get(name) or known.get(name.rpartition(".")[0])
+            if target is not None and target != path:
+                yield path, target
+
+
+def floor(path: Path) -> int:
+    room = path.with_suffix("").as_posix()
+    return next(number for number, name in enumerate(FLOORS) if room == name or room.startswith(f"{name}/"))
+
+
+def test_imports_go_down_only() -> None:
+    faces = {"orchestrator/__init__.py", "model/__init__.py"}
+    up = [(str(a), str(b)) for a, b in arrows() if not {str(a), str(b)} & faces and floor(a) > floor(b)]
+    assert not up
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[Path, set[Path]] = {}
+    for importer, imported in arrows():
+        graph.setdefault(importer, set()).add(imported)
+    tuple(TopologicalSorter(graph).static_order())  # raises CycleError with the circle
+
+
+@pytest.mark.parametrize("package", FOREIGN)
+def test_packages_do_without_libraries_that_are_not_theirs(package: str) -> None:
     for path in (ROOT / package).rglob("*.py"):
-        assert not imported(path) & FORBIDDEN[package], path
+        assert not {name.partition(".")[0] for name in imports(path)} & FOREIGN[package], path
+
+
+@pytest.mark.parametrize("package", MOST_ENTRIES)
+def test_a_package_is_seen_at_a_glance(package: str) -> None:
+    entries = {path.relative_to(ROOT / package).parts[0] for path in (ROOT / package).rglob("*.*") if path.suffix != ".pyc"}
+    assert len(entries) <= MOST_ENTRIES[package], entries
+
+
+def test_what_the_registry_of_simulators_names_is_there() -> None:
+    places = [place for kind in SIMULATORS.values() for place in (kind.factory, kind.parts) if place]
+    assert all(callable(load(place)) for place in places)
 
 
 def test_the_installed_package_is_this_checkout() -> None:
@@ -41,8 +95,8 @@ def test_the_installed_package_is_this_checkout() -> None:
 
 
 def test_no_module_outgrows_its_concept() -> None:
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        assert len(path.read_text().splitlines()) <= 400, path
+    for path in modules().values():
+        assert len((ROOT / path).read_text().splitlines()) <= 400, path
 
 
 def test_relative_links_in_documents_exist() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from hadamard.model.errors import LedgerError
 from hadamard.orchestrator.ledger.ledger import Ledger, explained_disk_errors
-from hadamard.orchestrator.study.expansion import Plan, reopen
+from hadamard.orchestrator.ledger.reopen import reopen
+from hadamard.orchestrator.study.expansion import Plan
 from tests.studies import entered, read
 
 

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 RANK = """
 import os, sys, time
-from hadamard.model.rank_main import take_part
+from hadamard.model.training.rank_main import take_part
 from hadamard.model.errors import *
 
 def lead(told_to_stop):

@@ -85,7 +85,7 @@ def test_shipping_again_changes_nothing_even_if_its_memory_is_lost(ledger: Ledge
 def test_killed_while_shipping_every_run_is_there_once(ledger: Ledger, plan: Plan) -> None:
     code = (
         "import sys; from pathlib import Path; from hadamard.orchestrator.tracking import shipper as tracking\n"
-        "from hadamard.orchestrator.study.expansion import reopen\n"
+        "from hadamard.orchestrator.ledger.reopen import reopen\n"
         "tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True)"
     )
     hits = 0
@@ -204,7 +204,7 @@ def test_a_database_that_was_deleted_is_filled_again(ledger: Ledger, plan: Plan)
     Path(shipper.tracking_uri(ledger).removeprefix("sqlite:///")).unlink()
     code = (
         "import sys; from pathlib import Path; from hadamard.orchestrator.tracking import shipper as tracking\n"
-        "from hadamard.orchestrator.study.expansion import reopen\n"
+        "from hadamard.orchestrator.ledger.reopen import reopen\n"
         "print(tracking.ship(*reopen(Path(sys.argv[1])), run_has_ended=True))"
     )
     again = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(ledger.directory)], capture_output=True, text=True, check=True)

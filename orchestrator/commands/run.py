@@ -39,6 +39,7 @@ from hadamard.orchestrator.formats import count
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
 from hadamard.orchestrator.ledger.owner_record import Owner
 from hadamard.orchestrator.ledger.provenance import provenance
+from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.ledger.resource_log import runs_used
 from hadamard.orchestrator.planning import feedback
 from hadamard.orchestrator.planning.cost_estimate import price
@@ -47,7 +48,7 @@ from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
 from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
 from hadamard.orchestrator.study.budget import Budget
-from hadamard.orchestrator.study.expansion import Plan, read_plan, reopen
+from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import Problem, StudyError, located
 from hadamard.orchestrator.study.schema import REPRESENTATION, Study
 from hadamard.orchestrator.tracking import shipper

@@ -20,9 +20,9 @@ from hadamard.orchestrator.execution.progress import best_row, best_text
 from hadamard.orchestrator.formats import duration
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.planning import feedback
 from hadamard.orchestrator.results.tables import costs, failure_lines
-from hadamard.orchestrator.study.expansion import reopen
 from hadamard.slurm import jobs, tunnel
 
 STATES = ("done", "running", "owed", "failed")

@@ -22,14 +22,6 @@ Bundles = tuple[list[dict[str, int | float]], str]
 LOOK_EVERY_S = 1.0
 
 
-def in_order(packs: Sequence[Pack]) -> list[Pack]:
-    """Return packs in the order in which they are to be started: those of many ranks first, while all nodes are free.
-
-    Ray gives cores to whoever fits: one that needs several would wait for the last of those that need one.
-    """
-    return sorted(packs, key=lambda pack: -pack.ranks)
-
-
 def reservations(packs: Sequence[Pack], job: str | None) -> dict[str, Bundles]:
     """Return what each pack reserves, by its id.
 

@@ -17,11 +17,11 @@ from typing import Any
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.orchestrator.execution.budget_guard import Limits
-from hadamard.orchestrator.execution.placement import in_order, reached_job, reservations
+from hadamard.orchestrator.execution.placement import reached_job, reservations
 from hadamard.orchestrator.execution.signals import SIGNALS
 from hadamard.orchestrator.execution.worker import run_here
 from hadamard.orchestrator.ledger.ledger import Ledger
-from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.planning.packs import Pack, starting_order
 from hadamard.slurm.ray_start import OBJECT_STORE_BYTES
 
 MOST_MOVES = 100
@@ -84,7 +84,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits
     """
     from ray import tune
 
-    directories = {pack.id: _write_pack(ledger, pack) for pack in in_order(packs)}
+    directories = {pack.id: _write_pack(ledger, pack) for pack in starting_order(packs)}
     job = reached_job()
     reserved = reservations(packs, job)
     trainable = tune.with_resources(run_here, lambda config: tune.PlacementGroupFactory(*reserved[config["pack"]]))

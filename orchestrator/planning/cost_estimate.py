@@ -14,11 +14,10 @@ from pathlib import Path
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.representation.embeddings import cached_file, tuned_file
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.execution.placement import in_order
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS
 from hadamard.orchestrator.planning.cost_model import tuning_seconds
 from hadamard.orchestrator.planning.machine_rates import END, START, Rates
-from hadamard.orchestrator.planning.packs import Pack
+from hadamard.orchestrator.planning.packs import Pack, starting_order
 from hadamard.orchestrator.study.inputs import inputs_of
 
 
@@ -92,7 +91,7 @@ def packs_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None
 
     Packs begin in the order in which they are launched, each as soon as cores, GPUs and memory for it are free, whatever waits before it.
     """
-    waiting = in_order(packs)
+    waiting = starting_order(packs)
     free = _Free(allocation.total_cpus, allocation.total_gpus, allocation.memory_bytes * allocation.nodes)
     launched: list[Pack] = []
     running: list[tuple[float, int]] = []  # when it ends, and the place of the pack among those launched

@@ -106,6 +106,14 @@ def pack_up(trials: Sequence[Trial], allocation: Allocation, rates: Rates = DEFA
     return tuple(sorted(packs, key=lambda pack: order[pack.trials[0].key]))
 
 
+def starting_order(packs: Sequence[Pack]) -> list[Pack]:
+    """Return packs in the order in which they are to be started: those of many ranks first, while all nodes are free.
+
+    Ray gives cores to whoever fits: one that needs several would wait for the last of those that need one.
+    """
+    return sorted(packs, key=lambda pack: -pack.ranks)
+
+
 def start_seconds(rates: Rates) -> float:
     """Return what every pack takes beside its work."""
     return rates.corrected(PACK_START, rates.pack_start_s)

@@ -13,7 +13,6 @@ from hadamard.model.trial import Trial
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.kinds import DesignError
 from hadamard.orchestrator.design.power import splits_needed
-from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.file import Problem, StudyError, StudyFile
 from hadamard.orchestrator.study.schema import Study, study_of
 from hadamard.orchestrator.study.trials import trials_of
@@ -69,13 +68,3 @@ def _check_power(study: Study, design: Design) -> None:
             "Take more splits or rows, or want less"
         )
         raise StudyError([Problem(reason, ("power",))])
-
-
-def reopen(directory: Path) -> tuple[Ledger, Plan]:
-    """Return ledger and plan of a study that has been run, from its directory alone."""
-    ledger = Ledger.existing(directory)
-    study = ledger.load_study()
-    design = build(study.design, study.factor_list(), study.seed)
-    values = {row.name: row.values for row in design.rows}
-    trials = [trial.model_copy(update={"factors": values.get(trial.arm, trial.factors)}) for trial in ledger.load_trials()]
-    return ledger, Plan(study, design, tuple(trials))

@@ -14,7 +14,7 @@ import pytest
 from hadamard.model.mpi.heartbeat import Word, read_word
 from hadamard.orchestrator.energy.attribution import study_energy
 from hadamard.orchestrator.ledger.ledger import Ledger
-from hadamard.orchestrator.study.expansion import reopen
+from hadamard.orchestrator.ledger.reopen import reopen
 from tests.metered import constant_trace, held_s
 from tests.slurm.jobs import Desk, Progress, assert_each_trial_once
 from tests.slurm.lab import Lab

@@ -20,11 +20,12 @@ from hadamard.orchestrator.commands.augment.proposals import FollowUps, follow_u
 from hadamard.orchestrator.commands.plan import NARROW, expected
 from hadamard.orchestrator.formats import count, points
 from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.planning.cost_estimate import price
 from hadamard.orchestrator.planning.feasibility import check_fit
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import pack_up
-from hadamard.orchestrator.study.expansion import Plan, read_plan, reopen
+from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import StudyError
 
 

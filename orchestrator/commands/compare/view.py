@@ -23,7 +23,7 @@ from hadamard.orchestrator.commands.compare.side import Cost, Side
 from hadamard.orchestrator.commands.compare.sides import SideBySide, side_by_side
 from hadamard.orchestrator.commands.plan import WIDE
 from hadamard.orchestrator.formats import NONE, between, count, duration, joules, percent, signed
-from hadamard.orchestrator.study.expansion import reopen
+from hadamard.orchestrator.ledger.reopen import reopen
 
 STATES = ("done", "running", "owed", "failed")
 
