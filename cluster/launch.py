@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from hadamard.cluster.allocation import GPU_MASKS
-from hadamard.cluster.mpi import Places, known_library, launch_command, launch_environment
+from hadamard.cluster.mpi import RankPlacement, known_library, launch_command, launch_environment
 from hadamard.cluster.oom import oom_kills
 from hadamard.cluster.watch import Trouble, Watch
 from hadamard.model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
@@ -73,8 +73,8 @@ def run_pack(
     threads: int,
     gpus: int,
     while_running: Callable[[], None],
-    must_stop: Callable[[], str | None],
-    places: Places | None = None,
+    stop_reason: Callable[[], str | None],
+    places: RankPlacement | None = None,
 ) -> Outcome:
     """Run a pack to its end, or until it must stop, its output going to `log.txt` in its directory.
 
@@ -84,7 +84,7 @@ def run_pack(
         threads: For the numerical libraries.
         gpus: Of those that this process sees, for the pack's; 0 hides them.
         while_running: Called about once a second.
-        must_stop: Asked about once a second; why the process is to save its work and end now, or None.
+        stop_reason: Asked about once a second; why the process is to save its work and end now, or None.
         places: Of the ranks of an MPI program; None for one process.
     """
     log = PackFiles(pack_directory).log
@@ -109,19 +109,19 @@ def run_pack(
             env=own,
             preexec_fn=functools.partial(_die_with, os.getpid(), signal.SIGTERM if watch else signal.SIGKILL),
         )
-        stop, trouble = _attend(process, watch, while_running, must_stop)
+        stop, trouble = _attend(process, watch, while_running, stop_reason)
         said = _since(log, begin)
         returncode = watch.returncode(process.returncode, said) if watch else process.returncode
     tail = said[-LOG_TAIL:]
     by_others = trouble is None or trouble.cause == "killed"
     if stop is None and returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and by_others:
-        stop = _late_word(must_stop)
+        stop = _late_word(stop_reason)
     if trouble is not None and stop is None and returncode == -signal.SIGKILL:
         return Outcome(trouble.cause, f"{trouble.message}. {tail}")
     return outcome(returncode, tail, stop, (oom_kills() or 0) > (kills_before or 0) or OOM_IN_STEP in said)
 
 
-def _ranks_command(pack_directory: Path, threads: int, places: Places, gpus: int) -> list[str]:
+def _ranks_command(pack_directory: Path, threads: int, places: RankPlacement, gpus: int) -> list[str]:
     """Return the command that starts a pack's ranks; Slurm would show each all GPUs of its job."""
     words = command(pack_directory, threads, len(places.hosts), places.shards)
     hidden = [] if gpus else ["env", *(f"{mask}=" for mask in GPU_MASKS)]
@@ -129,7 +129,7 @@ def _ranks_command(pack_directory: Path, threads: int, places: Places, gpus: int
 
 
 def _attend(
-    process: subprocess.Popen[bytes], watch: Watch | None, while_running: Callable[[], None], must_stop: Callable[[], str | None]
+    process: subprocess.Popen[bytes], watch: Watch | None, while_running: Callable[[], None], stop_reason: Callable[[], str | None]
 ) -> tuple[str | None, Trouble | None]:
     """Stay with a process to its end, at the latest until it was told to stop and has had its time for it, or ranks are in trouble.
 
@@ -138,7 +138,7 @@ def _attend(
     stop, trouble, deadline = None, None, math.inf
     try:
         while process.poll() is None and trouble is None and time.monotonic() < deadline:
-            if stop is None and (stop := must_stop()) is not None:
+            if stop is None and (stop := stop_reason()) is not None:
                 deadline = time.monotonic() + STOP_GRACE_S
                 watch.tell_to_stop() if watch else process.terminate()
             elif stop is None:
@@ -181,10 +181,10 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
     return Outcome(causes.get(returncode, "error"), f"exit code {returncode}. {log_tail}")
 
 
-def _late_word(must_stop: Callable[[], str | None]) -> str | None:
+def _late_word(stop_reason: Callable[[], str | None]) -> str | None:
     """Return why all stops, if that is said soon: Slurm ends a job by signals to all its processes at once, this one and the driver."""
     deadline = time.monotonic() + LATE_WORD_S
-    while (stop := must_stop()) is None and time.monotonic() < deadline:
+    while (stop := stop_reason()) is None and time.monotonic() < deadline:
         time.sleep(0.2)
     return stop
 

@@ -36,7 +36,7 @@ SIGNALS = {signal.strsignal(number): number for number in signal.valid_signals()
 
 
 @dataclass(frozen=True)
-class Places:
+class RankPlacement:
     """Where the ranks of a program run, and who starts them.
 
     Attributes:
@@ -51,7 +51,7 @@ class Places:
     shards: int
     gpus: tuple[Mapping[str, str], ...] = ()
 
-    def with_all_gpus(self) -> Places:
+    def with_all_gpus(self) -> RankPlacement:
         """Return the same, with each rank seeing the GPUs of all ranks on its node, in the same order for all of them."""
         if not self.gpus:
             return self
@@ -102,7 +102,7 @@ def mpiexec(beside: Path = Path(sys.executable), path: str | None = None) -> str
     return found
 
 
-def launch_command(places: Places, words: Sequence[str], library: str, threads: int, flavour: str = "") -> list[str]:
+def launch_command(places: RankPlacement, words: Sequence[str], library: str, threads: int, flavour: str = "") -> list[str]:
     """Return the command that starts each of the ranks by the same words.
 
     Args:
@@ -132,7 +132,7 @@ def launch_command(places: Places, words: Sequence[str], library: str, threads: 
     return step(places.job, words, options)
 
 
-def launch_environment(places: Places, own: Mapping[str, str], host_file: Path) -> dict[str, str]:
+def launch_environment(places: RankPlacement, own: Mapping[str, str], host_file: Path) -> dict[str, str]:
     """Return the launcher's environment, from this process's or one made of it; ranks inherit it.
 
     Args:

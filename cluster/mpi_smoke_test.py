@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from hadamard.cluster.allocation import OUR_RAY
-from hadamard.cluster.mpi import SRUN_MPI, Places, known_library, launch_command, launch_environment
+from hadamard.cluster.mpi import SRUN_MPI, RankPlacement, known_library, launch_command, launch_environment
 from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
 
@@ -23,7 +23,7 @@ SAY_SIZE = "import os; from mpi4py import MPI; w = MPI.COMM_WORLD; w.Barrier(); 
 MEET_S = 60.0
 
 
-def check_meeting() -> None:
+def smoke_test() -> None:
     """Start two ranks on this node, by a step of the Slurm job if packs will be.
 
     Raises:
@@ -34,7 +34,7 @@ def check_meeting() -> None:
     with tempfile.TemporaryDirectory() as directory:
         host_file = Path(directory, "hosts")
         host_file.write_text(f"{here}\n{here}\n")
-        places = Places((here, here), job, 2)
+        places = RankPlacement((here, here), job, 2)
         command = launch_command(places, [sys.executable, "-c", SAY_SIZE], library, 1)
         seen = _run(command, launch_environment(places, os.environ, host_file))
     if re.search(r"\bmet 2\b", seen):

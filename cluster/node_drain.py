@@ -19,13 +19,13 @@ def node_name(environment: Mapping[str, str] = os.environ) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class NodeDrain:
     """This node's directory on its own disk; None where nobody said so: such a node does not leave."""
 
     directory: Path | None
 
     @classmethod
-    def here(cls, environment: Mapping[str, str] = os.environ) -> Place:
+    def here(cls, environment: Mapping[str, str] = os.environ) -> NodeDrain:
         """Return the place that this process is in."""
         directory = environment.get("HADAMARD_NODE_DIR")
         return cls(Path(directory) if directory else None)

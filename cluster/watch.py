@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hadamard.cluster.mpi import Places, first_death
+from hadamard.cluster.mpi import RankPlacement, first_death
 from hadamard.model.errors import EXIT_STOPPED
-from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, Patience, Silence, Word, read_word
+from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, HeartbeatMonitor, RankStatus, SuspendAwareTimer, read_status
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""
@@ -43,17 +43,17 @@ class Trouble:
 class Watch:
     """The ranks of one launch, from before it until all have ended."""
 
-    def __init__(self, directory: Path, places: Places) -> None:
+    def __init__(self, directory: Path, places: RankPlacement) -> None:
         self.directory, self.places = directory, places
         self.launcher, self.host_file = directory / LAUNCHER, directory / "hosts"
-        self._ranks = [Silence(directory / str(rank)) for rank in range(len(places.hosts))]
-        self._words: list[Word | None] = [None] * len(places.hosts)
-        self._start, self._met, self._ended_by_us = Patience(), False, False
+        self._ranks = [HeartbeatMonitor(directory / str(rank)) for rank in range(len(places.hosts))]
+        self._words: list[RankStatus | None] = [None] * len(places.hosts)
+        self._start, self._met, self._ended_by_us = SuspendAwareTimer(), False, False
         self.command: Sequence[str] = ()
 
     @classmethod
     @contextmanager
-    def over(cls, pack_directory: Path, places: Places) -> Iterator[Watch]:
+    def over(cls, pack_directory: Path, places: RankPlacement) -> Iterator[Watch]:
         """Make the directory of a launch of a pack, and remove it at its end; until then, show the ranks that this process lives.
 
         Those of earlier launches are removed now: ranks that were left alive when their launcher was killed see that and end themselves.
@@ -102,7 +102,7 @@ class Watch:
                 "killed", "the launch's directory is gone: the pack has been launched again by another, or it was removed by hand"
             )
         for rank, (listening, seconds) in enumerate(zip(self._ranks, silences, strict=True)):
-            word = self._words[rank] = read_word(listening.text) or self._words[rank]
+            word = self._words[rank] = read_status(listening.text) or self._words[rank]
             if word is not None and seconds > SILENT_S:
                 silent.append(f"rank {rank} on {word.host} (process {word.pid})")
         if silent:
@@ -155,6 +155,6 @@ class Watch:
 
     def _last_word(self, rank: int) -> int | None:
         with contextlib.suppress(OSError):
-            word = read_word((self.directory / str(rank)).read_text())
+            word = read_status((self.directory / str(rank)).read_text())
             return word.ended if word is not None else None
         return None

@@ -24,15 +24,15 @@ from hadamard.model.heads.base import ClosedFormHead
 from hadamard.model.mpi.ranks import ALONE, Ranks
 from hadamard.model.representation.embeddings import busy
 from hadamard.model.representation.sentences import Sentences, sentences_of
-from hadamard.model.training.batch_trainer import Team
-from hadamard.model.training.trial_run import Member, record_failure, share_time
+from hadamard.model.training.batch_trainer import BatchTrainer
+from hadamard.model.training.trial_run import TrialRun, record_failure, split_wall_time
 from hadamard.model.trial import Trial
 
 MOST_TOGETHER = 256
 """Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
 
 
-def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bool] = lambda: False, ranks: Ranks = ALONE) -> None:
+def train_pack(pack_directory: Path, threads: int, should_stop: Callable[[], bool] = lambda: False, ranks: Ranks = ALONE) -> None:
     """Train every trial of the pack that has no result yet: together where they are alike in shape and not named to be trained alone.
 
     What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
@@ -41,7 +41,7 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
     Args:
         pack_directory: Holds `pack.json`.
         threads: For the numerical libraries.
-        told_to_stop: Asked between epochs, and before trials are begun.
+        should_stop: Asked between epochs, and before trials are begun.
         ranks: The MPI ranks that this process leads.
 
     Raises:
@@ -50,7 +50,7 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
     torch.set_num_threads(threads)
     pack = PackFiles(pack_directory)
     alone = pack.alone
-    groups: dict[str, list[Member]] = {}
+    groups: dict[str, list[TrialRun]] = {}
     for files in pack.trials:
         if not files.result.exists() and (member := _read(files)):
             groups.setdefault(member.trial.key if files.directory in alone else member.trial.shape, []).append(member)
@@ -64,27 +64,27 @@ def train_pack(pack_directory: Path, threads: int, told_to_stop: Callable[[], bo
                 for member in team:
                     locks.enter_context(member.files.locked())
                 _train_alike(
-                    [member for member in team if not member.files.result.exists()], pack_directory.name, phases, told_to_stop, ranks
+                    [member for member in team if not member.files.result.exists()], pack_directory.name, phases, should_stop, ranks
                 )
     finally:
         phases.end()
 
 
-def _read(files: TrialFiles) -> Member | None:
+def _read(files: TrialFiles) -> TrialRun | None:
     """Return the trial, or None if it cannot be read, which is recorded."""
     try:
-        return Member(files, Trial.model_validate(read_json(files.trial, "Give the same `hadamard run` again")))
+        return TrialRun(files, Trial.model_validate(read_json(files.trial, "Give the same `hadamard run` again")))
     except Exception as error:
         with files.locked():
             record_failure(files, error)
         return None
 
 
-def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_stop: Callable[[], bool], ranks: Ranks) -> None:
+def _train_alike(members: Sequence[TrialRun], pack: str, phases: Phases, should_stop: Callable[[], bool], ranks: Ranks) -> None:
     """Train trials of one shape to their results or failures."""
     if not members:
         return
-    if told_to_stop():
+    if should_stop():
         raise StopRequest
     settings = members[0].trial.settings
     for member in members:
@@ -93,22 +93,22 @@ def _train_alike(members: Sequence[Member], pack: str, phases: Phases, told_to_s
         import hadamard.model.heads.fitted  # noqa: F401, takes longer to import than torch: most packs never need it, and no phase has it
     phases.begin("embedding", [member.files for member in members])
     with _failing(members), _precision(settings.precision):
-        sentences = sentences_of(members[0].trial, told_to_stop)
+        sentences = sentences_of(members[0].trial, should_stop)
         begin = time.perf_counter()  # an encoder that was tuned just now is everybody's
         if isinstance(settings.head, ClosedFormHead):
             for member in members:
-                if told_to_stop():
+                if should_stop():
                     raise StopRequest
                 with _failing([member]):
                     _fit_classical(member, sentences, phases)
             return
-        team = Team(members, sentences, phases, told_to_stop, ranks)
-        share_time(members, begin)
+        team = BatchTrainer(members, sentences, phases, should_stop, ranks)
+        split_wall_time(members, begin)
         team.fit()
         team.finish()
 
 
-def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None:
+def _fit_classical(member: TrialRun, sentences: Sentences, phases: Phases) -> None:
     begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
     assert isinstance(head, ClosedFormHead)
     rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
@@ -118,12 +118,12 @@ def _fit_classical(member: Member, sentences: Sentences, phases: Phases) -> None
     phases.begin("inference", [member.files], sum(map(len, rows)))
     scores = [fitted.score(*side) for side in sides]
     phases.pause()
-    share_time([member], begin)
+    split_wall_time([member], begin)
     member.finish(scores, fitted.parameters, simulator=None)
 
 
 @contextmanager
-def _failing(members: Sequence[Member]) -> Iterator[None]:
+def _failing(members: Sequence[TrialRun]) -> Iterator[None]:
     """Record an exception as the failure of all members that are still open; a full disk, which cannot be recorded, goes on up."""
     try:
         yield
@@ -164,17 +164,17 @@ def main() -> None:
     if ranks == 1:
         code = _exit_code(directory, threads, _stopped_by_sigterm(), ALONE)
     else:
-        from hadamard.model.training.rank_main import take_part  # most packs need nothing of MPI
+        from hadamard.model.training.rank_main import run_rank  # most packs need nothing of MPI
 
-        code = take_part(ranks, shards, lambda joined, told_to_stop: _exit_code(directory, threads, told_to_stop, joined))
+        code = run_rank(ranks, shards, lambda joined, should_stop: _exit_code(directory, threads, should_stop, joined))
     if code:
         sys.exit(code)
 
 
-def _exit_code(directory: Path, threads: int, told_to_stop: Callable[[], bool], ranks: Ranks) -> int:
+def _exit_code(directory: Path, threads: int, should_stop: Callable[[], bool], ranks: Ranks) -> int:
     """Train a pack, and return how that ended, if in good order."""
     try:
-        train_pack(directory, threads, told_to_stop, ranks)
+        train_pack(directory, threads, should_stop, ranks)
     except StopRequest:
         return EXIT_STOPPED
     except UserError as error:

@@ -18,7 +18,7 @@ GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
 
 
 @dataclass(frozen=True)
-class Given:
+class AllocatedResources:
     """A job's part of a node; `memory_bytes` is None where Slurm does not count memory."""
 
     cpus: int
@@ -26,10 +26,10 @@ class Given:
     memory_bytes: int | None
 
 
-def parse(details: str) -> dict[str, Given]:
+def parse(details: str) -> dict[str, AllocatedResources]:
     """Return what `scontrol show job --details` says, by list of nodes as Slurm writes it, such as `n[1-3]`."""
     return {
-        found["nodes"]: Given(
+        found["nodes"]: AllocatedResources(
             sum(_length(part) for part in found["cpus"].split(",")),
             sum(int(number) for number in GPUS.findall(found["gres"] or "")),
             int(found["memory"]) * 2**20 or None,
@@ -38,7 +38,7 @@ def parse(details: str) -> dict[str, Given]:
     }
 
 
-def given(job: str) -> dict[str, Given]:
+def given(job: str) -> dict[str, AllocatedResources]:
     """Return what a job has, by node; empty where Slurm cannot be asked or does not know it any more."""
     return {host: one for nodes, one in parse(_shown("job", "--details", job)).items() for host in _shown("hostnames", nodes).split()}
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.cluster.allocation import detect
-from hadamard.cluster.node_drain import Place, node_name
+from hadamard.cluster.node_drain import NodeDrain, node_name
 from hadamard.model.errors import UserError
 from hadamard.model.files.trial_files import write_atomically
 from hadamard.slurm import jobs
@@ -56,9 +56,9 @@ class Node:
         return order_of(self.job)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> NodeDrain:
         """What this module and the node's packs tell each other."""
-        return Place(self.local)
+        return NodeDrain(self.local)
 
     @property
     def start_log(self) -> Path:

@@ -19,7 +19,7 @@ SIGNAL_BEFORE_S = 60
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedResources:
     """A job's resources as asked for.
 
     Attributes:
@@ -59,14 +59,14 @@ def directives(script: str) -> dict[str, str]:
     return options
 
 
-def asked(options: Mapping[str, str]) -> Asked:
+def asked(options: Mapping[str, str]) -> RequestedResources:
     """Return in numbers what options of sbatch, by their long names without dashes, ask for.
 
     Raises:
         UserError: One of them is not in Slurm's notation.
     """
     cpus, gpus = _count(options, "cpus-per-task", 1), gpu_count(options)
-    return Asked(
+    return RequestedResources(
         nodes=_count(options, "nodes", 1),
         cpus=cpus,
         memory_bytes=_memory_bytes(options, cpus, gpus),

@@ -13,14 +13,14 @@ import pytest
 from hadamard.cluster.allocation import Allocation
 from hadamard.orchestrator.execution.placement import reservations
 from hadamard.orchestrator.planning.packs import Pack, starting_order
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.slurm.ray_start import SERVICES, start_command
 
 GIB = 2**30
 
 
 def pack(name: str, ranks: int = 1, memory_gib: int = 1, gpus: int = 0) -> Pack:
-    return Pack(name, (), memory_gib * GIB, gpus, None, Sharing(ranks, ranks))
+    return Pack(name, (), memory_gib * GIB, gpus, None, RankLayout(ranks, ranks))
 
 
 def test_each_rank_has_a_bundle_of_its_own_on_nodes_of_the_job() -> None:
@@ -59,7 +59,7 @@ from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.execution.driver import embed
 from hadamard.orchestrator.execution.budget_guard import Limits
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 from rich.console import Console
 from tests.studies import entered, read
@@ -71,7 +71,7 @@ quantum = next(pack for pack in pack_up(plan.trials, allocation) if pack.trials[
 one, two = [dataclasses.replace(quantum, id=name, trials=quantum.trials[place : place + 1]) for place, name in enumerate(("one", "two"))]
 free = Limits(Budget(), None)
 with ray_cluster(allocation, dashboard=False):
-    packs = [one, dataclasses.replace(two, gpus=1, sharing=Sharing(2, 1))]
+    packs = [one, dataclasses.replace(two, gpus=1, sharing=RankLayout(2, 1))]
     run_packs(entered(Path(sys.argv[1]) / "run", plan), packs, "gpus", 1, free, metered=False)
 """
 TELL_WHAT_IS_SEEN = """

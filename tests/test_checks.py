@@ -10,10 +10,10 @@ from hadamard.cluster import file_systems
 from hadamard.cluster.steps import step, step_environment
 from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.doctor import line, machine
-from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.commands.doctor.job import Seen, compare, find_cluster
 from hadamard.orchestrator.commands.doctor.places import scratch, scratch_finding
-from hadamard.slurm.allocated import Given, parse, try_step
+from hadamard.slurm.allocated import AllocatedResources, parse, try_step
 
 GIB = 2**30
 DETAILS = """\
@@ -29,9 +29,9 @@ JobId=1 JobName=sweep
 
 def test_what_slurm_gave_is_read_from_its_words() -> None:
     assert parse(DETAILS) == {
-        "n[1-2]": Given(2, 2, 1500 * 2**20),
-        "n3": Given(5, 0, None),
-        "big1": Given(1, 4, 4 * GIB),
+        "n[1-2]": AllocatedResources(2, 2, 1500 * 2**20),
+        "n3": AllocatedResources(5, 0, None),
+        "big1": AllocatedResources(1, 4, 4 * GIB),
     }
     assert parse("") == {}
 
@@ -51,7 +51,7 @@ def test_a_step_that_fails_says_why_in_one_line() -> None:
 
 
 def test_slurm_and_ray_side_by_side() -> None:
-    nodes = {name: Given(4, 2, 8 * GIB) for name in ("n1", "n2", "n3", "n4")}
+    nodes = {name: AllocatedResources(4, 2, 8 * GIB) for name in ("n1", "n2", "n3", "n4")}
     ray = {"n1": Seen(4, 2, 7 * GIB), "n2": Seen(64, 2, 7 * GIB), "n3": Seen(4, 2, 500 * GIB), "other": Seen(1, 0, GIB)}
     found = {one.what: one for one in compare(nodes, ray)}
     assert [found[f"node n{number}"].ok for number in (1, 2, 3, 4)] == [True, False, False, False]
@@ -60,11 +60,11 @@ def test_slurm_and_ray_side_by_side() -> None:
     assert "500.0 GiB" in found["node n3"].found
     assert "Ray is not there" in found["node n4"].found
     assert found["lent to it"].found == "1 node of other jobs"
-    assert all(one.remedy for one in found.values() if not one.ok)
+    assert all(one.fix for one in found.values() if not one.ok)
 
 
 def test_memory_that_slurm_does_not_count_is_not_compared() -> None:
-    (found,) = compare({"n1": Given(4, 0, None)}, {"n1": Seen(4, 0, 500 * GIB)})
+    (found,) = compare({"n1": AllocatedResources(4, 0, None)}, {"n1": Seen(4, 0, 500 * GIB)})
     assert found.ok
     assert "memory not counted" in found.found
 
@@ -98,7 +98,7 @@ def test_scratch_must_be_short_local_writable_and_roomy(monkeypatch: pytest.Monk
     shared = scratch_finding("default", Path("/tmp"), {})
     assert not shared.ok
     assert "over the network" in shared.found
-    assert "short directory on the node's own disk" in shared.remedy
+    assert "short directory on the node's own disk" in shared.fix
 
 
 MOUNTS = """\
@@ -136,7 +136,7 @@ def test_every_simulator_is_opened_and_those_for_gpus_where_there_is_one(monkeyp
     found = {one.what: one for one in machine._simulators()}
     assert found.keys() == SIMULATORS.keys()
     assert found["custatevec"].found.startswith("simulator custatevec needs a GPU by NVIDIA")
-    assert "pip install 'hadamard[gpu]'" in found["custatevec"].remedy
+    assert "pip install 'hadamard[gpu]'" in found["custatevec"].fix
 
 
 def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:
@@ -150,5 +150,5 @@ def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:
 
 
 def test_a_finding_in_words_tells_what_to_do_only_where_it_must() -> None:
-    assert line(Finding("Slurm", True, "/usr/bin/sbatch", "remedy")) == "yes Slurm             /usr/bin/sbatch"
-    assert line(Finding("GPU", False, "none", "ask for one")).splitlines()[1].strip() == "-> ask for one"
+    assert line(Check("Slurm", True, "/usr/bin/sbatch", "remedy")) == "yes Slurm             /usr/bin/sbatch"
+    assert line(Check("GPU", False, "none", "ask for one")).splitlines()[1].strip() == "-> ask for one"

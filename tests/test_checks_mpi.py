@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from hadamard.cluster.mpi import Places, known_library, launch_command
+from hadamard.cluster.mpi import RankPlacement, known_library, launch_command
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.doctor import mpi, two_ranks
-from hadamard.orchestrator.commands.doctor.finding import Finding
+from hadamard.orchestrator.commands.doctor.finding import Check
 from hadamard.orchestrator.commands.doctor.mpi import Launcher, launchers, read, short
-from hadamard.slurm.allocated import Given
+from hadamard.slurm.allocated import AllocatedResources
 from tests.test_cli import hadamard
 
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"
@@ -53,7 +53,7 @@ def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch:
     assert library.ok
     assert not met.ok
     assert met.found.startswith("starts 2 programs of 1 rank instead of one of 2: it does not speak the language of MPICH")
-    assert met.remedy == "speak its language"
+    assert met.fix == "speak its language"
 
 
 @pytest.mark.parametrize(("mine", "other", "told"), [("", "", "mine"), ("rank 0's", "", "rank 0's"), ("", "rank 1's", "rank 1's")])
@@ -77,7 +77,7 @@ def test_what_one_rank_finds_wrong_is_an_answer(mine: str, other: str, told: str
 
 def test_a_launcher_that_fails_or_starts_nothing_says_why() -> None:
     (met,) = read(PLAIN, "MPICH 5.0.2", "", "srun: error: unsupported PMI version PMIx\n")
-    assert met == Finding("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
+    assert met == Check("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
     (lost,) = read(PLAIN, "MPICH 5.0.2", said(WORLD), "Shared memory error")
     assert lost.found == "its ranks met, and no message arrived: Shared memory error"
 
@@ -113,7 +113,7 @@ class TestLaunchers:
         self, library: str, first: str, second: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
-        monkeypatch.setattr(mpi, "given", lambda job: {name: Given(2, 0, None) for name in ("n1", "n2", "n3")})
+        monkeypatch.setattr(mpi, "given", lambda job: {name: AllocatedResources(2, 0, None) for name in ("n1", "n2", "n3")})
         ways = launchers(library)
         fits = next(ways)
         assert isinstance(fits, Launcher)
@@ -122,17 +122,17 @@ class TestLaunchers:
         assert isinstance(other, Launcher)
         assert isinstance(plain, Launcher)
         assert (fits.name, other.name, plain.name) == (f"srun --mpi={first}", f"srun --mpi={second}", "mpiexec")
-        places = Places(("n1", "n2"), "7", 2)
+        places = RankPlacement(("n1", "n2"), "7", 2)
         assert fits.command == launch_command(places, [], library, 1), "as trials are started"
         assert other.command == [word.replace(first, second) for word in fits.command]
         assert {"--nodes=2", "--ntasks=2"} < set(fits.command)
-        assert fits.remedy == mpi.MPI_FLAVOURS[first]
-        assert other.remedy == f"no need: trials take --mpi={first}"
+        assert fits.fix == mpi.MPI_FLAVOURS[first]
+        assert other.fix == f"no need: trials take --mpi={first}"
 
     @pytest.mark.parametrize(("nodes", "hosts"), [(["n4"], "n4\nn4\n"), ([], "own\nown\n")])
     def test_a_job_of_one_node_has_both_ranks_there(self, nodes: list[str], hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
-        monkeypatch.setattr(mpi, "given", lambda job: {name: Given(2, 0, None) for name in nodes})
+        monkeypatch.setattr(mpi, "given", lambda job: {name: AllocatedResources(2, 0, None) for name in nodes})
         monkeypatch.setenv("SLURMD_NODENAME", "own")
         ways = launchers(MPICH)
         first = next(ways)
@@ -146,7 +146,7 @@ class TestLaunchers:
 
         monkeypatch.setattr(mpi, "mpiexec", none)
         (only,) = launchers(MPICH)
-        assert only == Finding("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
+        assert only == Check("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
 
 
 def test_without_mpi4py_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_without_mpi4py_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> N
     (only,) = mpi.findings()
     assert not only.ok
     assert "MPI cannot be loaded here" in only.found
-    assert "pip install 'hadamard[mpi]'" in only.remedy
+    assert "pip install 'hadamard[mpi]'" in only.fix
 
 
 def test_a_library_in_short() -> None:

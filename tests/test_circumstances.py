@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from hadamard.orchestrator.execution.stop_reasons import why_gone, why_told
-from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.execution.stop_reasons import infer_driver_exit, infer_stop_reason
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.slurm.jobs import Job
 
 JOB = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}
-OWNER = Owner(
+OWNER = OwnerRecord(
     generation=3,
     host="n1",
     pid=1,
@@ -59,7 +59,7 @@ def slurm(answer: Job | None) -> tuple[Callable[[str], Job | None], list[str]]:
 )
 def test_a_signals_cause_is_asked_of_slurm_in_a_job(environment: dict[str, str], answer: Job | None, cause: str) -> None:
     details, asked = slurm(answer)
-    assert why_told(signal.SIGTERM, details, environment) == cause
+    assert infer_stop_reason(signal.SIGTERM, details, environment) == cause
     assert asked == (["42"] if environment else [])
 
 
@@ -87,12 +87,12 @@ def test_the_end_of_the_last_driver_is_asked_of_its_record_its_job_and_its_node(
         return down
 
     owner = dataclasses.replace(OWNER, beat_ms=None if lived_s is None else OWNER.started_ms + int(lived_s * 1000), **changed)
-    assert why_gone(owner, details, node_lost) == cause
+    assert infer_driver_exit(owner, details, node_lost) == cause
     assert nodes == ["n1"]
 
 
 def test_outside_slurm_nothing_is_asked() -> None:
     details, asked = slurm(None)
-    assert why_gone(dataclasses.replace(OWNER, job=None), details, lambda _host, _since_s: True) == "driver lost"
-    assert why_gone(None, details, lambda _host, _since_s: True) == "driver lost"
+    assert infer_driver_exit(dataclasses.replace(OWNER, job=None), details, lambda _host, _since_s: True) == "driver lost"
+    assert infer_driver_exit(None, details, lambda _host, _since_s: True) == "driver lost"
     assert asked == []

@@ -159,9 +159,9 @@ class Script:
 
 
 def again(
-    directory: Path, script: Script, must_stop: Callable[[], str | None] = lambda: None, lost: str | None = None, run: int = 1
+    directory: Path, script: Script, stop_reason: Callable[[], str | None] = lambda: None, lost: str | None = None, run: int = 1
 ) -> str | None:
-    return run_with_retries(directory, script, must_stop, lost, run)
+    return run_with_retries(directory, script, stop_reason, lost, run)
 
 
 def finish(files: TrialFiles) -> None:
@@ -350,20 +350,20 @@ def test_how_a_process_ended_is_not_told_once_another_driver_has_the_study(tmp_p
         return Outcome("crashed", "ended by SIGSEGV")
 
     script = Script(directory, crashes)
-    assert again(directory, script, must_stop=lambda: "superseded" if script.left else None) == "superseded"
+    assert again(directory, script, stop_reason=lambda: "superseded" if script.left else None) == "superseded"
     assert [event["event"] for one in files for event in one.events()] == ["started"]
 
 
 def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
-    assert again(directory, Script(directory), must_stop=lambda: "left") == "left"
+    assert again(directory, Script(directory), stop_reason=lambda: "left") == "left"
 
     def dies_in_first(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
         return Outcome("killed", "killed by SIGKILL")
 
     script = Script(directory, dies_in_first)
-    assert again(directory, script, must_stop=lambda: "timeout" if script.left else None) == "timeout"
+    assert again(directory, script, stop_reason=lambda: "timeout" if script.left else None) == "timeout"
     assert [event["event"] for event in files[0].events()] == ["started", "failed"]
 
 

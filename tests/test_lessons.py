@@ -22,7 +22,7 @@ from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import NONE, duration
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse
-from hadamard.orchestrator.planning.cost_estimate import Price, price
+from hadamard.orchestrator.planning.cost_estimate import RunEstimate, price
 from hadamard.orchestrator.planning.feedback import (
     PACKS,
     WHOLE,
@@ -45,7 +45,7 @@ TWO_CORES = Allocation(2, 24 * 2**30, 0, "this machine")
 
 
 @pytest.fixture
-def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Pack, ...], Price]:
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Pack, ...], RunEstimate]:
     monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
     packs = pack_up(read(tmp_path, overrides=["simulator=torch", "training.epochs=200"]).trials, TWO_CORES)
     assert len(packs) == 2
@@ -70,7 +70,7 @@ def run_of(packs: Sequence[Pack], lasts_s: float = 20.0) -> list[PackUse]:
     return [use(EMBEDDINGS, 1004.0, 1014.0), *(use(pack.id, 1018.0, 1018.0 + lasts_s) for pack in packs)]
 
 
-def test_each_part_of_a_run_is_set_beside_its_plan(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_each_part_of_a_run_is_set_beside_its_plan(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     found = compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
     took = {line.part: line.took_s for line in found.lines}
@@ -88,7 +88,7 @@ def test_each_part_of_a_run_is_set_beside_its_plan(planned: tuple[tuple[Pack, ..
     assert in_words(found).startswith("50 s, planned ")
 
 
-def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack, ...], Price], tmp_path: Path) -> None:
+def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack, ...], RunEstimate], tmp_path: Path) -> None:
     packs, asked = planned
     records = [record(trial, 0.04 if trial.arm == "logistic" else 2.0) for pack in packs for trial in pack.trials]
     found = compare(RUN, packs, asked, run_of(packs), records, (BEGAN_S, 1050.0))
@@ -107,7 +107,7 @@ def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack
 
 
 @pytest.mark.parametrize("what", ["going on", "stopped", "twice", "elsewhere", "resumed", "failed"])
-def test_what_was_not_done_here_at_once_teaches_nothing(planned: tuple[tuple[Pack, ...], Price], what: str) -> None:
+def test_what_was_not_done_here_at_once_teaches_nothing(planned: tuple[tuple[Pack, ...], RunEstimate], what: str) -> None:
     packs, asked = planned
     good, bad = packs
     uses, records = run_of(packs), records_of(packs)
@@ -140,21 +140,21 @@ def _parts(pack: Pack) -> list[str]:
     return ["closed form" if trial.arm == "logistic" else "torch" for trial in pack.trials]
 
 
-def test_other_runs_of_the_study_do_not_count(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_other_runs_of_the_study_do_not_count(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     before = [use(pack.id, 10.0, 500.0, cause="stopped", run=RUN - 1) for pack in packs]
     both = compare(RUN, packs, asked, [*before, *run_of(packs)], records_of(packs), (BEGAN_S, 1050.0))
     assert both == compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
 
 
-def test_a_run_that_began_nothing_teaches_nothing(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_a_run_that_began_nothing_teaches_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     found = compare(RUN, packs, asked, [], records_of(packs), (BEGAN_S, 1050.0))
     assert factors(found, DEFAULTS) == {}
     assert "0 of 2 packs" in in_words(found)
 
 
-def test_moments_teach_nothing(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_moments_teach_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     found = compare(RUN, packs, asked, run_of(packs), records_of(packs, seconds=1e-3), (BEGAN_S, 1050.0))
     assert "closed form" not in factors(found, DEFAULTS)
@@ -166,7 +166,7 @@ def recording(watts: float, until_s: float, method: str | None = "counter") -> R
     return Recording(RUN, HERE, method, trace, None, None)  # type: ignore[arg-type]
 
 
-def test_watts_are_those_of_busy_cores_while_packs_ran(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_watts_are_those_of_busy_cores_while_packs_ran(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     uses = run_of(packs)
     found = compare(RUN, packs, asked, uses, records_of(packs), (BEGAN_S, 1050.0))
@@ -179,7 +179,7 @@ def test_watts_are_those_of_busy_cores_while_packs_ran(planned: tuple[tuple[Pack
     assert with_watts(brief, short, [recording(30.0, 1050.0)]).core_w is None, "meters say little of so short a window"
 
 
-def test_comparisons_are_kept_with_the_study(planned: tuple[tuple[Pack, ...], Price], tmp_path: Path) -> None:
+def test_comparisons_are_kept_with_the_study(planned: tuple[tuple[Pack, ...], RunEstimate], tmp_path: Path) -> None:
     packs, asked = planned
     study = tmp_path / "study"
     study.mkdir()
@@ -188,7 +188,7 @@ def test_comparisons_are_kept_with_the_study(planned: tuple[tuple[Pack, ...], Pr
     assert comparisons(tmp_path / "nothing") == []
 
 
-def test_a_comparison_is_shown_with_ratios_and_gaps(planned: tuple[tuple[Pack, ...], Price]) -> None:
+def test_a_comparison_is_shown_with_ratios_and_gaps(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, asked = planned
     shown = {what: cells for what, *cells in rows(compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, None)))}
     assert shown[START] == ["10 s", "8 s", "0.80"]

@@ -14,7 +14,7 @@ import pennylane as qml
 import pytest
 import torch
 
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.model.circuits.circuit import encoder_circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.mpi.ranks import ALONE
@@ -23,7 +23,7 @@ from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 from hadamard.model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
 from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
 from hadamard.model.simulators.sharded.part import Forward
-from hadamard.model.simulators.sharded.rank_protocol import Player
+from hadamard.model.simulators.sharded.rank_protocol import RankSimulator
 from tests.circuits import random_batch
 from tests.on_ranks import on_ranks
 
@@ -57,14 +57,14 @@ class TestChecks:
 
     def test_ranks_that_were_given_a_gpu_each_see_those_of_their_node_and_may_go(self) -> None:
         mask = "CUDA_VISIBLE_DEVICES"
-        own = Places(("n1", "n1", "n2", "n2"), "7", 4, tuple({mask: gpu} for gpu in ("3", "1", "0", "1")))
+        own = RankPlacement(("n1", "n1", "n2", "n2"), "7", 4, tuple({mask: gpu} for gpu in ("3", "1", "0", "1")))
         together = own.with_all_gpus()
         assert [masks[mask] for masks in together.gpus] == ["3,1", "3,1", "0,1", "0,1"]
         with pytest.raises(SettingsError, match="2 ranks on a node and 1 GPUs"):
             check("lightning.gpu", Together(4, 2), Here(True, len(own.gpus[0][mask].split(","))))
         for masks in together.gpus:
             check("lightning.gpu", Together(4, 2), Here(True, len(masks[mask].split(","))))
-        assert Places(("n1", "n1"), None, 2).with_all_gpus().gpus == (), "there are none"
+        assert RankPlacement(("n1", "n1"), None, 2).with_all_gpus().gpus == (), "there are none"
 
     def test_wires_are_given_and_the_buffer_left_to_the_device(self) -> None:
         assert mpi_arguments("lightning.gpu", 20, Together(4, 2)) == {"wires": 20, "mpi": True}
@@ -147,7 +147,7 @@ def test_an_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> 
     with torch.no_grad():
         simulator.expectations(circuit, batch.weights.clone().requires_grad_())
     assert not asked_for
-    player, values = Player(alone, PennyLaneParts(simulator, alone)), {}
+    player, values = RankSimulator(alone, PennyLaneParts(simulator, alone)), {}
     for keep in (False, True):
         (values[keep],) = player.forward(Forward(int(keep), circuit, keep, batch.weights.numpy(), None, None, 2, ()))
         assert bool(asked_for) == keep

@@ -22,7 +22,7 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_real_ranks_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # each piece of what is printed is then a write of its own, which mpiexec mixes
     for _ in range(3):
-        mpi_smoke_test.check_meeting()
+        mpi_smoke_test.smoke_test()
 
 
 def launcher(directory: Path, text: str) -> str:
@@ -37,7 +37,7 @@ def test_a_launcher_of_another_mpi_is_refused(tmp_path: Path, monkeypatch: pytes
     script = launcher(tmp_path, 'while [ "$1" != -n ]; do shift; done; shift 2; "$@" & "$@"; wait')
     monkeypatch.setattr(mpi, "mpiexec", lambda: script)
     with pytest.raises(UserError, match=r"two MPI ranks did not meet, each was a program of its own\. They were started by `.*mpiexec"):
-        mpi_smoke_test.check_meeting()
+        mpi_smoke_test.smoke_test()
     study = write_study(tmp_path, TINY.replace("[2, 3]", "[5, 6]"))
     with pytest.raises(UserError, match="two MPI ranks did not meet"):
         run_study(study, ["mpi.ranks=2"], tmp_path / "run", dashboard=False)
@@ -49,4 +49,4 @@ def test_a_launcher_that_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(mpi, "mpiexec", lambda: script)
     monkeypatch.setattr(mpi_smoke_test, "MEET_S", 1.0)
     with pytest.raises(UserError, match=r"they said: waiting\s+not ended within 1 s"):
-        mpi_smoke_test.check_meeting()
+        mpi_smoke_test.smoke_test()

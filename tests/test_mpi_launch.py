@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster import watch
-from hadamard.cluster.mpi import Places, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.mpi import RankPlacement, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
 from hadamard.cluster.steps import own_job
 from hadamard.cluster.watch import Watch
 from hadamard.model.errors import UserError
-from hadamard.model.mpi.heartbeat import Silence, Word, read_word
+from hadamard.model.mpi.heartbeat import HeartbeatMonitor, RankStatus, read_status
 from tests.test_launch import until
 
 MPICH, OPEN_MPI, CRAY = (
@@ -23,8 +23,8 @@ MPICH, OPEN_MPI, CRAY = (
     "Open MPI v5.0.11, package: ...",
     "MPI VERSION    : CRAY MPICH",
 )
-IN_JOB = Places(("n1", "n1", "n1", "n2"), "7", 4)
-HERE = Places(("vm", "vm"), None, 2)
+IN_JOB = RankPlacement(("n1", "n1", "n1", "n2"), "7", 4)
+HERE = RankPlacement(("vm", "vm"), None, 2)
 
 
 def test_in_a_job_ranks_are_a_step_on_the_nodes_that_were_reserved(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_silence_is_counted_by_looks_so_that_who_was_suspended_blames_nobody(tmp
     monkeypatch.setattr("hadamard.model.mpi.heartbeat.time.monotonic", lambda: next(clock))
     file = tmp_path / "0"
     file.write_text("first")
-    silence = Silence(file)
+    silence = HeartbeatMonitor(file)
     assert [silence.look() for _ in range(4)] == [0.0, 1.0, 4.0, 9.0]
     file.write_text("second")
     assert silence.look() == 0.0
@@ -208,6 +208,6 @@ def test_silence_is_counted_by_looks_so_that_who_was_suspended_blames_nobody(tmp
 
 
 def test_a_word_that_is_being_written_counts_as_none() -> None:
-    assert read_word('{"host": "n1", "pid": 4, "step": "7.3", "met": false, "ended": null}') == Word("n1", 4, "7.3")
+    assert read_status('{"host": "n1", "pid": 4, "step": "7.3", "met": false, "ended": null}') == RankStatus("n1", 4, "7.3")
     for text in ("", '{"host": "n1", "p', '{"host": "n1"}', '{"host": "n1", "pid": 4, "step": null}null}'):
-        assert read_word(text) is None
+        assert read_status(text) is None

@@ -20,7 +20,7 @@ import pytest
 from hadamard.model.errors import LedgerError
 from hadamard.orchestrator.ledger import claim, owner_record
 from hadamard.orchestrator.ledger.claim import OwnedError, living, owned, stop_requested
-from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 
 FAST_BEAT_S = 0.05
 
@@ -33,7 +33,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def put(study: Path, owner: Owner, age_s: float = 0.0) -> None:
+def put(study: Path, owner: OwnerRecord, age_s: float = 0.0) -> None:
     """Have an owner on record whose last beat is so long ago."""
     owner_record.folder(study).mkdir(exist_ok=True)
     file = owner_record.file_of(study, owner.generation)
@@ -41,7 +41,7 @@ def put(study: Path, owner: Owner, age_s: float = 0.0) -> None:
     os.utime(file, (time.time() - age_s,) * 2)
 
 
-def elsewhere(generation: int = 1, job: str | None = None, restart: int = 0) -> Owner:
+def elsewhere(generation: int = 1, job: str | None = None, restart: int = 0) -> OwnerRecord:
     """Return a driver on another machine; its process number is that of a process here, which must not matter."""
     here = owner_record.this_process(generation, {})
     return dataclasses.replace(here, host="n2", machine="another boot", job=job, restart=restart)
@@ -270,7 +270,7 @@ def test_a_stop_is_seen_from_everywhere_and_its_first_cause_stays(study: Path) -
 
 
 def test_a_stop_that_could_not_be_written_is_by_the_next_beat(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_directory: Path, _owner: Owner) -> Path:
+    def full(_directory: Path, _owner: OwnerRecord) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with owned(study) as claimed:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.cluster.node_drain import Place
+from hadamard.cluster.node_drain import NodeDrain
 
 
 def test_a_node_leaves_when_its_directory_says_so(tmp_path: Path) -> None:
-    place = Place.here({"HADAMARD_NODE_DIR": str(tmp_path)})
+    place = NodeDrain.here({"HADAMARD_NODE_DIR": str(tmp_path)})
     assert not place.leaving
     (tmp_path / "leaving").touch()
     assert place.leaving
@@ -19,7 +19,7 @@ def test_a_node_leaves_when_its_directory_says_so(tmp_path: Path) -> None:
 
 def test_whoever_takes_the_node_down_sees_the_pack_until_it_has_saved_its_work(tmp_path: Path) -> None:
     def fail() -> None:
-        with Place(tmp_path).busy():
+        with NodeDrain(tmp_path).busy():
             seen.extend(path.name for path in (tmp_path / "packs").iterdir())
             raise OSError("an error")
 
@@ -31,8 +31,8 @@ def test_whoever_takes_the_node_down_sees_the_pack_until_it_has_saved_its_work(t
 
 
 def test_outside_a_job_and_after_the_node_is_cleared_nobody_waits(tmp_path: Path) -> None:
-    assert not Place.here({}).leaving
-    for place in (Place.here({}), Place(tmp_path / "cleared")):
+    assert not NodeDrain.here({}).leaving
+    for place in (NodeDrain.here({}), NodeDrain(tmp_path / "cleared")):
         with place.busy():
             pass
     assert not (tmp_path / "cleared").exists()

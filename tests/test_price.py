@@ -12,7 +12,7 @@ from hadamard.orchestrator.commands.plan import price_lines
 from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, pack_joules, packs_seconds, price
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
 from hadamard.orchestrator.planning.packs import Pack, pack_up
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from tests.studies import TINY, read
 
 GIB = 2**30
@@ -23,7 +23,7 @@ def machine(cpus: int = 2, memory_gib: float = 24, gpus: int = 0, nodes: int = 1
 
 
 def pack(seconds: float | None, ranks: int = 1, gpus: int = 0, memory_gib: float = 1) -> Pack:
-    return Pack(f"p{seconds}", (), int(memory_gib * GIB), gpus, seconds, Sharing(ranks, ranks))
+    return Pack(f"p{seconds}", (), int(memory_gib * GIB), gpus, seconds, RankLayout(ranks, ranks))
 
 
 @pytest.mark.parametrize(

@@ -15,29 +15,29 @@ import pytest
 
 from hadamard.cluster import launch, watch
 from hadamard.cluster.launch import Outcome
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.model.mpi import heartbeat
-from hadamard.model.mpi.heartbeat import Word, read_word
+from hadamard.model.mpi.heartbeat import RankStatus, read_status
 from tests.test_launch import pack, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 RANK = """
 import os, sys, time
-from hadamard.model.training.rank_main import take_part
+from hadamard.model.training.rank_main import run_rank
 from hadamard.model.errors import *
 
-def lead(told_to_stop):
+def lead(should_stop):
     {lead}
 
 {before}
-sys.exit(take_part(int(sys.argv[1]), 1, lead))
+sys.exit(run_rank(int(sys.argv[1]), 1, lead))
 """
-TRAINS = """while not told_to_stop():
+TRAINS = """while not should_stop():
         time.sleep(0.1)
     return EXIT_STOPPED"""
-PLACES = Places(("here",) * 3, None, 1)
+PLACES = RankPlacement(("here",) * 3, None, 1)
 
 
 def ranks(monkeypatch: pytest.MonkeyPatch, lead: str, before: str = "") -> None:
@@ -46,13 +46,13 @@ def ranks(monkeypatch: pytest.MonkeyPatch, lead: str, before: str = "") -> None:
     monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", code, str(ranks)])
 
 
-def run(directory: Path, must_stop: Callable[[], str | None] = lambda: None, while_running: Callable[[], None] = lambda: None) -> Outcome:
-    return launch.run_pack(directory, directory, 1, 0, while_running, must_stop, PLACES)
+def run(directory: Path, stop_reason: Callable[[], str | None] = lambda: None, while_running: Callable[[], None] = lambda: None) -> Outcome:
+    return launch.run_pack(directory, directory, 1, 0, while_running, stop_reason, PLACES)
 
 
-def words(directory: Path) -> list[Word]:
+def words(directory: Path) -> list[RankStatus]:
     """Return what the ranks of the launch that runs now say of themselves."""
-    found = [read_word(file.read_text()) for file in sorted(directory.glob("ranks/*/[0-9]"))]
+    found = [read_status(file.read_text()) for file in sorted(directory.glob("ranks/*/[0-9]"))]
     return [word for word in found if word is not None]
 
 
@@ -70,9 +70,9 @@ def is_alive(pid: int) -> bool:
 class Once:
     """Does something to the ranks, by their words, as soon as all have met, and notes when."""
 
-    def __init__(self, directory: Path, do: Callable[[list[Word]], None]) -> None:
+    def __init__(self, directory: Path, do: Callable[[list[RankStatus]], None]) -> None:
         self.directory, self.do = directory, do
-        self.seen: list[Word] = []
+        self.seen: list[RankStatus] = []
         self.at = 0.0
 
     def __call__(self) -> None:
@@ -147,13 +147,13 @@ def test_ranks_whose_pack_was_launched_by_another_are_ended(
     monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
     begin: list[float] = []
 
-    def must_stop() -> str | None:
+    def stop_reason() -> str | None:
         """Say so only after the launcher has found its directory gone."""
         if once.seen:
             begin.append(time.monotonic())
         return why if len(begin) > 1 else None
 
-    assert run(directory, must_stop, once).cause == cause
+    assert run(directory, stop_reason, once).cause == cause
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
 
 
@@ -208,9 +208,9 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from hadamard.cluster import launch
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 launch.command = lambda path, threads, ranks=1, shards=1: {command!r}
-launch.run_pack(Path({directory!r}), Path("."), 1, 0, lambda: None, lambda: None, Places(("here",) * 3, None, 1))
+launch.run_pack(Path({directory!r}), Path("."), 1, 0, lambda: None, lambda: None, RankPlacement(("here",) * 3, None, 1))
 """
 
 
@@ -243,14 +243,14 @@ def test_a_rank_says_who_it_is_and_hears_that_it_is_to_stop(tmp_path: Path, monk
     for name, value in {"HADAMARD_LAUNCH": str(tmp_path), "SLURM_PROCID": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "3"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(heartbeat, "ASK_S", 0.0)
-    mine = heartbeat.Pulse.here()
+    mine = heartbeat.Heartbeat.here()
     mine.meet()
-    said = read_word((tmp_path / "2").read_text())
+    said = read_status((tmp_path / "2").read_text())
     assert said is not None
     assert (said.pid, said.step, said.met, said.ended) == (os.getpid(), "7.3", True, None)
-    assert not mine.told_to_stop()
+    assert not mine.should_stop()
     (tmp_path / "launcher").write_text("stop")
-    assert mine.told_to_stop()
+    assert mine.should_stop()
     mine.end(76)
     assert '"met": true, "ended": 76' in (tmp_path / "2").read_text()
 

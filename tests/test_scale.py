@@ -14,7 +14,7 @@ from hadamard.model.heads.quantum.settings import Noise, QuantumHead, encoder_an
 from hadamard.model.simulators.sharded.stages import plan_stages
 from hadamard.orchestrator.commands.plan_scale import PAPER, QUBITS, assumptions, machine, show_scale
 from hadamard.orchestrator.planning.cost_model import SHARED_KERNELS
-from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing
+from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout
 from hadamard.orchestrator.planning.scale import price, prices
 from hadamard.orchestrator.planning.step_model import Kernels, Link, step_of, step_seconds
 from tests.on_ranks import on_ranks
@@ -26,12 +26,12 @@ HEAD = PAPER.model_copy(update={"qubits": 12})
 
 def test_a_step_moves_what_the_stages_say_three_times_over() -> None:
     moved = sum(plan_stages(circuit, 4).moved for circuit in encoder_and_second_module(HEAD))
-    step = step_of(HEAD, 6, Sharing(8, 4), 4)
+    step = step_of(HEAD, 6, RankLayout(8, 4), 4)
     assert step.moved_bytes == pytest.approx(3 * 6 * 4 * 2**12 * moved)
     assert step.rank_bytes == pytest.approx(step.moved_bytes / 8), "two groups with 3 sentences each"
-    assert step_of(HEAD, 5, Sharing(8, 4), 4).rank_bytes == step.rank_bytes, "one has 3, the other waits for it"
+    assert step_of(HEAD, 5, RankLayout(8, 4), 4).rank_bytes == step.rank_bytes, "one has 3, the other waits for it"
     assert step.stages == sum(len(plan_stages(circuit, 4).stages) for circuit in encoder_and_second_module(HEAD))
-    assert step_of(HEAD, 6, Sharing(8, 4), 8).rank_bytes == 2 * step.rank_bytes
+    assert step_of(HEAD, 6, RankLayout(8, 4), 8).rank_bytes == 2 * step.rank_bytes
     gates = sum(plan_stages(circuit, 1).items for circuit in encoder_and_second_module(HEAD))
     alone = step_of(HEAD, 6, ALONE, 4)
     assert (alone.gates, alone.gate_amplitudes) == (gates, gates * 6 * 2**12), "of both circuits, on all amplitudes of each sentence"
@@ -40,15 +40,15 @@ def test_a_step_moves_what_the_stages_say_three_times_over() -> None:
 
 
 def test_a_rank_holds_three_and_a_quarter_shards_at_most() -> None:
-    assert step_of(HEAD, 1, Sharing(4, 4), 4).state_bytes == 3.25 * 4 * 2**12 / 4
+    assert step_of(HEAD, 1, RankLayout(4, 4), 4).state_bytes == 3.25 * 4 * 2**12 / 4
     noisy = HEAD.model_copy(update={"noise": Noise(one_qubit_error=0.1, trajectories=8)})
-    assert step_of(noisy, 1, Sharing(4, 4), 4).state_bytes == (1 + 2.25 * 8) * 4 * 2**12 / 4, "each trajectory is a row"
+    assert step_of(noisy, 1, RankLayout(4, 4), 4).state_bytes == (1 + 2.25 * 8) * 4 * 2**12 / 4, "each trajectory is a row"
     two = HEAD.model_copy(update={"encoders": 2})
     assert step_of(two, 1, ALONE, 4).state_bytes == 3.25 * 2 * 4 * 2**12
 
 
 def test_seconds_are_those_of_gates_amplitudes_bytes_and_messages() -> None:
-    step = step_of(HEAD, 1, Sharing(4, 4), 4)
+    step = step_of(HEAD, 1, RankLayout(4, 4), 4)
     assert step_seconds(step, Kernels(1, 0, 0, 0), Link(math.inf, 0)) == (step.gates, 0)
     assert step_seconds(step, Kernels(0, 1, 7, step.shard_bytes), Link(math.inf, 2)) == (step.gate_amplitudes, 2 * step.messages)
     assert step_seconds(step, Kernels(0, 1, 7, step.shard_bytes - 1), Link(1, 0)) == (7 * step.gate_amplitudes, step.rank_bytes)

@@ -21,7 +21,7 @@ from hadamard.orchestrator.planning import feasibility
 from hadamard.orchestrator.planning.cost_estimate import packs_seconds
 from hadamard.orchestrator.planning.feasibility import check_fit
 from hadamard.orchestrator.planning.packs import need, pack_up
-from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, least_nodes, nodes_for, sharing_of
+from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout, layout_of, least_nodes, nodes_for
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.file import StudyError
 from hadamard.orchestrator.study.rank_settings import check_ranks, most_shards
@@ -52,7 +52,7 @@ def halves(total_gib: float, process_gib: float = 0.5):  # type: ignore[no-untyp
     return lambda sharing: round((process_gib + total_gib / sharing.ranks) * GIB)
 
 
-def no_gpus(_: Sharing) -> int:
+def no_gpus(_: RankLayout) -> int:
     return 0
 
 
@@ -69,40 +69,40 @@ def no_gpus(_: Sharing) -> int:
     ],
 )
 def test_auto_takes_as_few_ranks_as_memory_allows(total_gib: float, allocation: Allocation, expected: int) -> None:
-    found = sharing_of(settings(), allocation, halves(total_gib), no_gpus)
-    assert found == Sharing(expected, expected)
+    found = layout_of(settings(), allocation, halves(total_gib), no_gpus)
+    assert found == RankLayout(expected, expected)
     if found != ALONE:
         assert nodes_for(found, allocation, halves(total_gib)(found)) <= allocation.nodes
-        fewer = Sharing(found.ranks // 2, found.shards // 2)
+        fewer = RankLayout(found.ranks // 2, found.shards // 2)
         assert nodes_for(fewer, allocation, halves(total_gib)(fewer)) > allocation.nodes
 
 
 def test_named_ranks_and_shards_are_taken_as_they_are() -> None:
     roomy = machine(16, 1000)
-    for ranks, shards, expected in ((8, 2, Sharing(8, 2)), (1, 1, ALONE), ("auto", 4, Sharing(4, 4)), (8, "auto", Sharing(8, 1))):
-        assert sharing_of(settings(ranks, shards), roomy, halves(1), no_gpus) == expected
-    assert Sharing(8, 2).groups == 4
-    assert [Sharing(8, 2).rows(rows) for rows in (1, 4, 5)] == [1, 1, 2]
+    for ranks, shards, expected in ((8, 2, RankLayout(8, 2)), (1, 1, ALONE), ("auto", 4, RankLayout(4, 4)), (8, "auto", RankLayout(8, 1))):
+        assert layout_of(settings(ranks, shards), roomy, halves(1), no_gpus) == expected
+    assert RankLayout(8, 2).groups == 4
+    assert [RankLayout(8, 2).rows(rows) for rows in (1, 4, 5)] == [1, 1, 2]
 
 
 def test_shards_of_named_ranks_are_as_few_as_memory_allows() -> None:
-    def states_alone(sharing: Sharing) -> int:
+    def states_alone(sharing: RankLayout) -> int:
         return 16 * GIB // sharing.shards
 
-    assert sharing_of(settings(4), machine(4, 33), states_alone, no_gpus) == Sharing(4, 2)
-    assert sharing_of(settings(4), machine(4, 31), states_alone, no_gpus) == Sharing(4, 4)
-    assert sharing_of(settings(4), machine(4, 1), states_alone, no_gpus) == Sharing(4, 4), "and is refused with that"
-    assert sharing_of(settings(8, batch=2), machine(8, 1000), states_alone, no_gpus) == Sharing(8, 4), "no more groups than sentences"
+    assert layout_of(settings(4), machine(4, 33), states_alone, no_gpus) == RankLayout(4, 2)
+    assert layout_of(settings(4), machine(4, 31), states_alone, no_gpus) == RankLayout(4, 4)
+    assert layout_of(settings(4), machine(4, 1), states_alone, no_gpus) == RankLayout(4, 4), "and is refused with that"
+    assert layout_of(settings(8, batch=2), machine(8, 1000), states_alone, no_gpus) == RankLayout(8, 4), "no more groups than sentences"
 
 
 def test_pennylane_shares_every_state_among_all_ranks() -> None:
-    assert sharing_of(settings(4, simulator="lightning.kokkos"), machine(4), halves(1), no_gpus) == Sharing(4, 4)
-    assert sharing_of(settings(2, simulator="lightning.gpu"), machine(4, gpus=2), halves(1), lambda _: 1) == Sharing(2, 2)
+    assert layout_of(settings(4, simulator="lightning.kokkos"), machine(4), halves(1), no_gpus) == RankLayout(4, 4)
+    assert layout_of(settings(2, simulator="lightning.gpu"), machine(4, gpus=2), halves(1), lambda _: 1) == RankLayout(2, 2)
 
 
 def test_simulators_of_one_process_never_get_ranks() -> None:
     for simulator in ("compiled", "torch", "lightning.qubit"):
-        assert sharing_of(settings(simulator=simulator), machine(4, 8, nodes=9), halves(60), no_gpus) == ALONE
+        assert layout_of(settings(simulator=simulator), machine(4, 8, nodes=9), halves(60), no_gpus) == ALONE
 
 
 def test_shards_leave_both_circuits_local_wires() -> None:
@@ -173,10 +173,10 @@ def test_packs_of_one_number_of_ranks_and_places_for_each(tmp_path: Path) -> Non
 def test_shards_and_groups_take_less_memory(tmp_path: Path) -> None:
     plan = read(tmp_path, RANKS.replace("qubits: 5", "qubits: 18"), ["training.batch=32", "head.reduction=none"])
     trial = plan.trials[0]
-    bytes_of = {shards: need(trial, Sharing(shards, shards)) for shards in (2, 4)}
+    bytes_of = {shards: need(trial, RankLayout(shards, shards)) for shards in (2, 4)}
     state = 2**18 * 4 * 32  # float32, batch 32
     assert bytes_of[2] - bytes_of[4] == pytest.approx(3.25 * state / 4, rel=0.01)
-    assert need(trial, Sharing(4, 2)) == pytest.approx(bytes_of[4], rel=0.001), "two groups have half of the rows each"
+    assert need(trial, RankLayout(4, 2)) == pytest.approx(bytes_of[4], rel=0.001), "two groups have half of the rows each"
 
 
 @pytest.fixture
@@ -217,8 +217,8 @@ def test_ranks_that_would_wait_for_ever_for_one_node_are_refused(tmp_path: Path)
 
 def test_auto_takes_no_ranks_on_nodes_that_they_do_not_reach() -> None:
     nodes = machine(4, 8, nodes=4)
-    assert sharing_of(settings(), nodes, halves(24), no_gpus).ranks > 1
-    assert sharing_of(settings(), dataclasses.replace(nodes, apart=True), halves(24), no_gpus) == ALONE
+    assert layout_of(settings(), nodes, halves(24), no_gpus).ranks > 1
+    assert layout_of(settings(), dataclasses.replace(nodes, apart=True), halves(24), no_gpus) == ALONE
 
 
 LARGE = RANKS.replace("qubits: 5", "qubits: 24").replace("  mpi.ranks: [1, 4]", "  head.connectivity: [1, 2]")

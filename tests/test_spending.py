@@ -9,7 +9,7 @@ import pytest
 
 from hadamard.model.files.trial_files import read_json
 from hadamard.orchestrator.energy.totals import spent_j
-from hadamard.orchestrator.execution.budget_guard import Limits, Spending, against, allowed, deadline, ended_by, used, why_no_room
+from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, against, allowed, deadline, ended_by, used, why_no_room
 from hadamard.orchestrator.ledger.causes import BUDGET
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.resource_log import RunUse, runs_used, save_run
@@ -148,7 +148,7 @@ def test_a_pack_is_begun_only_if_its_joules_and_those_under_way_are_left(ledger:
 
 def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
     looks = iter([1, 1])  # from the third on it raises
-    with Spending(tmp_path, 1, Budget(), lambda: next(looks)).watch(lambda _: None) as spending:
+    with BudgetGuard(tmp_path, 1, Budget(), lambda: next(looks)).watch(lambda _: None) as spending:
         time.sleep(4.5)
         assert spending._thread.is_alive()
     assert runs_used(tmp_path)[0].wall_s > 0
@@ -156,7 +156,7 @@ def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
 
 def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(tmp_path: Path) -> None:
     stopped: list[str] = []
-    with Spending(tmp_path, 1, Budget(node_hours=4 / 3600), lambda: 4).watch(stopped.append):
+    with BudgetGuard(tmp_path, 1, Budget(node_hours=4 / 3600), lambda: 4).watch(stopped.append):
         assert runs_used(tmp_path)[0].run == 1, "it is known from the beginning"
         deadline_s = time.monotonic() + 10
         while not stopped and time.monotonic() < deadline_s:

@@ -15,7 +15,7 @@ from hadamard.model.files.trial_files import TrialFiles
 from hadamard.orchestrator.commands import status_facts
 from hadamard.orchestrator.commands.status import show_status
 from hadamard.orchestrator.ledger import claim
-from hadamard.orchestrator.ledger.claim import Owner
+from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.slurm import jobs
@@ -26,7 +26,7 @@ from tests.studies import entered, read
 START_MS = 1_000_000
 
 
-def owner(**changes: Any) -> Owner:
+def owner(**changes: Any) -> OwnerRecord:
     said: dict[str, Any] = {
         "generation": 3,
         "host": "n1",
@@ -40,7 +40,7 @@ def owner(**changes: Any) -> Owner:
         "cause": None,
         "started_ms": START_MS,
     }
-    return Owner(**{**said, **changes})
+    return OwnerRecord(**{**said, **changes})
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def no_echo(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("number", stopping.SIGNALS)
 def test_the_first_signal_is_passed_on_and_the_second_one_interrupts(number: int) -> None:
     told: list[int] = []
-    with Stopping(told.append, 60.0) as signals, signals.in_good_order():
+    with Stopping(told.append, 60.0) as signals, signals.graceful():
         assert not signals.told
         os.kill(os.getpid(), number)
         assert told == [number]
@@ -39,7 +39,7 @@ def test_where_nothing_stops_by_itself_the_first_signal_interrupts() -> None:
 
 def test_what_does_not_stop_in_time_is_interrupted() -> None:
     begin = time.monotonic()
-    with Stopping(lambda _number: None, 0.3) as signals, signals.in_good_order():
+    with Stopping(lambda _number: None, 0.3) as signals, signals.graceful():
         os.kill(os.getpid(), signal.SIGUSR1)
         with pytest.raises(KeyboardInterrupt):
             time.sleep(30)
@@ -49,7 +49,7 @@ def test_what_does_not_stop_in_time_is_interrupted() -> None:
 def test_an_echo_of_the_first_signal_is_not_a_second_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "SAME_WORD_S", 60.0)
     told: list[int] = []
-    with Stopping(told.append, 60.0) as signals, signals.in_good_order():
+    with Stopping(told.append, 60.0) as signals, signals.graceful():
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
             os.kill(os.getpid(), number)
     assert told == [signal.SIGTERM]
@@ -57,7 +57,7 @@ def test_an_echo_of_the_first_signal_is_not_a_second_word(monkeypatch: pytest.Mo
 
 def test_handlers_and_clock_are_as_before_in_the_end() -> None:
     before = [signal.getsignal(number) for number in (*stopping.SIGNALS, signal.SIGALRM)]
-    with Stopping(lambda _number: None, 60.0) as signals, signals.in_good_order():
+    with Stopping(lambda _number: None, 60.0) as signals, signals.graceful():
         os.kill(os.getpid(), signal.SIGINT)
     assert [signal.getsignal(number) for number in (*stopping.SIGNALS, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

@@ -16,7 +16,7 @@ from hadamard.orchestrator.commands import submit as verb
 from hadamard.orchestrator.commands.submit import Request, submit_study
 from hadamard.orchestrator.ledger.claim import OwnedError, owned
 from hadamard.slurm import submit as slurm
-from hadamard.slurm.requested import Asked, asked, directives, gpu_count, size_bytes, time_s
+from hadamard.slurm.requested import RequestedResources, asked, directives, gpu_count, size_bytes, time_s
 from hadamard.slurm.submit import SubmitOptions, sbatch_command, shell_lines
 from tests.conftest import ROOT
 from tests.studies import write_study
@@ -161,7 +161,7 @@ def test_memory_is_that_of_a_node() -> None:
 
 def test_what_is_asked_for_becomes_what_is_planned_with() -> None:
     wanted = asked({"nodes": "3", "cpus-per-task": "4", "mem": "8G", "gpus-per-node": "2", "time": "2:00:00", "signal": "B:USR1"})
-    assert wanted == Asked(nodes=3, cpus=4, memory_bytes=8 * 2**30, gpus=2, walltime_s=7200, early_s=60)
+    assert wanted == RequestedResources(nodes=3, cpus=4, memory_bytes=8 * 2**30, gpus=2, walltime_s=7200, early_s=60)
     allocation = wanted.allocation(1)
     assert (allocation.total_cpus, allocation.total_gpus, allocation.memory_bytes) == (12, 6, 8 * 2**30)
     assert asked({"mem": "0"}).allocation(5 * 2**30).memory_bytes == 5 * 2**30
@@ -179,10 +179,10 @@ def test_jobs_that_outlive_their_limit_are_announced() -> None:
 
 
 def test_a_limit_that_leaves_no_time_to_train_is_refused() -> None:
-    job = Asked(1, 1, None, 0, walltime_s=150, early_s=120)
+    job = RequestedResources(1, 1, None, 0, walltime_s=150, early_s=120)
     with pytest.raises(UserError, match="the last 120 s are for saving"):
         verb.usable_s(job)
-    assert verb.usable_s(Asked(1, 1, None, 0, 3600, 120)) == 3600 - 120 - verb.START_S
+    assert verb.usable_s(RequestedResources(1, 1, None, 0, 3600, 120)) == 3600 - 120 - verb.START_S
 
 
 def test_the_job_is_told_where_this_installation_is_unless_it_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster.launch import Outcome
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.orchestrator.execution import worker
 from hadamard.orchestrator.ledger.resource_log import packs_used
@@ -18,7 +18,7 @@ from tests.test_launch import pack
 
 def run(
     directory: Path,
-    must_stop: Callable[[], str | None] = lambda: None,
+    stop_reason: Callable[[], str | None] = lambda: None,
     ranks: int = 1,
     gpus: int = 0,
     deadline_s: float | None = None,
@@ -27,7 +27,7 @@ def run(
     one_each = {"ranks": ranks, "shards": ranks, "gpus": gpus, "all_gpus": False, "expected_s": 12.5}
     study = {"study": str(directory.parent.parent), "metered": metered, "budget": {}, "deadline_s": deadline_s}
     config = {"run": 1, "pack": "p", "job": None, **study, **{name: {"p": value} for name, value in one_each.items()}}
-    worker._run_to_the_end(PackFiles(directory), config, must_stop)
+    worker._run_to_the_end(PackFiles(directory), config, stop_reason)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,7 @@ def test_what_a_pack_holds_of_which_node_is_recorded_while_it_runs(
 
     masks = tuple({"CUDA_VISIBLE_DEVICES": str(rank)} for rank in range(len(hosts)) if gpus)
     monkeypatch.setattr(worker, "run_pack", trains)
-    monkeypatch.setattr(worker, "places", lambda *_: Places(hosts, "7", len(hosts), masks))
+    monkeypatch.setattr(worker, "places", lambda *_: RankPlacement(hosts, "7", len(hosts), masks))
     monkeypatch.setenv("SLURMD_NODENAME", "here")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     run(directory, ranks=max(1, len(hosts)), gpus=gpus)
@@ -98,7 +98,7 @@ def test_a_pack_waits_for_the_meters_of_all_its_nodes(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(worker, "is_ready", ready)
     monkeypatch.setattr(worker, "run_pack", trains)
-    monkeypatch.setattr(worker, "places", lambda *_: Places(("n1", "n2"), "7", 2))
+    monkeypatch.setattr(worker, "places", lambda *_: RankPlacement(("n1", "n2"), "7", 2))
     run(directory, ranks=2, metered=True)
     assert files.result.exists()
 

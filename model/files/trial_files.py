@@ -87,7 +87,7 @@ def why_not_writable(directory: Path) -> str | None:
         return f"{standing}: {error.strerror}"
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, fix: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
@@ -96,13 +96,13 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise LedgerError(f"{path}: is missing. {remedy}") from error
+        raise LedgerError(f"{path}: is missing. {fix}") from error
     except json.JSONDecodeError as error:
-        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. {remedy}") from error
+        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. {fix}") from error
     except UnicodeDecodeError as error:
-        raise LedgerError(f"{path}:1: damaged: not UTF-8. {remedy}") from error
+        raise LedgerError(f"{path}:1: damaged: not UTF-8. {fix}") from error
     if not isinstance(content, dict):
-        raise LedgerError(f"{path}:1: damaged: not a JSON object. {remedy}")
+        raise LedgerError(f"{path}:1: damaged: not a JSON object. {fix}")
     return content
 
 

@@ -37,7 +37,7 @@ GONE = (errno.ENOENT, errno.ESTALE)
 
 
 @dataclass(frozen=True)
-class Word:
+class RankStatus:
     """What a rank says of itself; `step` is its Slurm job's and step's id, `ended` the exit code that it is about to end with."""
 
     host: str
@@ -47,15 +47,15 @@ class Word:
     ended: int | None = None
 
 
-def read_word(text: str) -> Word | None:
+def read_status(text: str) -> RankStatus | None:
     """Return what a rank's file says; None before it has said anything, or while it is being written."""
     try:
-        return Word(**json.loads(text))
+        return RankStatus(**json.loads(text))
     except (ValueError, TypeError):
         return None
 
 
-class Patience:
+class SuspendAwareTimer:
     """Counts the seconds for which this process has waited, by its looks.
 
     A look that comes late counts little: a process that was itself stopped for a while, as all of a suspended job are, has not waited.
@@ -72,12 +72,12 @@ class Patience:
         return self.seconds
 
 
-class Silence:
+class HeartbeatMonitor:
     """Listens to another process by a file that it touches, judging by this process's own clock and looks."""
 
     def __init__(self, file: Path) -> None:
         self.file, self.text = file, ""
-        self._stamp, self._patience = 0, Patience()
+        self._stamp, self._patience = 0, SuspendAwareTimer()
 
     def look(self) -> float:
         """Return for how many seconds the file has not changed.
@@ -98,27 +98,27 @@ class Silence:
         return self._patience.seconds
 
 
-_started: list[Pulse] = []
+_started: list[Heartbeat] = []
 
 
-def last_word(code: int) -> None:
+def report_exit(code: int) -> None:
     """Say with which exit code this rank is about to end; launchers mix those of all ranks, and of ranks that are ended for it."""
     for pulse in _started:
         pulse.end(code)
 
 
-class Pulse:
+class Heartbeat:
     """This rank's sign of life, given by a process of its own: much that computes lets no other thread run for minutes."""
 
     def __init__(self, launch: Path, number: int) -> None:
         self.launch, self.number = launch, number
         job, step = (os.environ.get(name) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
-        self.word = Word(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
+        self.word = RankStatus(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
         self._told, self._looked = False, 0.0
         self._beating: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def here(cls, environment: Mapping[str, str] = os.environ) -> Pulse:
+    def here(cls, environment: Mapping[str, str] = os.environ) -> Heartbeat:
         """Return the pulse of this process, as its launcher has told it by the environment."""
         return cls(Path(environment[DIRECTORY]), next(int(environment[name]) for name in NUMBERS if name in environment))
 
@@ -129,7 +129,7 @@ class Pulse:
         self._beating = subprocess.Popen(command, stdin=subprocess.PIPE)  # which closes when this process ends, however it does
         _started.append(self)
 
-    def say(self, word: Word) -> None:
+    def say(self, word: RankStatus) -> None:
         """Say something else from now on."""
         self.word = word
         with contextlib.suppress(OSError), open(self.launch / str(self.number), "r+") as file:
@@ -147,7 +147,7 @@ class Pulse:
             self._beating.kill()
             self._beating.wait()
 
-    def told_to_stop(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether the launcher has said that the ranks are to stop; may be asked as often as one likes."""
         if not self._told and time.monotonic() - self._looked > ASK_S:
             self._looked = time.monotonic()
@@ -161,7 +161,7 @@ def beat(launch: Path, number: int, rank: int) -> None:
 
     That is done at once, whatever it is at: nobody would tell it to stop, and another launch may have its work.
     """
-    launcher = Silence(launch / LAUNCHER)
+    launcher = HeartbeatMonitor(launch / LAUNCHER)
     while not select.select([sys.stdin], [], [], BEAT_S)[0]:
         if is_stopped(rank):
             continue

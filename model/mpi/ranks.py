@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from hadamard.model.errors import EXIT_OUT_OF_MEMORY, UserError, is_out_of_memory
-from hadamard.model.mpi.heartbeat import last_word
+from hadamard.model.mpi.heartbeat import report_exit
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -64,7 +64,7 @@ class Ranks:
 
         code = EXIT_OUT_OF_MEMORY if is_out_of_memory(error) else 1
         if not isinstance(error, MPI.Exception):
-            last_word(code)
+            report_exit(code)
         self.world.Abort(code)
         os._exit(code)  # the end may take a moment, and nothing more must happen until then
 

@@ -46,7 +46,7 @@ def draw_pairs(labels: npt.NDArray[np.int64], tuning: Tuning, generator: np.rand
 
 
 def tuned(
-    directory: Path, texts: Sequence[str], labels: npt.NDArray[np.int64], tuning: Tuning, seed: int, told_to_stop: Callable[[], bool]
+    directory: Path, texts: Sequence[str], labels: npt.NDArray[np.int64], tuning: Tuning, seed: int, should_stop: Callable[[], bool]
 ) -> SentenceTransformer:
     """Return the sentence encoder of this directory, tuned on these sentences; the same for the same seed and number of threads.
 
@@ -56,7 +56,7 @@ def tuned(
         labels: Of each, 0 or 1.
         tuning: How.
         seed: Of pairs and dropout.
-        told_to_stop: Asked after each step.
+        should_stop: Asked after each step.
 
     Raises:
         StopRequest: It was told to stop; nothing of it is kept.
@@ -95,20 +95,20 @@ def tuned(
             model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=CosineSimilarityLoss(model)
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(_stops(told_to_stop))
+        trainer.add_callback(_stops(should_stop))
         trainer.train()
-    if told_to_stop():
+    if should_stop():
         raise StopRequest
     if not all(weights.isfinite().all() for weights in model.parameters()):
         raise DivergedError("tuning the sentence encoder gave no numbers; a lower sentence_encoder.tuning.lr may help")
     return model.eval()
 
 
-def _stops(told_to_stop: Callable[[], bool]) -> Any:
+def _stops(should_stop: Callable[[], bool]) -> Any:
     from transformers import TrainerCallback
 
     class Stops(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_training_stop = told_to_stop()
+            control.should_training_stop = should_stop()
 
     return Stops()

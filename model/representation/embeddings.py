@@ -87,14 +87,14 @@ def ensure(corpus: text.Corpus, encoder: LocatedSentenceEncoder, threads: int) -
     return _once(cached_file(corpus.hash, encoder.hash), compute, lambda: False)
 
 
-def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_stop: Callable[[], bool]) -> Path:
+def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, should_stop: Callable[[], bool]) -> Path:
     """Tune the sentence encoder on the training side of a trial's split, and embed by it, unless that is cached; return the file.
 
     Args:
         trial: Any of those that share the split, or fold, and the way of tuning.
         corpus: What it reads.
         split: Its sides of the corpus. Sentences on none of them are not embedded: their rows hold no numbers.
-        told_to_stop: Asked between the steps of tuning.
+        should_stop: Asked between the steps of tuning.
 
     Raises:
         StopRequest: It was told to stop; the next call begins anew.
@@ -107,16 +107,16 @@ def ensure_tuned(trial: Trial, corpus: text.Corpus, split: text.Split, told_to_s
         settings = trial.settings.sentence_encoder
         texts = [corpus.texts[row] for row in split.train]
         encoder = locate(settings.name)
-        model = contrastive.tuned(encoder.directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, told_to_stop)
+        model = contrastive.tuned(encoder.directory, texts, corpus.labels[split.train], settings.tuning, trial.split_seed, should_stop)
         rows = np.sort(np.concatenate([split.train, split.validation, split.test]))
         whole = np.full((len(corpus.texts), encoder.dimension), np.nan, np.float32)
         for some in np.array_split(rows, max(1, len(rows) // ENCODED_AT_ONCE)):
-            if told_to_stop():
+            if should_stop():
                 raise StopRequest
             whole[some] = _encode(model, tuple(corpus.texts[row] for row in some), settings.tuning)
         return whole
 
-    return _once(tuned_file(trial), compute, told_to_stop)
+    return _once(tuned_file(trial), compute, should_stop)
 
 
 def busy(trial: Trial) -> bool:
@@ -130,7 +130,7 @@ def busy(trial: Trial) -> bool:
         return False
 
 
-def _once(file: Path, compute: Callable[[], Embeddings], told_to_stop: Callable[[], bool]) -> Path:
+def _once(file: Path, compute: Callable[[], Embeddings], should_stop: Callable[[], bool]) -> Path:
     """Write what is computed unless it is there; two processes asking at once compute it once, where files can be locked.
 
     Raises:
@@ -142,7 +142,7 @@ def _once(file: Path, compute: Callable[[], Embeddings], told_to_stop: Callable[
     deadline = time.monotonic() + LOST_LOCK_S
     with open(file.with_suffix(".lock"), "w") as lock:
         while not locked(lock, wait=False) and not file.exists() and time.monotonic() < deadline:
-            if told_to_stop():
+            if should_stop():
                 raise StopRequest
             time.sleep(0.5)
         if not file.exists():

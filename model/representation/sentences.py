@@ -39,7 +39,7 @@ class Sentences:
         return _split(self._corpus, self._data, trial.split_seed, trial.fold)
 
 
-def sentences_of(trial: Trial, told_to_stop: Callable[[], bool] = lambda: False) -> Sentences:
+def sentences_of(trial: Trial, should_stop: Callable[[], bool] = lambda: False) -> Sentences:
     """Return what a trial reads; the shapes of a pack mostly share it, so the last ones are kept.
 
     Where the sentence encoder is tuned on the trial's split, the first trial to ask has it tuned.
@@ -52,7 +52,7 @@ def sentences_of(trial: Trial, told_to_stop: Callable[[], bool] = lambda: False)
     corpus = _corpus(data, trial.data_hash)
     if trial.settings.sentence_encoder.representation == "setfit":
         split = _split(corpus, data, trial.split_seed, trial.fold)
-        file = embeddings.ensure_tuned(trial, corpus, split, told_to_stop)
+        file = embeddings.ensure_tuned(trial, corpus, split, should_stop)
     else:
         file = embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)
     return _read(corpus, data, file)

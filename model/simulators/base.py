@@ -89,7 +89,7 @@ class SimulatorKind:
     factory: str | None = None
     arguments: tuple[str, ...] = ()
     needs: str | None = None
-    remedy: str = ""
+    fix: str = ""
     real_only: bool = False
     state_gradient: bool = True
     gpu: Literal["no", "if in sight", "needed"] = "no"

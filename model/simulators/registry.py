@@ -29,7 +29,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
             name="compiled",
             factory=f"{_HERE}.compiled.simulator:CompiledSimulator",
             needs=f"{_HERE}.compiled.native",
-            remedy="install a C++ compiler (g++ or clang++) and run `make install` again",
+            fix="install a C++ compiler (g++ or clang++) and run `make install` again",
             real_only=True,
             evaluated_rows=16,
             rate=Rate(gate_s=0.5e-6, amplitude_s=0.06e-9),
@@ -38,7 +38,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
             name="triton",
             factory=f"{_HERE}.triton.simulator:TritonSimulator",
             needs="triton",
-            remedy="pip install triton",
+            fix="pip install triton",
             real_only=True,
             gpu="needed",
             most_qubits={"float32": 14, "float64": 13},  # up to so many, a row's state fits one multiprocessor
@@ -58,7 +58,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
         SimulatorKind(
             name="custatevec",
             factory=f"{_HERE}.custatevec.simulator:CuStateVecSimulator",
-            remedy="pip install 'hadamard[gpu]', or 'hadamard[gpu-cuda13]' for a torch with CUDA 13",
+            fix="pip install 'hadamard[gpu]', or 'hadamard[gpu-cuda13]' for a torch with CUDA 13",
             gpu="needed",
         ),
         SimulatorKind(
@@ -139,7 +139,7 @@ def open_simulator(name: str, ranks: Ranks | None = None) -> Simulator:
     """
     kind = kind_of(name)
     if not is_installed(kind):
-        raise SettingsError(f"simulator {name} cannot be opened here: {kind.needs} is missing; {kind.remedy}")
+        raise SettingsError(f"simulator {name} cannot be opened here: {kind.needs} is missing; {kind.fix}")
     if kind.factory is None or (ranks is not None and ranks.count > 1):
         from hadamard.model.mpi.ranks import ALONE
 

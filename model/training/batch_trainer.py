@@ -30,18 +30,18 @@ from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.simulators.select import resolve
 from hadamard.model.training.adam import Adam
 from hadamard.model.training.evaluation import Embedded, Readable, evaluate, scores
-from hadamard.model.training.trial_run import Member, share_time
+from hadamard.model.training.trial_run import TrialRun, split_wall_time
 
 CHECKPOINT_EVERY_S = 5.0
 CHECKPOINT_SHARE = 0.1
 """Of the time, checkpoints take no more: on the file systems of clusters a single one may take tens of milliseconds."""
 
 
-class Team:
+class BatchTrainer:
     """Members alike in shape (`Trial.shape`), each with a row of the parameters and of the sides of its split."""
 
     def __init__(
-        self, members: Sequence[Member], sentences: Sentences, phases: Phases, told_to_stop: Callable[[], bool], ranks: Ranks
+        self, members: Sequence[TrialRun], sentences: Sentences, phases: Phases, should_stop: Callable[[], bool], ranks: Ranks
     ) -> None:
         """Give each member its initial parameters, or those of its checkpoint; one whose files are damaged fails, and the others go on.
 
@@ -49,13 +49,13 @@ class Team:
             members: Who is trained.
             sentences: Of their common corpus.
             phases: Told what is done for whom.
-            told_to_stop: Asked between epochs; if so, members are saved and a StopRequest is raised.
+            should_stop: Asked between epochs; if so, members are saved and a StopRequest is raised.
             ranks: The MPI ranks that this process leads, or itself alone.
 
         Raises:
             SettingsError: The simulator cannot be opened here.
         """
-        self.members, self.phases, self.told_to_stop = members, phases, told_to_stop
+        self.members, self.phases, self.should_stop = members, phases, should_stop
         phases.begin("training", [member.files for member in members])
         trials = [member.trial for member in members]
         settings = trials[0].settings
@@ -116,7 +116,7 @@ class Team:
         self.phases.begin("inference", [member.files for member in members], sum(rows.shape[1] for rows in rows_of_sides))
         sides = [evaluate(head, parameters, self.corpus, rows[places], draws) for rows in rows_of_sides]
         self.phases.pause()
-        seconds = share_time(members, begin)
+        seconds = split_wall_time(members, begin)
         for member, *seen in zip(members, *sides, strict=True):
             member.files.append("evaluated", seconds=seconds)
             member.finish(seen, parameters.shape[1], self.simulator)
@@ -141,7 +141,7 @@ class Team:
             checked = evaluate(head, adam.parameters, self.corpus, validation, draws)
             self.phases.pause()
             whole = adam.parameters.isfinite().all(dim=1).tolist()
-            seconds = share_time(members, begin)
+            seconds = split_wall_time(members, begin)
             for row, place in enumerate(places):
                 self._record(place, epoch, seen[row], checked[row], whole[row], seconds)
             now = time.monotonic()
@@ -167,7 +167,7 @@ class Team:
 
     def _stop_if_told(self, places: list[int], state: torch.Tensor) -> None:
         """Save those in training and end, if told so; all others are as their checkpoints, or not begun."""
-        if self.told_to_stop():
+        if self.should_stop():
             self._save(places, state)
             raise StopRequest
 

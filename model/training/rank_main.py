@@ -13,14 +13,14 @@ import traceback
 from collections.abc import Callable
 
 from hadamard.model.errors import EXIT_USER_ERROR, UserError
-from hadamard.model.mpi.heartbeat import Pulse, last_word
+from hadamard.model.mpi.heartbeat import Heartbeat, report_exit
 from hadamard.model.mpi.ranks import Ranks, join
 
 OWN_GPUS = "HADAMARD_RANK_GPUS"
 """Variable that says, in JSON, what each rank's environment is to say of GPUs: srun shows all of a node's to each of its ranks there."""
 
 
-def take_part(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]], int]) -> int:
+def run_rank(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]], int]) -> int:
     """Take part as one of several ranks, and return this one's exit code.
 
     SIGTERM ends a rank at once: launchers send it to those that are left when one has died. To stop in good order is told by a file.
@@ -30,7 +30,7 @@ def take_part(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]
         shards: Of them share each state.
         lead: What rank 0 does; it is given all ranks and whether to stop, and returns the exit code.
     """
-    pulse = Pulse.here()
+    pulse = Heartbeat.here()
     pulse.start()
     if OWN_GPUS in os.environ:
         os.environ.update(json.loads(os.environ[OWN_GPUS])[pulse.number])
@@ -38,16 +38,16 @@ def take_part(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]
         joined = join(ranks, shards)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        last_word(EXIT_USER_ERROR)
+        report_exit(EXIT_USER_ERROR)
         return EXIT_USER_ERROR
     pulse.meet()
     try:
-        code = _play(joined, lambda: lead(joined, pulse.told_to_stop))
+        code = _play(joined, lambda: lead(joined, pulse.should_stop))
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()
         joined.end_all(error)
-    last_word(code)
+    report_exit(code)
     return code
 
 

@@ -22,7 +22,7 @@ SIDES = ("train", "validation", "test")
 
 
 @dataclass
-class Member:
+class TrialRun:
     """One trial of a team.
 
     Attributes:
@@ -71,7 +71,7 @@ class Member:
         self.is_open = False
 
 
-def share_time(members: Sequence[Member], begin: float) -> float:
+def split_wall_time(members: Sequence[TrialRun], begin: float) -> float:
     """Share the wall time since `begin` (a `time.perf_counter`) equally among members; return each one's share in seconds."""
     share = (time.perf_counter() - begin) / len(members)
     for member in members:

@@ -35,7 +35,7 @@ def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> s
     return "".join(f"{name}={shlex.quote(word)}\n" for name, word in words.items())
 
 
-def _role(owner: claim.Owner | None, directory: Path) -> tuple[str, str]:
+def _role(owner: claim.OwnerRecord | None, directory: Path) -> tuple[str, str]:
     if owner is None:
         return "lead", ""
     if owner.state == "stopping":

@@ -27,7 +27,7 @@ from hadamard.orchestrator.design.factors import short_names, value_text
 from hadamard.orchestrator.design.power import SmallestEffect, smallest_effect
 from hadamard.orchestrator.execution.budget_guard import against
 from hadamard.orchestrator.formats import count, duration, joules
-from hadamard.orchestrator.planning.cost_estimate import Price, pack_joules, price
+from hadamard.orchestrator.planning.cost_estimate import RunEstimate, pack_joules, price
 from hadamard.orchestrator.planning.feasibility import check_fit
 from hadamard.orchestrator.planning.machine_rates import Rates, known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
@@ -70,7 +70,7 @@ def expected(seconds: float | None, rates: Rates) -> str:
     return f"about {duration(seconds)}, from {rates.origin}"
 
 
-def price_lines(asked: Price, allocation: Allocation, rates: Rates) -> list[tuple[str, str]]:
+def price_lines(asked: RunEstimate, allocation: Allocation, rates: Rates) -> list[tuple[str, str]]:
     """Return what a run is expected to take, all four of it, each as heading and text."""
     if asked.wall_s is None or asked.node_hours is None:
         time, hours = UNKNOWN_TIME, UNKNOWN_TIME
@@ -87,7 +87,7 @@ def price_lines(asked: Price, allocation: Allocation, rates: Rates) -> list[tupl
     return [("time", time), ("node-hours", hours), ("energy", energy), ("trials", str(asked.trials))]
 
 
-def _where_time_goes(asked: Price) -> str:
+def _where_time_goes(asked: RunEstimate) -> str:
     parts = {"start": asked.start_s, "embeddings": asked.embeddings_s, "packs": asked.packs_s or 0.0, "end": asked.end_s}
     return ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items() if seconds)
 

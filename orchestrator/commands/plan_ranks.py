@@ -13,7 +13,7 @@ from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import bytes_in_words, duration, listed
 from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
 from hadamard.orchestrator.planning.packs import Pack, need
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import Step, step_of, step_seconds
 
 
@@ -29,7 +29,7 @@ class Shared:
     """
 
     arms: tuple[str, ...]
-    sharing: Sharing
+    sharing: RankLayout
     memory_bytes: int
     step: Step | None
 

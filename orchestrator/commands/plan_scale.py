@@ -22,7 +22,7 @@ from hadamard.model.errors import UserError
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.orchestrator.formats import bytes_in_words, duration, joules
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
-from hadamard.orchestrator.planning.scale import Machine, Price, prices
+from hadamard.orchestrator.planning.scale import Machine, StepEstimate, prices
 from hadamard.orchestrator.planning.step_model import Kernels, Link
 from hadamard.orchestrator.plotting import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
 from hadamard.orchestrator.study.file import StudyFile
@@ -97,7 +97,7 @@ def assumptions(head: QuantumHead, ranks: Machine, number_bytes: int) -> list[st
 
 
 @mpl.rc_context(STYLE)
-def figure(found: Sequence[Price], assumed: Sequence[str]) -> Figure:
+def figure(found: Sequence[StepEstimate], assumed: Sequence[str]) -> Figure:
     """Draw ranks, bytes, seconds and joules against qubits."""
     drawn = Figure(figsize=(WIDTH, 3.9))
     axes = drawn.subplots(1, 4)
@@ -134,7 +134,7 @@ def _label(axes: Axes, title: str, qubits: Sequence[int], words: Callable[[float
     axes.set_xlabel("qubits")
 
 
-def _as_text(found: Sequence[Price], assumed: Sequence[str], picture: Path) -> str:
+def _as_text(found: Sequence[StepEstimate], assumed: Sequence[str], picture: Path) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=120, highlight=False, markup=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -152,7 +152,7 @@ def _as_text(found: Sequence[Price], assumed: Sequence[str], picture: Path) -> s
     return buffer.getvalue()
 
 
-def _as_json(head: QuantumHead, found: Sequence[Price], ranks: Machine, number_bytes: int, picture: Path) -> dict[str, Any]:
+def _as_json(head: QuantumHead, found: Sequence[StepEstimate], ranks: Machine, number_bytes: int, picture: Path) -> dict[str, Any]:
     return {
         "head": head.model_dump(mode="json", exclude={"qubits"}),
         "amplitude_bytes": number_bytes,

@@ -19,7 +19,7 @@ from hadamard.cluster.allocation import Allocation, detect
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.cluster.energy.meters import CPU
 from hadamard.cluster.energy.recorder import recordings
-from hadamard.cluster.mpi_smoke_test import check_meeting
+from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
 from hadamard.model.settings import Settings
@@ -34,10 +34,10 @@ from hadamard.orchestrator.energy.totals import spent_j
 from hadamard.orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
 from hadamard.orchestrator.execution.driver import Work, drive, tool
 from hadamard.orchestrator.execution.retry_policy import close, open_attempts
-from hadamard.orchestrator.execution.stop_reasons import why_gone
+from hadamard.orchestrator.execution.stop_reasons import infer_driver_exit
 from hadamard.orchestrator.formats import count
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
-from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.ledger.provenance import provenance
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.ledger.resource_log import runs_used
@@ -77,7 +77,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         _check_budget(plan.study.budget, ledger, packs)
     _check_simulators(packs)
     if any(pack.ranks > 1 for pack in packs):
-        check_meeting()
+        smoke_test()
     embeddings.check_cache()
     why_not_measured()  # refuses what is no meter
     interrupted = False
@@ -132,10 +132,10 @@ def ship_study(directory: Path, everything: bool) -> str:
     return f"{shipment.runs} of {len(shipper.tracked(plan.trials))} trials are complete in MLflow at {where}"
 
 
-def _close_attempts_of(previous: Owner | None, ledger: Ledger, plan: Plan, console: Console) -> None:
+def _close_attempts_of(previous: OwnerRecord | None, ledger: Ledger, plan: Plan, console: Console) -> None:
     """End the attempts that the study's last driver left open, with the cause of its end: the ledger is ours now."""
     if left_open := open_attempts(map(ledger.files, plan.trials)):
-        cause = why_gone(previous, jobs.details, jobs.node_lost)
+        cause = infer_driver_exit(previous, jobs.details, jobs.node_lost)
         close(left_open, cause)
         console.print(f"going on:  {count(len(left_open), 'trial')} in training when the last run ended ({cause})")
 

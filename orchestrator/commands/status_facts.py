@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hadamard.orchestrator.ledger.claim import Owner
+from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
@@ -21,7 +21,7 @@ JOB = re.compile(r"(?:slurm-)?(\d+)(?:-(\d+))?(?:\.\w+)?")
 """A job's directory JOB-RESTART, its log slurm-JOB.log, or what else is named after it."""
 
 
-def owner_facts(owner: Owner | None) -> dict[str, Any] | None:
+def owner_facts(owner: OwnerRecord | None) -> dict[str, Any] | None:
     """Return what is worth saying of a driver."""
     if owner is None:
         return None
@@ -40,7 +40,7 @@ def by_node(records: Sequence[TrialRecord]) -> dict[str, dict[str, int]]:
     return dict(sorted(nodes.items()))
 
 
-def seconds_left(records: Sequence[TrialRecord], owner: Owner | None, now_ms: float) -> float | None:
+def seconds_left(records: Sequence[TrialRecord], owner: OwnerRecord | None, now_ms: float) -> float | None:
     """Return the seconds that the owed trials will take at the rate since the driver started; None if it stops or has finished none."""
     if owner is None or owner.state != "running":
         return None
@@ -70,7 +70,7 @@ def slurm_jobs(directory: Path, details: Callable[[str], jobs.Job | None]) -> li
     return found
 
 
-def running_cluster(owner: Owner | None) -> Cluster | None:
+def running_cluster(owner: OwnerRecord | None) -> Cluster | None:
     """Return the Ray that a driver leads; None if it started its own, or its file cannot be read."""
     try:
         return Cluster.read(Path(owner.cluster)) if owner is not None and owner.cluster else None

@@ -23,7 +23,7 @@ from hadamard.orchestrator.commands.plan import expected
 from hadamard.orchestrator.formats import count, duration
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger
-from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, price
 from hadamard.orchestrator.planning.feasibility import check_fit
 from hadamard.orchestrator.planning.machine_rates import known_rates
@@ -31,7 +31,7 @@ from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import read_plan
 from hadamard.orchestrator.study.file import located
 from hadamard.slurm import submit as slurm
-from hadamard.slurm.requested import Asked, asked, directives
+from hadamard.slurm.requested import RequestedResources, asked, directives
 
 START_S = 30
 """From a job's start until its first pack trains."""
@@ -96,7 +96,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
         _say_submitted(console, slurm.submit(job, script, arguments, logs, jobs), job, ledger.directory)
 
 
-def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Owner | None) -> list[str]:
+def _outlook(request: Request, owed: Sequence[Trial], wanted: RequestedResources, leader: OwnerRecord | None) -> list[str]:
     """Return what is to be expected of a job; raises what `submit_study` does where that is nothing good."""
     allocation = wanted.allocation(detect().memory_bytes)
     rates, usable = known_rates(), usable_s(wanted)
@@ -117,7 +117,7 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: Asked, leader: Own
     return lines
 
 
-def usable_s(wanted: Asked) -> int | None:
+def usable_s(wanted: RequestedResources) -> int | None:
     """Return for how many seconds the packs of a job can train before it must save and stop; None where there is no limit.
 
     Raises:
@@ -160,7 +160,7 @@ def job_environment(site: str | None, here: Path, environment: Mapping[str, str]
     return ({"HADAMARD_SITE": site} if site else {}) | needed
 
 
-def asked_in_words(wanted: Asked) -> str:
+def asked_in_words(wanted: RequestedResources) -> str:
     """Return what a job asks for."""
     nodes = f"{wanted.nodes} nodes, each with " if wanted.nodes > 1 else "1 node with "
     gpus = f", {count(wanted.gpus, 'GPU')}" if wanted.gpus else ""
@@ -181,7 +181,7 @@ def _check(request: Request, options: slurm.SubmitOptions) -> None:
         slurm.check_slurm()
 
 
-def _leader(directory: Path) -> Owner | None:
+def _leader(directory: Path) -> OwnerRecord | None:
     """Return the driver in another job that has the study.
 
     Raises:

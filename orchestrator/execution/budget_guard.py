@@ -120,7 +120,7 @@ def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | N
     return now_s + min(left_s) if left_s else None
 
 
-class Spending:
+class BudgetGuard:
     """Keeps the record of a run from a thread, and has everything stop where its budget is used up."""
 
     def __init__(self, study: Path, run: int, budget: Budget, nodes: Callable[[], int]) -> None:
@@ -141,12 +141,12 @@ class Spending:
         self._thread = threading.Thread(target=self._watch, name="spending", daemon=True)
         self.note()
 
-    def watch(self, stop: Callable[[str], None]) -> Spending:
+    def watch(self, stop: Callable[[str], None]) -> BudgetGuard:
         """Have `stop` called with the cause once the budget is used up, while this is entered."""
         self._stop = stop
         return self
 
-    def __enter__(self) -> Spending:
+    def __enter__(self) -> BudgetGuard:
         self._thread.start()
         return self
 

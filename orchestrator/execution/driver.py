@@ -24,13 +24,13 @@ from hadamard.cluster.launch import STOP_GRACE_S, environment
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
 from hadamard.model.trial import Trial, TrialSettings
-from hadamard.orchestrator.execution.budget_guard import Limits, Spending, deadline
+from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, deadline
 from hadamard.orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
 from hadamard.orchestrator.execution.progress import Progress
 from hadamard.orchestrator.execution.retry_policy import close
 from hadamard.orchestrator.execution.signals import Stopping
-from hadamard.orchestrator.execution.stop_reasons import why_told
-from hadamard.orchestrator.ledger.claim import Ownership
+from hadamard.orchestrator.execution.stop_reasons import infer_stop_reason
+from hadamard.orchestrator.ledger.claim import Claim
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.resource_log import embedding
 from hadamard.orchestrator.planning.packs import Pack
@@ -62,7 +62,7 @@ class Work:
     allocation: Allocation
 
 
-def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -> bool:
+def drive(work: Work, ownership: Claim, console: Console, dashboard: bool) -> bool:
     """Embed and sweep; return whether a signal ended it early. Trials then stay owed, and what was in training is saved.
 
     Raises:
@@ -72,13 +72,13 @@ def drive(work: Work, ownership: Ownership, console: Console, dashboard: bool) -
     def stop(number: int) -> None:
         if ownership.lost:
             raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
-        ownership.stop(why_told(number, jobs.details))
+        ownership.stop(infer_stop_reason(number, jobs.details))
 
     study, run, allocation, meter = work.ledger.directory, ownership.owner.generation, work.allocation, open_meter()
     if meter is not None:
         idle = "" if meter.method == "modelled" else f"; first, for {IDLE_S:g} s, what the idle node takes"
         console.print(f"energy:    {meter.method}{idle}")
-    spending = Spending(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
+    spending = BudgetGuard(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
     signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
     try:
         with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
@@ -125,7 +125,7 @@ def tool(name: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _sweep(work: Work, run: int, spending: Spending, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
+def _sweep(work: Work, run: int, spending: BudgetGuard, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
     """Run the packs over Ray, with all that goes on beside."""
     from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 
@@ -137,6 +137,6 @@ def _sweep(work: Work, run: int, spending: Spending, signals: Stopping, console:
             beside.enter_context(others_meters(ledger.directory, run))
         beside.enter_context(shipper.BackgroundShipper(ledger, plan))
         beside.enter_context(Progress(ledger, plan.trials, work.owed, console))
-        beside.enter_context(signals.in_good_order())
+        beside.enter_context(signals.graceful())
         limits = Limits(budget, deadline(budget, spending.note(), work.allocation.nodes, time.time()))
         run_packs(ledger, work.packs, plan.study.study, run, limits, metered)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hadamard.cluster.allocation import GPU_MASKS
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.cluster.steps import own_job
 from hadamard.orchestrator.planning.packs import CPUS_PER_PACK, Pack
 from hadamard.slurm.ray_start import NODE_LABEL, job_resource
@@ -58,7 +58,7 @@ def reached_job(environment: Mapping[str, str] = os.environ) -> str | None:
     return job if job is not None and job_resource(job) in there else None
 
 
-def wait_for_bundles(must_stop: Callable[[], str | None]) -> str | None:
+def wait_for_bundles(stop_reason: Callable[[], str | None]) -> str | None:
     """Wait until this worker's pack has all of its bundles, which it has at first: one may be lost with its node, until Ray finds another.
 
     Returns why that was not waited for, or None.
@@ -66,13 +66,13 @@ def wait_for_bundles(must_stop: Callable[[], str | None]) -> str | None:
     from ray.util import get_current_placement_group, placement_group_table
 
     while placement_group_table(get_current_placement_group())["state"] != "CREATED":
-        if (why := must_stop()) is not None:
+        if (why := stop_reason()) is not None:
             return why
         time.sleep(LOOK_EVERY_S)
     return None
 
 
-def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> Places:
+def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> RankPlacement:
     """Return where the ranks of this worker's pack are to run: on the nodes of its bundles, those of one node next to each other.
 
     Args:
@@ -89,7 +89,7 @@ def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> Places:
     hosts = [names[of_bundles[bundle]] for bundle in sorted(of_bundles)]
     order = sorted(range(len(hosts)), key=lambda bundle: hosts.index(hosts[bundle]))
     seen = _gpus_of_bundles(len(hosts), gpus) if gpus else []
-    found = Places(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+    found = RankPlacement(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
     return found.with_all_gpus() if all_gpus else found
 
 

@@ -30,7 +30,7 @@ LOST = ("node lost", "worker lost")
 
 
 def run_with_retries(
-    pack_directory: Path, launch: Callable[[], Outcome], must_stop: Callable[[], str | None], lost: str | None, run: int
+    pack_directory: Path, launch: Callable[[], Outcome], stop_reason: Callable[[], str | None], lost: str | None, run: int
 ) -> str | None:
     """Launch the pack's process until none of its trials is left to try, or it must stop; return why it stopped, None if it did not.
 
@@ -41,7 +41,7 @@ def run_with_retries(
     Args:
         pack_directory: Holds `pack.json`.
         launch: Runs the pack's process to its end.
-        must_stop: Why nothing more is to be launched, or None.
+        stop_reason: Why nothing more is to be launched, or None.
         lost: What became of the worker that had this pack before, in this run, if it ended without a word.
         run: The run's number: trials are lost so often in each.
     """
@@ -52,12 +52,12 @@ def run_with_retries(
         left = [files for files in left if not _lost_too_often(files, run)]
     tries: Counter[Path] = Counter()
     while left:
-        if (why := must_stop()) is not None:
+        if (why := stop_reason()) is not None:
             return why
         pack.write(left, alone=[files.directory for files in left if files.directory in tries])
         counts = {files.directory: len(files.events()) for files in left}
         outcome = launch()
-        if must_stop() == SUPERSEDED:  # how it ended is no longer ours to tell
+        if stop_reason() == SUPERSEDED:  # how it ended is no longer ours to tell
             return SUPERSEDED
         if outcome.cause == "disk full":
             return None  # nothing can be written, and the driver finds out by itself

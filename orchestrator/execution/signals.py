@@ -46,7 +46,7 @@ class Stopping:
             signal.signal(number, handler)
 
     @contextmanager
-    def in_good_order(self) -> Iterator[None]:
+    def graceful(self) -> Iterator[None]:
         """Here what runs stops by itself once told: only a second signal, or the end of the grace, raises KeyboardInterrupt."""
         self._handle()  # again: Ray has put its own in place
         self._patient = True

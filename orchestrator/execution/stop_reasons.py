@@ -9,14 +9,14 @@ import os
 from collections.abc import Callable, Mapping
 
 from hadamard.orchestrator.ledger.causes import cause_of_end, stop_cause
-from hadamard.orchestrator.ledger.owner_record import Owner
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.slurm.jobs import Job, restart_count
 
 AskJob = Callable[[str], Job | None]
 AskNode = Callable[[str, float], bool | None]
 
 
-def why_told(number: int, details: AskJob, environment: Mapping[str, str] = os.environ) -> str:
+def infer_stop_reason(number: int, details: AskJob, environment: Mapping[str, str] = os.environ) -> str:
     """Return why a signal has come to this driver.
 
     Args:
@@ -35,7 +35,7 @@ def why_told(number: int, details: AskJob, environment: Mapping[str, str] = os.e
     )
 
 
-def why_gone(owner: Owner | None, details: AskJob, node_lost: AskNode) -> str:
+def infer_driver_exit(owner: OwnerRecord | None, details: AskJob, node_lost: AskNode) -> str:
     """Return why the last owner of a study is gone, though it left attempts open.
 
     Args:

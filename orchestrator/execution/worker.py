@@ -17,7 +17,7 @@ from typing import Any
 
 from hadamard.cluster.energy.recorder import IDLE_S, is_ready
 from hadamard.cluster.launch import Outcome, run_pack
-from hadamard.cluster.node_drain import Place, node_name
+from hadamard.cluster.node_drain import NodeDrain, node_name
 from hadamard.model.files.trial_files import PackFiles, read_json, write_atomically
 from hadamard.orchestrator.execution.budget_guard import Limits, why_no_room
 from hadamard.orchestrator.execution.node_meters import nodes_alive
@@ -44,19 +44,19 @@ def run_here(config: dict[str, Any]) -> None:
     elsewhere. It returns when the pack has come to its end, or the study is to stop.
     """
     os.chdir(config["working_directory"])  # relative paths in the environment, such as a trace to replay, mean this one
-    study, run, place = Path(config["study"]), int(config["run"]), Place.here()
+    study, run, place = Path(config["study"]), int(config["run"]), NodeDrain.here()
     pack = PackFiles(Path(config["directories"][config["pack"]]))
 
-    def must_stop() -> str | None:
+    def stop_reason() -> str | None:
         return stop_requested(study, run) or (LEFT if place.leaving else None)
 
     with place.busy():
-        why = _run_to_the_end(pack, config, must_stop)
+        why = _run_to_the_end(pack, config, stop_reason)
     while why == LEFT and stop_requested(study, run) is None:
         time.sleep(LOOK_EVERY_S)
 
 
-def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable[[], str | None]) -> str | None:
+def _run_to_the_end(pack: PackFiles, config: dict[str, Any], stop_reason: Callable[[], str | None]) -> str | None:
     """Run a pack until each trial has a result or has failed for good, or it must stop; return why it must."""
     from ray import tune
 
@@ -76,32 +76,32 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
         undone = [one for one in files if not one.result.exists()]
         where = None
         if ranks > 1:
-            if (why := wait_for_bundles(must_stop)) is not None:
+            if (why := wait_for_bundles(stop_reason)) is not None:
                 return Outcome("stopped", why)
             where = places(shards, gpus, config["job"], config["all_gpus"][config["pack"]])
         held = holding(where, gpus)
         if config["metered"]:
-            _wait_for_meters(study, run, held, must_stop)
+            _wait_for_meters(study, run, held, stop_reason)
         record.begin(held, expected_s, len(undone))
         outcome = None
         try:
-            outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, must_stop, where)
+            outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, stop_reason, where)
         finally:
             record.end(outcome.cause if outcome else "error", sum(one.result.exists() for one in undone))
         return outcome
 
     try:
         if config["metered"]:
-            _wait_for_meters(study, run, [node_name()], must_stop)
+            _wait_for_meters(study, run, [node_name()], stop_reason)
         limits = Limits(Budget(**config["budget"]), config["deadline_s"])
-        why = must_stop() or why_no_room(study, limits, expected_s, ranks)
+        why = stop_reason() or why_no_room(study, limits, expected_s, ranks)
         if why is not None:  # nothing was begun: there is no word to leave
             report_progress()
             return why
         lost = _take_over(pack, run)
-        why = run_with_retries(pack.directory, launch, must_stop, lost, run)
+        why = run_with_retries(pack.directory, launch, stop_reason, lost, run)
     except Exception as error:  # Tune would only try the same again; the journal is where a user looks
-        why = SUPERSEDED if must_stop() == SUPERSEDED else None
+        why = SUPERSEDED if stop_reason() == SUPERSEDED else None
         for one in (one for one in files if why is None and not one.result.exists()):
             with contextlib.suppress(OSError):
                 one.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
@@ -111,11 +111,11 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], must_stop: Callable
     return why
 
 
-def _wait_for_meters(study: Path, run: int, hosts: Iterable[str], must_stop: Callable[[], str | None]) -> None:
+def _wait_for_meters(study: Path, run: int, hosts: Iterable[str], stop_reason: Callable[[], str | None]) -> None:
     """Wait until the meters of nodes have seen them idle, which takes a while where this is a node's first pack; not for ever."""
     deadline = time.monotonic() + METER_S
     for host in hosts:
-        while not is_ready(study, run, host) and must_stop() is None and time.monotonic() < deadline:
+        while not is_ready(study, run, host) and stop_reason() is None and time.monotonic() < deadline:
             time.sleep(0.1)
 
 

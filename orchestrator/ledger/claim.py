@@ -23,10 +23,10 @@ from typing import Literal
 from hadamard.model.errors import LedgerError
 from hadamard.orchestrator.ledger import owner_record
 from hadamard.orchestrator.ledger.causes import SUPERSEDED
-from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, Owner, current
+from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, OwnerRecord, current
 from hadamard.slurm import jobs
 
-__all__ = ["STALE_S", "SUPERSEDED", "OwnedError", "Owner", "Ownership", "current", "living", "owned", "stop_requested"]
+__all__ = ["STALE_S", "SUPERSEDED", "Claim", "OwnedError", "OwnerRecord", "current", "living", "owned", "stop_requested"]
 
 BEAT_S = 5.0
 HISTORY = 9
@@ -41,7 +41,7 @@ class OwnedError(LedgerError):
         owner: That driver.
     """
 
-    def __init__(self, owner: Owner, directory: Path | None = None, age_s: float | None = None) -> None:
+    def __init__(self, owner: OwnerRecord, directory: Path | None = None, age_s: float | None = None) -> None:
         self.owner = owner
         job = f" of Slurm job {owner.job}" if owner.job else ""
         who = f"process {owner.pid} on {owner.host}{job}" if owner.pid else "a driver whose file cannot be read"
@@ -49,7 +49,7 @@ class OwnedError(LedgerError):
         super().__init__(f"{directory or 'the study'} is being run by {who}{sign}. {_what_to_do(owner)}")
 
 
-class Ownership:
+class Claim:
     """A study that this process has, until the `owned` that gave it is left.
 
     Attributes:
@@ -58,7 +58,7 @@ class Ownership:
         lost: Whether another driver was seen to have taken the study over.
     """
 
-    def __init__(self, directory: Path, owner: Owner, previous: Owner | None, on_lost: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, owner: OwnerRecord, previous: OwnerRecord | None, on_lost: Callable[[], None]) -> None:
         self.directory, self.owner, self.previous, self.lost = directory, owner, previous, False
         self._on_lost, self._saved = on_lost, owner
         self._writing = threading.RLock()  # a signal's handler may write while its own thread does
@@ -124,7 +124,7 @@ def owned(
     *,
     on_lost: Callable[[], None] | None = None,
     job_state: JobState = jobs.state,
-) -> Iterator[Ownership]:
+) -> Iterator[Claim]:
     """Have a study, whose directory must exist, while this is entered.
 
     Args:
@@ -139,14 +139,14 @@ def owned(
         LedgerError: The file system cannot make hard links.
     """
     owner, previous = _claim(directory, environment, job_state)
-    ownership = Ownership(directory, owner, previous, on_lost or _terminate_main_thread)
+    ownership = Claim(directory, owner, previous, on_lost or _terminate_main_thread)
     try:
         yield ownership
     finally:
         ownership.end()
 
 
-def living(directory: Path, environment: Mapping[str, str] = os.environ, job_state: JobState = jobs.state) -> Owner | None:
+def living(directory: Path, environment: Mapping[str, str] = os.environ, job_state: JobState = jobs.state) -> OwnerRecord | None:
     """Return the driver that has a study now; None if it has none, or a dead one. May ask Slurm, which takes up to `jobs.ANSWER_S`."""
     owner = current(directory)
     return owner if owner is not None and owner_record.is_alive(owner, directory, environment, job_state) else None
@@ -161,7 +161,7 @@ def stop_requested(directory: Path, generation: int) -> str | None:
     return owner.cause if owner else None
 
 
-def _claim(directory: Path, environment: Mapping[str, str], job_state: JobState) -> tuple[Owner, Owner | None]:
+def _claim(directory: Path, environment: Mapping[str, str], job_state: JobState) -> tuple[OwnerRecord, OwnerRecord | None]:
     """Become the owner; return it and the last one."""
     owner_record.folder(directory).mkdir(exist_ok=True)
     while True:  # each round that fails means that another driver has got on
@@ -177,7 +177,7 @@ def _claim(directory: Path, environment: Mapping[str, str], job_state: JobState)
         owner_record.file_of(directory, owner.generation).unlink()  # so slow that this generation had come, gone, and been tidied away
 
 
-def _link(directory: Path, owner: Owner) -> bool:
+def _link(directory: Path, owner: OwnerRecord) -> bool:
     """Make an owner's file as a whole; return whether it was this process that did, as only one can."""
     temporary, file = owner_record.written(directory, owner), owner_record.file_of(directory, owner.generation)
     try:
@@ -198,7 +198,7 @@ def _link(directory: Path, owner: Owner) -> bool:
     return True
 
 
-def _tidy(directory: Path, owner: Owner) -> None:
+def _tidy(directory: Path, owner: OwnerRecord) -> None:
     """Remove what is long past: old generations, and what drivers that were killed in the middle of writing have left."""
     for path in owner_record.folder(directory).iterdir():
         generation = owner_record.generation_of(path.name)
@@ -207,7 +207,7 @@ def _tidy(directory: Path, owner: Owner) -> None:
                 path.unlink()
 
 
-def _what_to_do(owner: Owner) -> str:
+def _what_to_do(owner: OwnerRecord) -> str:
     if owner.state == "stopping":
         return f"It is stopping ({owner.cause}): give the command again in a minute"
     if owner.cluster is not None:

@@ -117,7 +117,7 @@ class Ledger:
         return self.directory.is_dir() and all(path.name in CONTENTS or path.suffix == ".tmp" for path in self.directory.iterdir())
 
     @contextlib.contextmanager
-    def owned(self) -> Iterator[claim.Ownership]:
+    def owned(self) -> Iterator[claim.Claim]:
         """Create the directory if need be and have it: two drivers never write one ledger.
 
         Raises:
@@ -226,19 +226,19 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _explained(file: Path, remedy: str) -> Iterator[None]:
+def _explained(file: Path, fix: str) -> Iterator[None]:
     """Turn content that does not fit the settings, as another version may have written, into a LedgerError."""
     try:
         yield
     except ValidationError as error:
         raise LedgerError(
-            f"{file}: does not hold what it should ({error.error_count()} problems, first: {error.errors()[0]['msg']}). {remedy}"
+            f"{file}: does not hold what it should ({error.error_count()} problems, first: {error.errors()[0]['msg']}). {fix}"
         ) from error
 
 
 def _result(file: Path) -> dict[str, Any]:
-    remedy = "Delete the file to have its trial done again"
-    result = read_json(file, remedy)
+    fix = "Delete the file to have its trial done again"
+    result = read_json(file, fix)
     if not isinstance(result.get("responses"), dict) or "parameters" not in result:
-        raise LedgerError(f"{file}:1: damaged: not a trial's result. {remedy}")
+        raise LedgerError(f"{file}:1: damaged: not a trial's result. {fix}")
     return result

@@ -28,7 +28,7 @@ _NAME = re.compile(r"(\d{7,})\.json")
 
 
 @dataclass(frozen=True)
-class Owner:
+class OwnerRecord:
     """A driver that has, or had, a study.
 
     Attributes:
@@ -60,10 +60,10 @@ class Owner:
     beat_ms: int | None = None
 
 
-def this_process(generation: int, environment: Mapping[str, str]) -> Owner:
+def this_process(generation: int, environment: Mapping[str, str]) -> OwnerRecord:
     """Return this process as the owner of a generation; the environment tells job, node and Ray."""
     pid = os.getpid()
-    return Owner(
+    return OwnerRecord(
         generation=generation,
         host=node_name(environment),
         pid=pid,
@@ -107,22 +107,22 @@ def highest(directory: Path) -> int:
         return 0
 
 
-def read(directory: Path, generation: int) -> Owner | None:
+def read(directory: Path, generation: int) -> OwnerRecord | None:
     """Return an owner as its file says, None if that is missing or torn. Opened anew, so that NFS shows what others have written."""
     for _ in range(2):  # a file that another node replaces while it is read is there again at once
         with contextlib.suppress(OSError, ValueError, TypeError), open(file_of(directory, generation)) as file:
             beat_ms = int(os.fstat(file.fileno()).st_mtime * 1000)
-            return Owner(**{**json.load(file), "generation": generation, "beat_ms": beat_ms})
+            return OwnerRecord(**{**json.load(file), "generation": generation, "beat_ms": beat_ms})
     return None
 
 
-def current(directory: Path) -> Owner | None:
+def current(directory: Path) -> OwnerRecord | None:
     """Return the last to claim a study, dead or alive; None if nobody ever has. Of a torn file, generation and beat are known."""
     generation = highest(directory)
     return read(directory, generation) or _unreadable(directory, generation) if generation else None
 
 
-def written(directory: Path, owner: Owner) -> Path:
+def written(directory: Path, owner: OwnerRecord) -> Path:
     """Write an owner to a temporary file beside where it belongs; return that."""
     content: dict[str, Any] = asdict(owner)
     del content["beat_ms"]
@@ -134,7 +134,7 @@ def written(directory: Path, owner: Owner) -> Path:
     return temporary
 
 
-def age_s(directory: Path, owner: Owner) -> float:
+def age_s(directory: Path, owner: OwnerRecord) -> float:
     """Return the seconds since an owner's last beat by one clock: that of the server, which stamps its file and one written now."""
     now_ms = time.time() * 1000
     with contextlib.suppress(OSError):  # others' studies may be looked at without a right to write; then our clock has to do
@@ -145,7 +145,7 @@ def age_s(directory: Path, owner: Owner) -> float:
     return max(0.0, now_ms - (owner.beat_ms or 0)) / 1000
 
 
-def is_alive(owner: Owner, directory: Path, environment: Mapping[str, str], job_state: JobState) -> bool:
+def is_alive(owner: OwnerRecord, directory: Path, environment: Mapping[str, str], job_state: JobState) -> bool:
     """Whether an owner may still write. What is certain is asked first, what takes time last."""
     if owner.state == "ended":
         return False
@@ -159,7 +159,7 @@ def is_alive(owner: Owner, directory: Path, environment: Mapping[str, str], job_
     return state is None or state in jobs.ACTIVE
 
 
-def _process_is_alive(owner: Owner) -> bool | None:
+def _process_is_alive(owner: OwnerRecord) -> bool | None:
     """Whether an owner's process is in this machine's table; None if that may not be looked up, as where others' processes are hidden."""
     started = _process_started(owner.pid)
     if started is not None:
@@ -186,9 +186,9 @@ def _temporary(directory: Path) -> Path:
     return folder(directory) / f".{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}.tmp"
 
 
-def _unreadable(directory: Path, generation: int) -> Owner:
+def _unreadable(directory: Path, generation: int) -> OwnerRecord:
     """Return an owner of whom only the beat can tell whether it lives."""
     beat_ms = 0
     with contextlib.suppress(OSError):
         beat_ms = int(file_of(directory, generation).stat().st_mtime * 1000)
-    return Owner(generation, "an unknown machine", 0, 0, "", None, 0, None, "running", None, beat_ms, beat_ms)
+    return OwnerRecord(generation, "an unknown machine", 0, 0, "", None, 0, None, "running", None, beat_ms, beat_ms)

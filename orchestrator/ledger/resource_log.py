@@ -17,7 +17,7 @@ from typing import Any
 
 from hadamard.cluster.allocation import GPU_MASKS
 from hadamard.cluster.energy.meters import CPU
-from hadamard.cluster.mpi import Places
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.cluster.node_drain import node_name
 from hadamard.model.files.phase_log import FILE
 from hadamard.model.files.trial_files import append_line, read_json, write_atomically
@@ -119,7 +119,7 @@ class PackRecord:
             append_line(self._file, json.dumps(line))
 
 
-def holding(where: Places | None, gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, Held]:
+def holding(where: RankPlacement | None, gpus: int, environment: Mapping[str, str] = os.environ) -> dict[str, Held]:
     """Return what a pack holds of each node.
 
     Args:

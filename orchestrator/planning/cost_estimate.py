@@ -22,7 +22,7 @@ from hadamard.orchestrator.study.inputs import inputs_of
 
 
 @dataclass(frozen=True)
-class Price:
+class RunEstimate:
     """What a run is expected to take; None where that is not known.
 
     Attributes:
@@ -54,7 +54,7 @@ class Price:
         return None if self.wall_s is None else self.nodes * self.wall_s / 3600
 
 
-def price(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> Price:
+def price(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> RunEstimate:
     """Return what packs are expected to take; embeddings that are in the cache take nothing.
 
     Args:
@@ -68,7 +68,7 @@ def price(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> Price:
     if embeddings_s:
         joules.append(None if rates.core_w is None else embeddings_s * allocation.cpus * rates.core_w)
     known = [one for one in joules if one is not None]
-    return Price(
+    return RunEstimate(
         start_s=rates.corrected(START, rates.run_start_s) if packs else 0.0,
         embeddings_s=embeddings_s,
         packs_s=packs_seconds(packs, allocation),

@@ -17,7 +17,7 @@ from hadamard.model.simulators.select import resolve
 from hadamard.model.simulators.sharded.rank_protocol import rows_at_once
 from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
 
 SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
@@ -44,7 +44,7 @@ PARAMETER_COPIES = 10
 """A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
 
 
-def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: Sharing, rates: Rates) -> float | None:
+def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: RankLayout, rates: Rates) -> float | None:
     """Return the expected seconds of training and evaluating trials, a core for each rank; None for simulators without a measured rate.
 
     Args:
@@ -82,7 +82,7 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
     return rates.corrected(part, seconds)
 
 
-def part_of(settings: TrialSettings, sharing: Sharing) -> str:
+def part_of(settings: TrialSettings, sharing: RankLayout) -> str:
     """Return the part of a run's time that a trial belongs to, for what is learned from runs."""
     if settings.sentence_encoder.representation == "unfrozen":
         return UNFROZEN
@@ -127,7 +127,7 @@ def _unfrozen_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     )
 
 
-def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
+def trial_bytes(trial: Trial, dimension: int, sharing: RankLayout) -> int:
     """Return the memory that each trial of a pack adds to each process's: parameters, and the states of its rows of a batch.
 
     Args:
@@ -152,7 +152,7 @@ def trial_bytes(trial: Trial, dimension: int, sharing: Sharing) -> int:
     return number_bytes * numbers
 
 
-def simulator_of(settings: TrialSettings, sharing: Sharing) -> SimulatorKind | None:
+def simulator_of(settings: TrialSettings, sharing: RankLayout) -> SimulatorKind | None:
     """Return the simulator of a trial; None where nothing is simulated for its head."""
     if not settings.head.simulated:
         return None
@@ -160,7 +160,7 @@ def simulator_of(settings: TrialSettings, sharing: Sharing) -> SimulatorKind | N
     return resolve(settings.simulator, circuits, settings.precision, sharing.ranks).kind
 
 
-def _shared_numbers(head: HeadSettings, batch: int, sharing: Sharing, number_bytes: int) -> int:
+def _shared_numbers(head: HeadSettings, batch: int, sharing: RankLayout, number_bytes: int) -> int:
     """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
     evaluated = 0
     for use in head.circuits():
@@ -188,7 +188,7 @@ def _evaluation_amplitudes(head: HeadSettings, simulator: SimulatorKind) -> int:
     return STATES_EVALUATED * EVALUATION_ROWS * max(rows, default=0)
 
 
-def _pass_seconds(settings: TrialSettings, rows: float, sharing: Sharing, rates: Rates) -> float:
+def _pass_seconds(settings: TrialSettings, rows: float, sharing: RankLayout, rates: Rates) -> float:
     """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
     head, simulator = settings.head, simulator_of(settings, sharing)
     if simulator is None or not head.circuits():

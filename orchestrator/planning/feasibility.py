@@ -73,18 +73,18 @@ def _memory(pack: Pack, allocation: Allocation) -> str:
 
 def _remedy(trial: Trial, allocation: Allocation) -> str:
     """Return what would do; ranks are named where more nodes like these would, or other settings of `mpi`."""
-    remedy = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
+    fix = "Use fewer qubits or a smaller training.batch, or a machine with more memory"
     settings = trial.settings
     if not can_share(settings.simulator):
         settings = settings.model_copy(update={"simulator": "auto"})
     found = least_nodes(settings, allocation, lambda sharing: need(trial.model_copy(update={"settings": settings}), sharing))
     if found is None or found[0] == ALONE:
-        return remedy
+        return fix
     sharing, nodes = found
     each = need(trial.model_copy(update={"settings": settings}), sharing) / 2**30
     such = count(nodes, "such node") if nodes > 1 else "it"
     how = f"simulator: {settings.simulator}, mpi.ranks: auto"
-    return f"{remedy}; {sharing.ranks} MPI ranks with {each:.1f} GiB each would fit {such} ({how})"
+    return f"{fix}; {sharing.ranks} MPI ranks with {each:.1f} GiB each would fit {such} ({how})"
 
 
 def _missing_for_mpi() -> str | None:

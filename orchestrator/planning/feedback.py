@@ -23,7 +23,7 @@ from hadamard.model.files.trial_files import read_json, write_atomically
 from hadamard.orchestrator.formats import NONE, count, duration
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used
-from hadamard.orchestrator.planning.cost_estimate import Price
+from hadamard.orchestrator.planning.cost_estimate import RunEstimate
 from hadamard.orchestrator.planning.cost_model import part_of
 from hadamard.orchestrator.planning.machine_rates import END, PACK_START, START, Rates, RatesError, learn
 from hadamard.orchestrator.planning.packs import Pack
@@ -87,7 +87,7 @@ def process_began_s() -> float:
 def compare(
     run: int,
     packs: Sequence[Pack],
-    asked: Price,
+    asked: RunEstimate,
     uses: Sequence[PackUse],
     records: Sequence[TrialRecord],
     span_s: tuple[float, float | None],
@@ -161,7 +161,7 @@ def factors(comparison: Comparison, rates: Rates) -> dict[str, float]:
 
 
 def note(
-    study: Path, run: int, packs: Sequence[Pack], asked: Price, records: Sequence[TrialRecord], span_s: tuple[float, float | None]
+    study: Path, run: int, packs: Sequence[Pack], asked: RunEstimate, records: Sequence[TrialRecord], span_s: tuple[float, float | None]
 ) -> Comparison:
     """Compare a run, with watts, and keep that in the study's directory; a disk that cannot be written keeps what was known before."""
     uses = packs_used(study)

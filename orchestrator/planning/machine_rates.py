@@ -120,7 +120,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Observation:
     """What one run taught: what to multiply the time of each of its parts by, and the watts that it was seen to take."""
 
     when: str
@@ -132,15 +132,15 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Kept:
+class RatesFile:
     """The file of one machine."""
 
     machine: Machine
     calibration: Calibration | None = None
-    lessons: tuple[Lesson, ...] = ()
+    lessons: tuple[Observation, ...] = ()
 
 
-_KEPT = TypeAdapter(Kept)
+_KEPT = TypeAdapter(RatesFile)
 
 
 def this_machine() -> Machine:
@@ -175,7 +175,7 @@ def known_rates() -> Rates:
         return replace(DEFAULTS, watts_by=method_asked_for(), origin=f"{NOT_OURS} ({error})")
 
 
-def effective(kept: Kept, watts_by: Method = "counter") -> Rates:
+def effective(kept: RatesFile, watts_by: Method = "counter") -> Rates:
     """Return a machine's rates with what its last runs taught; a calibration has a say like a run's, lest one bad hour decides.
 
     Watts that were come by in another way than `watts_by` are not known.
@@ -199,7 +199,7 @@ def effective(kept: Kept, watts_by: Method = "counter") -> Rates:
 
 def calibrated(rates: Rates, took_s: float) -> Path:
     """Keep rates that were measured on this machine; what runs taught about those of before is forgotten. Returns the file."""
-    return _change(lambda kept: Kept(kept.machine, Calibration(_now(), took_s, rates)), forgive=True)
+    return _change(lambda kept: RatesFile(kept.machine, Calibration(_now(), took_s, rates)), forgive=True)
 
 
 def learn(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w: float | None) -> None:
@@ -215,11 +215,11 @@ def learn(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w:
         RatesError: The file is damaged, or cannot be written.
     """
     believed = {part: min(MOST_CORRECTED, max(1 / MOST_CORRECTED, factor)) for part, factor in factors.items()}
-    lesson = Lesson(_now(), study, believed, core_w, gpu_w, method_asked_for())
+    lesson = Observation(_now(), study, believed, core_w, gpu_w, method_asked_for())
     _change(lambda kept: replace(kept, lessons=(*kept.lessons, lesson)[-LESSONS_KEPT:]), forgive=False)
 
 
-def _change(change: Callable[[Kept], Kept], forgive: bool) -> Path:
+def _change(change: Callable[[RatesFile], RatesFile], forgive: bool) -> Path:
     """Change this machine's file, one process at a time; a damaged one is begun anew if that is forgiven."""
     machine = this_machine()
     file = rates_file(machine)
@@ -232,26 +232,26 @@ def _change(change: Callable[[Kept], Kept], forgive: bool) -> Path:
             except RatesError:
                 if not forgive:
                     raise
-                before = Kept(machine)
+                before = RatesFile(machine)
             write_atomically(file, _KEPT.dump_json(change(before), indent=1))
     except OSError as error:
         raise RatesError(f"{file} cannot be written: {error.strerror}. Set HADAMARD_CACHE to another directory") from error
     return file
 
 
-def _read(file: Path, machine: Machine) -> Kept:
+def _read(file: Path, machine: Machine) -> RatesFile:
     try:
         kept = _KEPT.validate_json(file.read_bytes())
     except FileNotFoundError:
-        return Kept(machine)
+        return RatesFile(machine)
     except OSError as error:
         raise RatesError(f"{file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
-        remedy = "Delete it, or measure anew by `hadamard calibrate`"
-        raise RatesError(f"{file}: damaged rates: {where}: {first['msg']}. {remedy}") from error
-    return kept if kept.machine == machine else Kept(machine)
+        fix = "Delete it, or measure anew by `hadamard calibrate`"
+        raise RatesError(f"{file}: damaged rates: {where}: {first['msg']}. {fix}") from error
+    return kept if kept.machine == machine else RatesFile(machine)
 
 
 def _median(values: list[float | None]) -> float | None:
@@ -259,7 +259,7 @@ def _median(values: list[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _origin(kept: Kept) -> str:
+def _origin(kept: RatesFile) -> str:
     base = NOT_OURS if kept.calibration is None else f"rates measured on this machine on {kept.calibration.when[:10]}"
     lessons = len(kept.lessons)
     return f"{base}, corrected by {lessons} run{'s' if lessons > 1 else ''}" if lessons else base

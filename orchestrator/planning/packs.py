@@ -19,7 +19,7 @@ from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, part_of, simulator_of, trial_bytes, tuning_bytes, work_seconds
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Rates
-from hadamard.orchestrator.planning.rank_layout import ALONE, Sharing, sharing_of
+from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout, layout_of
 from hadamard.orchestrator.study.inputs import inputs_of
 
 PACKS_PER_PLACE = 4
@@ -41,7 +41,7 @@ class Pack:
     """Of each rank: 1 where a simulator of its trials runs on a GPU, else 0: such a pack sees none."""
     seconds: float | None
     """Expected duration; None where no rate was measured for the simulator."""
-    sharing: Sharing = ALONE
+    sharing: RankLayout = ALONE
     parts: Mapping[str, float] = field(default_factory=dict)
     """The expected seconds by part, as `planning.machine_rates` names them: its start, the work for each simulator; empty if not known."""
 
@@ -77,7 +77,7 @@ class _Kind(NamedTuple):
     """What trials have in common that share a process: the GPUs of each rank, and the ranks."""
 
     gpus: int
-    sharing: Sharing
+    sharing: RankLayout
 
     def places(self, allocation: Allocation) -> int:
         """Return how many packs of the kind can run at once."""
@@ -119,7 +119,7 @@ def start_seconds(rates: Rates) -> float:
     return rates.corrected(PACK_START, rates.pack_start_s)
 
 
-def need(trial: Trial, sharing: Sharing) -> int:
+def need(trial: Trial, sharing: RankLayout) -> int:
     """Return the memory that each rank needs for a trial by itself."""
     return PROCESS_BYTES + _tuning_bytes(trial) + _trial_bytes(trial, sharing)
 
@@ -136,15 +136,15 @@ def _by_kind(trials: Sequence[Trial], allocation: Allocation) -> dict[_Kind, lis
 
 
 def _kind(trial: Trial, allocation: Allocation) -> _Kind:
-    def gpus(sharing: Sharing) -> int:
+    def gpus(sharing: RankLayout) -> int:
         simulator = simulator_of(trial.settings, sharing)
         return int(bool(allocation.gpus) and simulator is not None and runs_on_gpu(simulator))
 
-    sharing = sharing_of(trial.settings, allocation, lambda one: need(trial, one), gpus)
+    sharing = layout_of(trial.settings, allocation, lambda one: need(trial, one), gpus)
     return _Kind(gpus(sharing), sharing)
 
 
-def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing: Sharing, rates: Rates) -> list[_Team]:
+def _teams(groups: Sequence[list[Trial]], places: int, for_states: int, sharing: RankLayout, rates: Rates) -> list[_Team]:
     """Split the trials of each shape into parts that balance the load and fit the memory; so many places train at once."""
     balanced = max(1, math.ceil(sum(map(len, groups)) / (PACKS_PER_PLACE * places)))
     teams = []
@@ -199,7 +199,7 @@ def _state_bytes(teams: Sequence[_Team]) -> int:
     return max(of_shape.values()) + max(_tuning_bytes(team.trials[0]) for team in teams)
 
 
-def _team(trials: Sequence[Trial], sharing: Sharing, rates: Rates) -> _Team:
+def _team(trials: Sequence[Trial], sharing: RankLayout, rates: Rates) -> _Team:
     inputs = inputs_of(trials[0].settings)
     work_s = work_seconds(trials, len(inputs.corpus.texts), inputs.sentence_encoder.dimension, sharing, rates)
     part = part_of(trials[0].settings, sharing)
@@ -228,5 +228,5 @@ def _tuning_bytes(trial: Trial) -> int:
     return tuning_bytes(trial, inputs_of(trial.settings).sentence_encoder)
 
 
-def _trial_bytes(trial: Trial, sharing: Sharing) -> int:
+def _trial_bytes(trial: Trial, sharing: RankLayout) -> int:
     return trial_bytes(trial, inputs_of(trial.settings).sentence_encoder.dimension, sharing)

@@ -15,7 +15,7 @@ from hadamard.orchestrator.study.rank_settings import can_share, most_shards, sh
 
 
 @dataclass(frozen=True)
-class Sharing:
+class RankLayout:
     """So many processes train a trial, in groups of `shards` that share each state; the groups share out the rows of a batch."""
 
     ranks: int = 1
@@ -31,11 +31,13 @@ class Sharing:
         return math.ceil(rows / self.groups)
 
 
-ALONE = Sharing()
+ALONE = RankLayout()
 """One process, as most trials are trained."""
 
 
-def sharing_of(settings: TrialSettings, allocation: Allocation, need: Callable[[Sharing], int], gpus: Callable[[Sharing], int]) -> Sharing:
+def layout_of(
+    settings: TrialSettings, allocation: Allocation, need: Callable[[RankLayout], int], gpus: Callable[[RankLayout], int]
+) -> RankLayout:
     """Return how a trial is shared out: as little as memory allows, one process where that will do.
 
     Args:
@@ -52,13 +54,13 @@ def sharing_of(settings: TrialSettings, allocation: Allocation, need: Callable[[
     return next(fitting, min(ways, key=lambda way: (way.ranks, -way.shards)))
 
 
-def nodes_for(sharing: Sharing, allocation: Allocation, need: int, gpus: int = 0) -> float:
+def nodes_for(sharing: RankLayout, allocation: Allocation, need: int, gpus: int = 0) -> float:
     """Return how many nodes like those of the allocation hold the ranks of a trial, each with a core of its own; inf if no number does."""
     on_one = min(allocation.cpus, allocation.memory_bytes // need, *([allocation.gpus // gpus] if gpus else []))
     return math.ceil(sharing.ranks / on_one) if on_one else math.inf
 
 
-def least_nodes(settings: TrialSettings, allocation: Allocation, need: Callable[[Sharing], int]) -> tuple[Sharing, int] | None:
+def least_nodes(settings: TrialSettings, allocation: Allocation, need: Callable[[RankLayout], int]) -> tuple[RankLayout, int] | None:
     """Return the way that would fit on the fewest nodes like those of the allocation, if `mpi` were left to `auto`, and their number."""
     free = settings.model_copy(update={"mpi": type(settings.mpi)()})
     found = [(nodes_for(way, allocation, need(way)), way.ranks, way) for way in _ways(free)]
@@ -66,7 +68,7 @@ def least_nodes(settings: TrialSettings, allocation: Allocation, need: Callable[
     return (way, int(nodes)) if nodes < math.inf else None
 
 
-def _ways(settings: TrialSettings) -> Iterator[Sharing]:
+def _ways(settings: TrialSettings) -> Iterator[RankLayout]:
     """Yield the ways that the settings leave open, those of few processes and shards first."""
     mpi, head = settings.mpi, settings.head
     if not head.simulated or not can_share(settings.simulator):
@@ -74,10 +76,10 @@ def _ways(settings: TrialSettings) -> Iterator[Sharing]:
         return
     powers = [2**power for power in range(most_shards(head).bit_length())]
     if shares_with_all(settings.simulator) and mpi.ranks != "auto":
-        yield Sharing(mpi.ranks, mpi.ranks)
+        yield RankLayout(mpi.ranks, mpi.ranks)
     elif mpi.shards != "auto":
-        yield Sharing(mpi.shards if mpi.ranks == "auto" else mpi.ranks, mpi.shards)
+        yield RankLayout(mpi.shards if mpi.ranks == "auto" else mpi.ranks, mpi.shards)
     elif mpi.ranks != "auto":
-        yield from (Sharing(mpi.ranks, shards) for shards in powers if mpi.ranks / settings.training.batch <= shards <= mpi.ranks)
+        yield from (RankLayout(mpi.ranks, shards) for shards in powers if mpi.ranks / settings.training.batch <= shards <= mpi.ranks)
     else:
-        yield from (Sharing(shards, shards) for shards in powers)
+        yield from (RankLayout(shards, shards) for shards in powers)

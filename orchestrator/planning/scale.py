@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hadamard.model.heads.quantum.settings import QuantumHead
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, shared_amplitudes, step_of, step_seconds
 from hadamard.orchestrator.study.rank_settings import most_shards
 
@@ -34,11 +34,11 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Price:
+class StepEstimate:
     """A training step on a machine."""
 
     qubits: int
-    sharing: Sharing
+    sharing: RankLayout
     step: Step
     memory_bytes: int
     """Of a rank, its process included."""
@@ -52,20 +52,20 @@ class Price:
         return self.compute_s + self.exchange_s
 
 
-def price(head: QuantumHead, machine: Machine, amplitude_bytes: int) -> Price | None:
+def price(head: QuantumHead, machine: Machine, amplitude_bytes: int) -> StepEstimate | None:
     """Return a step on one sentence by as few ranks as hold it; None where not even the most do."""
     for power in range(most_shards(head).bit_length()):
-        sharing = Sharing(2**power, 2**power)
+        sharing = RankLayout(2**power, 2**power)
         memory = machine.process_bytes + amplitude_bytes * shared_amplitudes(head, 1, sharing)
         if memory <= machine.memory_bytes:
             step = step_of(head, 1, sharing, amplitude_bytes)
             compute_s, exchange_s = step_seconds(step, machine.kernels, machine.link)
             joules = machine.watts * sharing.ranks * (compute_s + exchange_s)
-            return Price(head.qubits, sharing, step, memory, compute_s, exchange_s, joules)
+            return StepEstimate(head.qubits, sharing, step, memory, compute_s, exchange_s, joules)
     return None
 
 
-def prices(head: QuantumHead, qubits: Sequence[int], machine: Machine, amplitude_bytes: int) -> list[Price]:
+def prices(head: QuantumHead, qubits: Sequence[int], machine: Machine, amplitude_bytes: int) -> list[StepEstimate]:
     """Return the prices of a head on more and more qubits, as far as the machine's ranks can hold them."""
     found = (price(head.model_copy(update={"qubits": width}), machine, amplitude_bytes) for width in qubits)
     return [one for one in found if one is not None]

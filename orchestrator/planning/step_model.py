@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from hadamard.model.heads.base import HeadSettings
 from hadamard.model.simulators.sharded.stages import plan_stages
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 
 GRADIENT_MOVES = 3
 """A forward pass moves the state; a gradient moves state and cotangent back, in messages that hold both."""
@@ -67,7 +67,7 @@ class Step:
     state_bytes: int
 
 
-def step_of(head: HeadSettings, sentences: int, sharing: Sharing, amplitude_bytes: int) -> Step:
+def step_of(head: HeadSettings, sentences: int, sharing: RankLayout, amplitude_bytes: int) -> Step:
     """Return a training step on so many sentences, all trials of a pack together."""
     uses = head.circuits()
     plans = [plan_stages(use.circuit, sharing.shards) for use in uses]
@@ -86,7 +86,7 @@ def step_of(head: HeadSettings, sentences: int, sharing: Sharing, amplitude_byte
     )
 
 
-def shared_amplitudes(head: HeadSettings, sentences: int, sharing: Sharing) -> int:
+def shared_amplitudes(head: HeadSettings, sentences: int, sharing: RankLayout) -> int:
     """Return the most amplitudes that a rank holds during a step: what earlier circuits left, and a circuit's state and cotangent."""
     held = [use.training_rows * 2**use.circuit.qubits * sharing.rows(sentences) for use in head.circuits()]
     kept: int = sum(held[:-1]) or sum(held)

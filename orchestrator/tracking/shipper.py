@@ -20,7 +20,7 @@ from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
 from hadamard.orchestrator.tracking.run_content import tracked_run
-from hadamard.orchestrator.tracking.sync_state import Shipped
+from hadamard.orchestrator.tracking.sync_state import SyncState
 
 MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the next round tries again anyway; a creation repeated by MLflow itself could be a double
@@ -97,7 +97,7 @@ class _Round:
     def __init__(self, ledger: Ledger, plan: Plan, run_has_ended: bool) -> None:
         self.ledger, self.plan, self.run_has_ended = ledger, plan, run_has_ended
         self.uri = tracking_uri(ledger)
-        self.shipped = Shipped(ledger, self.uri)
+        self.shipped = SyncState(ledger, self.uri)
         self.errors: list[str] = []
 
     def ship(self) -> Shipment:

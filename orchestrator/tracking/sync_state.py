@@ -16,7 +16,7 @@ from hadamard.orchestrator.ledger.ledger import Ledger
 SAVE_EVERY_S = 5.0
 
 
-class Shipped:
+class SyncState:
     """What one MLflow has of a study's trials."""
 
     def __init__(self, ledger: Ledger, uri: str) -> None:

@@ -19,7 +19,7 @@ from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
 from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.simulators.sharded.part import Backward, Forward
-from hadamard.model.simulators.sharded.rank_protocol import Player
+from hadamard.model.simulators.sharded.rank_protocol import RankSimulator
 from hadamard.orchestrator.commands.doctor import two_ranks
 from tests.circuits import random_batch, values_and_gradients
 
@@ -43,7 +43,7 @@ def main() -> None:
     circuit = second_module_circuit(4, [0, 0], layers=1, connectivity=1, measured=2)
     batch = random_batch(circuit, 2, 3, seed=3, from_states=False)
     assert batch.inputs is not None
-    player = Player(joined, PennyLaneParts(simulator, joined))
+    player = RankSimulator(joined, PennyLaneParts(simulator, joined))
     weights, inputs = batch.weights.numpy(), batch.inputs.numpy()
     values = player.forward(Forward(0, circuit, True, weights, inputs, None, 3, ()))
     cotangent = np.cos(np.arange(12.0)).reshape(2, 3, 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from hadamard.model.mpi.heartbeat import Word, read_word
+from hadamard.model.mpi.heartbeat import RankStatus, read_status
 from hadamard.orchestrator.energy.attribution import study_energy
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.reopen import reopen
@@ -53,9 +53,9 @@ def desk(lab: Lab, embedded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return Desk(lab, tmp_path)
 
 
-def words(progress: Progress) -> list[Word]:
+def words(progress: Progress) -> list[RankStatus]:
     """Return what the ranks that run now say of themselves."""
-    found = [read_word(file.read_text()) for file in sorted(progress.directory.glob("packs/*/ranks/*/[0-9]"))]
+    found = [read_status(file.read_text()) for file in sorted(progress.directory.glob("packs/*/ranks/*/[0-9]"))]
     return [word for word in found if word is not None and word.met]
 
 
@@ -67,7 +67,7 @@ def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_number
     for host, of_host in watts.items():
         constant_trace(desk.directory / f"{host}.csv", of_host)
     job = desk.sbatch(study, nodes, HADAMARD_ENERGY="replay:{host}.csv")
-    seen: list[Word] = []
+    seen: list[RankStatus] = []
 
     def ended() -> bool:
         seen[:] = seen or (words(progress) if len(words(progress)) == 4 else [])
@@ -98,7 +98,7 @@ def test_a_killed_rank_and_a_stopped_one_are_noticed_within_a_minute_and_the_tri
     study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
     job = desk.sbatch(study, nodes)
 
-    def strike(signal: str, victim: Callable[[list[Word]], Word], cause: str) -> None:
+    def strike(signal: str, victim: Callable[[list[RankStatus]], RankStatus], cause: str) -> None:
         desk.wait_for(lambda: len(words(progress)) == 4 and bool(progress.in_training), 240, f"training before {cause}")
         ranks = words(progress)
         assert {word.host for word in ranks} == set(nodes)

@@ -29,7 +29,7 @@ class _Kept:
     part: Part
 
 
-class Player:
+class RankSimulator:
     """One rank's side of the calls; rank 0 plays its own, too."""
 
     def __init__(self, ranks: Ranks, parts: Parts) -> None:
@@ -103,12 +103,12 @@ def all_or_none(ranks: Ranks) -> Iterator[None]:
 
 def follow(ranks: Ranks) -> None:
     """Take part in the calls of rank 0 until it dismisses the others."""
-    players: dict[str, Player] = {}
+    players: dict[str, RankSimulator] = {}
     with all_or_none(ranks):
         while (told := ranks.world.bcast(None)) is not None:
             simulator, call = told
             if simulator not in players:
-                players[simulator] = Player(ranks, open_parts(simulator, ranks))
+                players[simulator] = RankSimulator(ranks, open_parts(simulator, ranks))
             play(players[simulator], call)
 
 
@@ -117,6 +117,6 @@ def dismiss(ranks: Ranks) -> None:
     ranks.world.bcast(None)
 
 
-def play(player: Player, call: Forward | Backward) -> list[np.ndarray]:
+def play(player: RankSimulator, call: Forward | Backward) -> list[np.ndarray]:
     """Do one rank's part of a call."""
     return player.forward(call) if isinstance(call, Forward) else player.backward(call)

@@ -18,7 +18,7 @@ from hadamard.model.errors import SettingsError
 from hadamard.model.mpi.ranks import Ranks
 from hadamard.model.simulators.reference import batch_shape
 from hadamard.model.simulators.sharded.part import Backward, Forward, Parts
-from hadamard.model.simulators.sharded.rank_protocol import Player, all_or_none, play
+from hadamard.model.simulators.sharded.rank_protocol import RankSimulator, all_or_none, play
 from hadamard.model.simulators.sharded.stages import LEAST_LOCAL
 
 
@@ -37,7 +37,7 @@ class ShardedSimulator:
         """
         self.ranks, self.simulator = ranks, simulator
         self.description = f"{simulator} on {ranks.count} ranks"
-        self.player = Player(ranks, parts)
+        self.player = RankSimulator(ranks, parts)
         self._numbers = itertools.count()
         self._forgotten: list[int] = []
 

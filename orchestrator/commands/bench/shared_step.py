@@ -21,7 +21,7 @@ from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from hadamard.orchestrator.commands.bench.exchanges import PAPER_HEAD
 from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS
-from hadamard.orchestrator.planning.rank_layout import Sharing
+from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import step_of, step_seconds
 
 EMBEDDING = 384
@@ -42,11 +42,11 @@ def main(qubits: str = "16,18,20,22", sentences: int = 1, shards: int = 0, repea
         simulator = ShardedSimulator(mine, "sharded", open_parts("sharded", mine))
         typer.echo(f"| {' | '.join(HEADING)} |\n{'|---' * len(HEADING)}|")
         for width in map(int, qubits.split(",")):
-            typer.echo(_line(simulator, width, sentences, Sharing(size, mine.shards), repeats))
+            typer.echo(_line(simulator, width, sentences, RankLayout(size, mine.shards), repeats))
     dismiss(mine)
 
 
-def _line(simulator: ShardedSimulator, qubits: int, sentences: int, sharing: Sharing, repeats: int) -> str:
+def _line(simulator: ShardedSimulator, qubits: int, sentences: int, sharing: RankLayout, repeats: int) -> str:
     before = Exchanger.sent_bytes
     measured = min(_step_s(simulator, qubits, sentences) for _ in range(repeats))  # the least: others may use the same cores
     sent = (Exchanger.sent_bytes - before) / repeats

@@ -22,7 +22,7 @@ from hadamard.orchestrator.study.schema import REPRESENTATION
 RESPONSE = "test_accuracy"
 COMMON_ROWS = "mean of common rows"
 
-Place = str | tuple[str, ...]
+Where = str | tuple[str, ...]
 """What identifies an arm in another study: a baseline's name, or a row's values of all factors of both studies."""
 Split = tuple[str, int, int, float]
 """What makes two splits the same draw: hash of the corpus, seed, sentences per class, validation's part."""
@@ -81,13 +81,13 @@ def arm_pairs(first: Side, second: Side) -> tuple[ArmPair, ...]:
     return tuple(compared + alone + [ArmPair(arm.label, None, arm, None) for place, arm in two.items() if place not in one])
 
 
-def _arms(side: Side, labels: Mapping[str, str]) -> dict[Place, Arm]:
+def _arms(side: Side, labels: Mapping[str, str]) -> dict[Where, Arm]:
     """Return the arms, rows first; labels are the short names of all factors of both studies, by path."""
     rows = {row.name for row in side.plan.design.rows}
     of_arm: dict[str, list[Trial]] = {}
     for trial in side.plan.trials:
         of_arm.setdefault(trial.arm, []).append(trial)
-    found: dict[Place, list[str]] = {}
+    found: dict[Where, list[str]] = {}
     for name in sorted(of_arm, key=lambda name: (name not in rows, name)):
         place = _row(of_arm[name], labels) if name in rows else _baseline(of_arm[name], labels)
         found.setdefault(place, []).append(name)
@@ -98,17 +98,17 @@ def _arms(side: Side, labels: Mapping[str, str]) -> dict[Place, Arm]:
     }
 
 
-def _row(trials: Sequence[Trial], labels: Mapping[str, str]) -> Place:
+def _row(trials: Sequence[Trial], labels: Mapping[str, str]) -> Where:
     return tuple(_value(trials, path) for path in labels)
 
 
-def _baseline(trials: Sequence[Trial], labels: Mapping[str, str]) -> Place:
+def _baseline(trials: Sequence[Trial], labels: Mapping[str, str]) -> Where:
     """Return the baseline's name, and its representation where that is a factor of either study."""
     name = trials[0].arm.partition(".")[0]
     return f"{name}, {labels[REPRESENTATION]} {_value(trials, REPRESENTATION)}" if REPRESENTATION in labels else name
 
 
-def _label(place: Place, labels: Mapping[str, str]) -> str:
+def _label(place: Where, labels: Mapping[str, str]) -> str:
     if isinstance(place, str):
         return place
     return ", ".join(f"{name} {value}" for name, value in zip(labels.values(), place, strict=True))

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from hadamard.orchestrator.commands.doctor import job, machine, mpi, places
-from hadamard.orchestrator.commands.doctor.finding import Finding
+from hadamard.orchestrator.commands.doctor.finding import Check
 
 
-def findings(of_mpi: bool = False) -> Iterator[Finding]:
+def findings(of_mpi: bool = False) -> Iterator[Check]:
     """Yield each finding as soon as it is known; those of MPI, which start real ranks, only if asked for, and then alone."""
     if of_mpi:
         yield from mpi.findings()
@@ -23,12 +23,12 @@ def findings(of_mpi: bool = False) -> Iterator[Finding]:
     yield from job.findings()
 
 
-def line(finding: Finding) -> str:
+def line(finding: Check) -> str:
     """Return a finding as a line of text, with what to do about it on a second one."""
     text = f"{'yes' if finding.ok else 'no ':<4}{finding.what:<17} {finding.found}"
-    return text if finding.ok else f"{text}\n{'':<4}{'':<17} -> {finding.remedy}"
+    return text if finding.ok else f"{text}\n{'':<4}{'':<17} -> {finding.fix}"
 
 
-def as_json(found: Iterable[Finding]) -> str:
+def as_json(found: Iterable[Check]) -> str:
     """Return findings as JSON."""
-    return json.dumps([{**asdict(one), "remedy": None if one.ok else one.remedy} for one in found], indent=1)
+    return json.dumps([{**asdict(one), "remedy": None if one.ok else one.fix} for one in found], indent=1)

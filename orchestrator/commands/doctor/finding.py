@@ -16,7 +16,7 @@ LONGEST = 300
 
 
 @dataclass(frozen=True)
-class Finding:
+class Check:
     """One answer.
 
     Attributes:
@@ -29,17 +29,17 @@ class Finding:
     what: str
     ok: bool
     found: str
-    remedy: str = ""
+    fix: str = ""
 
 
-def in_own_process(what: str, code: str, remedy: str) -> Finding:
+def in_own_process(what: str, code: str, fix: str) -> Check:
     """Run a line of Python elsewhere: a broken package must not take the doctor along."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
     )
     if done.returncode == 0:
-        return Finding(what, True, done.stdout.strip().splitlines()[-1])
-    return Finding(what, False, reason(done.stderr), remedy)
+        return Check(what, True, done.stdout.strip().splitlines()[-1])
+    return Check(what, False, reason(done.stderr), fix)
 
 
 def reason(said: str) -> str:

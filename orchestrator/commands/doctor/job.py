@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.cluster.steps import step
-from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.formats import count, duration
-from hadamard.slurm.allocated import Given, given, try_step
+from hadamard.slurm.allocated import AllocatedResources, given, try_step
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.jobs import details
 from hadamard.slurm.node_directory import local_name, scratch
@@ -44,12 +44,12 @@ class Seen:
     memory_bytes: float
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[Check]:
     """Yield each finding as soon as it is known; outside a job there is one."""
     job = os.environ.get("SLURM_JOB_ID")
     found = shutil.which("sbatch")
     if found is None or job is None:
-        yield Finding(
+        yield Check(
             "Slurm", found is not None, f"{found}, not inside a job" if found else "no sbatch on PATH", "studies run on this machine alone"
         )
         return
@@ -57,16 +57,16 @@ def findings() -> Iterator[Finding]:
     nodes = given(job)
     file = find_cluster()
     if file is None:
-        yield from (Finding(f"node {host}", True, f"Slurm: {_in_words(one)}") for host, one in nodes.items())
-        yield Finding(
+        yield from (Check(f"node {host}", True, f"Slurm: {_in_words(one)}") for host, one in nodes.items())
+        yield Check(
             "Ray of the job", False, "none is up, or not on this node", "`sbatch slurm/sweep.sbatch STUDY` starts it; ask again on its node"
         )
     else:
         yield from _ray(file, nodes)
-    for flavour, remedy in MPI_FLAVOURS.items():
+    for flavour, fix in MPI_FLAVOURS.items():
         where = [f"--nodelist={host}" for host in [os.environ.get("SLURMD_NODENAME")] if host]
         wrong = try_step(step(job, ["true"], [f"--mpi={flavour}", "--nodes=1", "--ntasks=1", *where]))
-        yield Finding(f"MPI {flavour}", wrong is None, wrong or f"srun --mpi={flavour} starts a process", remedy)
+        yield Check(f"MPI {flavour}", wrong is None, wrong or f"srun --mpi={flavour} starts a process", fix)
 
 
 def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -76,34 +76,32 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
     return next(scratch(environment)[1].glob(f"{local_name('*', environment)}/cluster.json"), None)
 
 
-def compare(nodes: Mapping[str, Given], ray: Mapping[str, Seen]) -> Iterator[Finding]:
+def compare(nodes: Mapping[str, AllocatedResources], ray: Mapping[str, Seen]) -> Iterator[Check]:
     """Put what Slurm gave and what Ray counts side by side; they should be the same, though Ray may have been given less memory."""
     for host, one in nodes.items():
         seen = ray.get(host)
         if seen is None:
-            yield Finding(
+            yield Check(
                 f"node {host}", False, f"Slurm: {_in_words(one)}; Ray is not there", "see the job's log, and nodes/ in its directory"
             )
             continue
         too_much = one.memory_bytes is not None and seen.memory_bytes > one.memory_bytes
         same = (seen.cpus, seen.gpus) == (one.cpus, one.gpus) and not too_much
-        yield Finding(f"node {host}", same, f"Slurm: {_in_words(one)}; Ray: {'the same' if same else _in_words(seen)}", RAY_REMEDY)
+        yield Check(f"node {host}", same, f"Slurm: {_in_words(one)}; Ray: {'the same' if same else _in_words(seen)}", RAY_REMEDY)
     if lent := len(ray.keys() - nodes.keys()):
-        yield Finding("lent to it", True, f"{count(lent, 'node')} of other jobs")
+        yield Check("lent to it", True, f"{count(lent, 'node')} of other jobs")
 
 
-def _job(job: str) -> Finding:
+def _job(job: str) -> Check:
     known = details(job)
     if known is None:
-        return Finding(
-            "Slurm", False, f"inside job {job}, but Slurm does not answer", "try `squeue`; Slurm's controller may be busy or down"
-        )
+        return Check("Slurm", False, f"inside job {job}, but Slurm does not answer", "try `squeue`; Slurm's controller may be busy or down")
     left = known["time_left_s"]
     time = "no time limit" if left is None else f"{duration(left)} left"
-    return Finding("Slurm", True, f"job {job}, {str(known['state']).lower()} on {known['nodes']}, {time}")
+    return Check("Slurm", True, f"job {job}, {str(known['state']).lower()} on {known['nodes']}, {time}")
 
 
-def _ray(file: Path, nodes: Mapping[str, Given]) -> Iterator[Finding]:
+def _ray(file: Path, nodes: Mapping[str, AllocatedResources]) -> Iterator[Check]:
     """Ask the job's Ray, as one more driver of it."""
     try:
         cluster = Cluster.read(file)
@@ -116,18 +114,18 @@ def _ray(file: Path, nodes: Mapping[str, Given]) -> Iterator[Finding]:
             env={**os.environ, **access},
         )
     except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as error:
-        yield Finding("Ray of the job", False, f"{file}: {error}", "see the job's log")
+        yield Check("Ray of the job", False, f"{file}: {error}", "see the job's log")
         return
     if done.returncode:
-        yield Finding("Ray of the job", False, f"{cluster.address} does not answer: {reason(done.stderr)}", "see the job's log")
+        yield Check("Ray of the job", False, f"{cluster.address} does not answer: {reason(done.stderr)}", "see the job's log")
         return
     seen = {
         host: Seen(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0)) for host, has in json.loads(done.stdout.splitlines()[-1])
     }
-    yield Finding("Ray of the job", True, f"{cluster.address}, {count(len(seen), 'node')}, led by job {cluster.job}")
+    yield Check("Ray of the job", True, f"{cluster.address}, {count(len(seen), 'node')}, led by job {cluster.job}")
     yield from compare(nodes, seen)
 
 
-def _in_words(one: Given | Seen) -> str:
+def _in_words(one: AllocatedResources | Seen) -> str:
     memory = "memory not counted" if one.memory_bytes is None else f"{one.memory_bytes / 2**30:.1f} GiB"
     return f"{count(int(one.cpus), 'core')}, {count(int(one.gpus), 'GPU')}, {memory}"

@@ -18,59 +18,59 @@ from hadamard.cluster.allocation import detect
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.model.simulators.hardware import gpu_in_sight
 from hadamard.model.simulators.registry import SIMULATORS
-from hadamard.orchestrator.commands.doctor.finding import LONGEST, Finding, in_own_process, reason
+from hadamard.orchestrator.commands.doctor.finding import LONGEST, Check, in_own_process, reason
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[Check]:
     """Yield each finding as soon as it is known."""
     for check in (_python, _allocation, _torch, _gpu, _ray, _mlflow, _energy):
         yield check()
     yield from _simulators()
 
 
-def _python() -> Finding:
-    return Finding("Python", sys.version_info >= (3, 11), f"{platform.python_version()} at {sys.executable}", "use Python 3.11 or newer")
+def _python() -> Check:
+    return Check("Python", sys.version_info >= (3, 11), f"{platform.python_version()} at {sys.executable}", "use Python 3.11 or newer")
 
 
-def _allocation() -> Finding:
-    return Finding("resources", True, detect().description)
+def _allocation() -> Check:
+    return Check("resources", True, detect().description)
 
 
-def _torch() -> Finding:
+def _torch() -> Check:
     code = "import torch; print(torch.__version__, 'CUDA', torch.version.cuda, torch.cuda.device_count(), 'devices')"
     return in_own_process("torch", code, "pip install torch")
 
 
-def _ray() -> Finding:
+def _ray() -> Check:
     # amdsmi, which zeus asks for, breaks `import ray` where ROCm is not installed
     broken = importlib.util.find_spec("amdsmi") is not None
-    remedy = "pip uninstall amdsmi: without ROCm it makes `import ray` fail" if broken else "pip install 'ray[default,tune]'"
-    return in_own_process("Ray", "import ray; print(ray.__version__)", remedy)
+    fix = "pip uninstall amdsmi: without ROCm it makes `import ray` fail" if broken else "pip install 'ray[default,tune]'"
+    return in_own_process("Ray", "import ray; print(ray.__version__)", fix)
 
 
-def _mlflow() -> Finding:
+def _mlflow() -> Check:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return Finding(
+    return Check(
         "MLflow",
         True,
         f"{importlib.metadata.version('mlflow')}, {uri or 'sqlite file beside the studies (set MLFLOW_TRACKING_URI for a server)'}",
     )
 
 
-def _energy() -> Finding:
-    remedy = "trials run all the same; their energy is reported as not measured"
+def _energy() -> Check:
+    fix = "trials run all the same; their energy is reported as not measured"
     if missing := why_not_measured():
-        return Finding("energy", False, missing, remedy)
+        return Check("energy", False, missing, fix)
     meter = open_meter()
     if meter is None:
-        return Finding("energy", False, "there are counters, and none of them can be read", remedy)
+        return Check("energy", False, "there are counters, and none of them can be read", fix)
     counted = [f"{count} x {scope}" for scope, count in Counter(counter.scope for counter in meter.counters).items()]
-    return Finding("energy", True, f"{meter.method}: {', '.join(counted)}")
+    return Check("energy", True, f"{meter.method}: {', '.join(counted)}")
 
 
-def _gpu() -> Finding:
+def _gpu() -> Check:
     if not gpu_in_sight():
-        return Finding("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
+        return Check("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
     return in_own_process(
         "GPU",
         "import torch, triton; print(torch.cuda.get_device_name(), 'with torch', torch.__version__, 'and triton', triton.__version__)",
@@ -78,7 +78,7 @@ def _gpu() -> Finding:
     )
 
 
-def _simulators() -> Iterator[Finding]:
+def _simulators() -> Iterator[Check]:
     """Open every simulator in a process of its own; those that need a GPU are left out where there is none."""
     names = [name for name, kind in SIMULATORS.items() if kind.gpu != "needed" or gpu_in_sight()]
     code = f"""
@@ -93,4 +93,4 @@ for name in {names}:
     answers = {name: rest for name, _, rest in (line.partition(" ") for line in done.stdout.splitlines())}
     for name in names:  # one that ends the process leaves those after it without an answer
         ok, _, found = answers.get(name, f"no {reason(done.stderr)}").partition(" ")
-        yield Finding(name, ok == "yes", found, SIMULATORS[name].remedy or "`simulator: auto` needs nothing more")
+        yield Check(name, ok == "yes", found, SIMULATORS[name].fix or "`simulator: auto` needs nothing more")

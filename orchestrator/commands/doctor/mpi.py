@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hadamard.cluster.mpi import Places, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.mpi import RankPlacement, launch_command, launch_environment, library, mpiexec, srun_mpi
 from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
-from hadamard.orchestrator.commands.doctor.finding import Finding, reason
+from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.commands.doctor.job import MPI_FLAVOURS
 from hadamard.slurm.allocated import given
 
@@ -47,21 +47,21 @@ class Launcher:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    remedy: str
+    fix: str
 
 
-def findings() -> Iterator[Finding]:
+def findings() -> Iterator[Check]:
     """Yield each finding as soon as it is known; the simulators are tried by the first launcher that works."""
     try:
         known = library()
     except UserError as error:
-        found, _, remedy = str(error).partition(". ")
-        yield Finding("mpi4py", False, found, remedy or INSTALL)
+        found, _, fix = str(error).partition(". ")
+        yield Check("mpi4py", False, found, fix or INSTALL)
         return
-    yield Finding("mpi4py", True, f"{importlib.metadata.version('mpi4py')}, which loads {short(known)}")
+    yield Check("mpi4py", True, f"{importlib.metadata.version('mpi4py')}, which loads {short(known)}")
     answered = False
     for launcher in launchers(known):
-        if isinstance(launcher, Finding):
+        if isinstance(launcher, Check):
             yield launcher
             continue
         words = [sys.executable, "-m", "hadamard.orchestrator.commands.doctor.two_ranks", *([] if answered else ["simulators"])]
@@ -72,7 +72,7 @@ def findings() -> Iterator[Finding]:
         answered = answered or met.ok
 
 
-def launchers(known: str) -> Iterator[Launcher | Finding]:
+def launchers(known: str) -> Iterator[Launcher | Check]:
     """Yield the ways there are to start ranks here, the one that trials take first; a finding for one that is not there."""
     job = own_job()
     if job is not None:
@@ -80,10 +80,10 @@ def launchers(known: str) -> Iterator[Launcher | Finding]:
     try:
         path = mpiexec()
     except UserError as error:
-        found, _, remedy = str(error).partition(". ")
-        yield Finding("mpiexec", False, found, "no need: trials of this job are steps" if job else remedy)
+        found, _, fix = str(error).partition(". ")
+        yield Check("mpiexec", False, found, "no need: trials of this job are steps" if job else fix)
         return
-    here = Places(("localhost",) * RANKS, None, RANKS)
+    here = RankPlacement(("localhost",) * RANKS, None, RANKS)
     environment = launch_environment(here, os.environ, Path(os.devnull))
     yield Launcher(
         "mpiexec", launch_command(here, [], known, threads=1), environment, f"{path} is to be of the MPI library that mpi4py loads"
@@ -93,18 +93,18 @@ def launchers(known: str) -> Iterator[Launcher | Finding]:
 def _steps(job: str, known: str) -> Iterator[Launcher]:
     """Yield the flavours of srun, that of the library first; ranks on two nodes of the job where it has them."""
     hosts = ([*given(job)] or [os.environ["SLURMD_NODENAME"]]) * RANKS
-    places = Places(tuple(hosts[:RANKS]), job, RANKS)
+    places = RankPlacement(tuple(hosts[:RANKS]), job, RANKS)
     fits = srun_mpi(known)
     with tempfile.TemporaryDirectory() as directory:
         host_file = Path(directory, "hosts")
         host_file.write_text("".join(f"{host}\n" for host in places.hosts))
         environment = launch_environment(places, os.environ, host_file)
         for flavour in [fits, *(flavour for flavour in MPI_FLAVOURS if flavour != fits)]:
-            remedy = MPI_FLAVOURS.get(flavour, "unset HADAMARD_SRUN_MPI") if flavour == fits else f"no need: trials take --mpi={fits}"
-            yield Launcher(f"srun --mpi={flavour}", launch_command(places, [], known, 1, flavour), environment, remedy)
+            fix = MPI_FLAVOURS.get(flavour, "unset HADAMARD_SRUN_MPI") if flavour == fits else f"no need: trials take --mpi={fits}"
+            yield Launcher(f"srun --mpi={flavour}", launch_command(places, [], known, 1, flavour), environment, fix)
 
 
-def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Finding]:
+def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Check]:
     """Return what the ranks of a launcher found, first whether they met.
 
     Args:
@@ -116,17 +116,17 @@ def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Find
     lines: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     worlds = [line["world"] for line in lines if "world" in line]
     if not worlds:
-        return [Finding(launcher.name, False, f"starts no two ranks of {known}: {reason(complaint)}", launcher.remedy)]
+        return [Check(launcher.name, False, f"starts no two ranks of {known}: {reason(complaint)}", launcher.fix)]
     if worlds != [RANKS]:
         found = f"starts {len(worlds)} programs of {worlds[0]} rank instead of one of {RANKS}: it does not speak the language of {known}"
-        return [Finding(launcher.name, False, found, launcher.remedy)]
-    rest = [Finding(line["what"], line["ok"], line["found"], line["remedy"] or INSTALL) for line in lines if "what" in line]
+        return [Check(launcher.name, False, found, launcher.fix)]
+    rest = [Check(line["what"], line["ok"], line["found"], line["remedy"] or INSTALL) for line in lines if "what" in line]
     if not rest or rest[0].what != "messages":
-        return [Finding(launcher.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", launcher.remedy), *rest]
+        return [Check(launcher.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", launcher.fix), *rest]
     messages, *simulators = rest
-    met = Finding(launcher.name, messages.ok, f"{RANKS} ranks of {known}; {messages.found}", messages.remedy)
+    met = Check(launcher.name, messages.ok, f"{RANKS} ranks of {known}; {messages.found}", messages.fix)
     if complaint:
-        simulators.append(Finding("ranks", False, f"ended before all was tried: {reason(complaint)}", "see the findings before this one"))
+        simulators.append(Check("ranks", False, f"ended before all was tried: {reason(complaint)}", "see the findings before this one"))
     return [met, *simulators]
 
 

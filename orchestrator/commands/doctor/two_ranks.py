@@ -58,15 +58,15 @@ def _say(line: dict[str, Any]) -> None:
 def _answer(world: MPI.Comm, what: str, attempt: Callable[[], str]) -> None:
     """Print what came of an attempt: what rank 0 found, unless only another one failed; what is no UserError ends all ranks."""
     try:
-        found, remedy, ok = attempt(), "", True
+        found, fix, ok = attempt(), "", True
     except UserError as error:  # says in its first sentence what is wrong, and then what to do
-        found, _, remedy = str(error).partition(". ")
+        found, _, fix = str(error).partition(". ")
         ok = False
     except Exception:  # the other rank would wait for this one
         traceback.print_exc()
         world.Abort(1)
         raise
-    answers = world.gather({"what": what, "ok": ok, "found": found, "remedy": remedy})
+    answers = world.gather({"what": what, "ok": ok, "found": found, "remedy": fix})
     if answers is not None:
         _say(min(answers, key=lambda answer: answer["ok"]))
 
