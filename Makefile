@@ -30,9 +30,9 @@ else
 	$(BIN)/pytest $(TESTS) -m "not slow"
 endif
 
-# The tests on a Slurm cluster, which they make on this machine (tests/slurm/lab.py); they mostly wait, so four at a time.
+# The tests on a Slurm cluster, which they make on this machine (tests/slurm_lab/lab.py); they mostly wait, so four at a time.
 test-slurm: install
-	$(BIN)/pytest tests/slurm -n 4 --dist worksteal
+	$(BIN)/pytest tests/slurm_lab -n 4 --dist worksteal
 
 # Times the simulators and their peers side by side on the paper's head; docs/performance.md keeps what was measured.
 bench: install peers

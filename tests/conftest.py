@@ -20,7 +20,7 @@ if not gpu_in_sight():  # Triton reads this once, when it is imported
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 ROOT = Path(__file__).resolve().parent.parent
-SLURM_TESTS = ROOT / "tests" / "slurm"
+SLURM_TESTS = ROOT / "tests" / "slurm_lab"
 LONGEST = "test_sweep.py"
 
 
@@ -66,7 +66,7 @@ def double_precision() -> Iterator[None]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Run tests/slurm only where it is named: it brings up a cluster, and wants `-n 4`."""
+    """Run tests/slurm_lab only where it is named: it brings up a cluster, and wants `-n 4`."""
     if collection_path != SLURM_TESTS:
         return None
     named = [Path(word.partition("::")[0]).resolve() for word in config.args]

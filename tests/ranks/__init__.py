@@ -1,1 +1,0 @@
-"""Programs that tests start on several MPI ranks."""
