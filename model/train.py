@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 from hadamard.model.errors import EXIT_DISK_FULL, EXIT_STOPPED, EXIT_USER_ERROR, StopRequest, UserError, is_disk_full
+from hadamard.model.files.atomic import read_json
 from hadamard.model.files.phase_log import Phases
-from hadamard.model.files.trial_files import PackFiles, TrialFiles, read_json
+from hadamard.model.files.trial_files import PackFiles, TrialFiles
 from hadamard.model.heads.base import ClosedFormHead
 from hadamard.model.mpi.ranks import ALONE, Ranks
 from hadamard.model.representation.embeddings import busy

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hadamard.model.files.trial_files import write_atomically
+from hadamard.model.files.atomic import write_atomically
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from hadamard.cluster.allocation import detect
 from hadamard.cluster.node_drain import NodeDrain, node_name
 from hadamard.model.errors import UserError
-from hadamard.model.files.trial_files import write_atomically
+from hadamard.model.files.atomic import write_atomically
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.node_directory import local_directory

@@ -21,7 +21,7 @@ FLOORS = (
     "slurm",
     "cluster",
     *(f"model/{room}" for room in ("train", "training", "representation", "trial", "heads", "simulators", "circuits", "data", "mpi")),
-    *(f"model/{room}" for room in ("files", "settings", "lazy", "errors")),
+    *(f"model/{room}" for room in ("files", "settings", "lazy", "logs", "errors")),
 )
 """From the top down: a module imports from its own folder and from those below it."""
 PACKAGES = ("orchestrator", "model", "cluster", "slurm")

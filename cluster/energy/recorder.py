@@ -16,7 +16,8 @@ from typing import Any
 
 from hadamard.cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
 from hadamard.cluster.energy.trace import TIME, WRAPS, Trace, read_trace
-from hadamard.model.files.trial_files import append_line, read_json, write_atomically
+from hadamard.model.files.atomic import read_json, write_atomically
+from hadamard.model.files.json_lines import append_line
 
 EVERY_S = 0.5
 WRITE_EVERY_S = 2.0

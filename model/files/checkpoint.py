@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from hadamard.model.errors import LedgerError
-from hadamard.model.files.trial_files import TrialFiles, write_atomically
+from hadamard.model.files.atomic import write_atomically
+from hadamard.model.files.trial_files import TrialFiles
 
 NAMES = ("parameters", "mean", "square")
 """What the rows of an optimiser's state are (`hadamard.model.training.adam.Adam`)."""

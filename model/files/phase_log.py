@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from hadamard.model.files.trial_files import TrialFiles, drop_torn_line
+from hadamard.model.files.json_lines import drop_torn_line
+from hadamard.model.files.trial_files import TrialFiles
 
 Phase = Literal["embedding", "training", "evaluation", "inference"]
 """Sentences are embedded, or their encoder tuned; heads are trained; they are looked at on the way, on the validation side; and in the end

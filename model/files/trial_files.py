@@ -1,109 +1,21 @@
-"""The files of one trial (`trial.json`, `journal.jsonl`, `result.json`, a checkpoint) and of one pack, proof against kill -9.
-
-Owns their names, their atomic writing and the reading of a journal. Does not own what a set of trials means: that is the ledger.
-"""
+"""The files of one trial (`trial.json`, `journal.jsonl`, `result.json`, a checkpoint) and of one pack, proof against kill -9."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from hadamard.model.errors import LedgerError
+from hadamard.model.files.atomic import locked, read_json, write_atomically
+from hadamard.model.files.json_lines import append_line, read_lines
 
 Event = dict[str, Any]
-NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-LONGEST_LINE = 2**20
 LOCK_WAIT_S = 60.0
 """Longer than a process may take to stop in good order (`hadamard.cluster.launch.STOP_GRACE_S`)."""
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader, or a crash, sees either the old content or all of the new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append a line to a file; what a killed writer, or a full disk, left of one before is cut off."""
-    drop_torn_line(path)
-    with open(path, "a") as file:
-        file.write(line + "\n")
-
-
-def drop_torn_line(path: Path) -> None:
-    """Cut off what a killed writer left after the last complete line of a file."""
-    with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
-        begin = max(0, file.seek(0, os.SEEK_END) - LONGEST_LINE)
-        file.seek(begin)
-        tail = file.read()
-        whole = tail.rfind(b"\n") + 1
-        if whole < len(tail):
-            file.truncate(begin + whole)
-
-
-def locked(file: IO[Any], wait: bool) -> bool:
-    """Keep other processes from locking an open file until it is closed; return False if another one has locked it.
-
-    On a file system without locks, as some that nodes share, everybody may have it: who runs a study is not decided by this.
-    """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-    return True
-
-
-def existing_parent(path: Path) -> Path:
-    """Return the path itself if it exists, else the nearest directory above it that does."""
-    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-
-
-def why_not_writable(directory: Path) -> str | None:
-    """Return why nothing can be written to a directory, or where it would be made, or None if it can; leaves nothing behind."""
-    standing = existing_parent(directory)
-    try:
-        with tempfile.TemporaryFile(dir=standing):  # root passes every check of permissions, so write for real
-            return None
-    except OSError as error:
-        return f"{standing}: {error.strerror}"
-
-
-def read_json(path: Path, fix: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        LedgerError: There is none; the message names file and line, and ends with the remedy.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise LedgerError(f"{path}: is missing. {fix}") from error
-    except json.JSONDecodeError as error:
-        raise LedgerError(f"{path}:{error.lineno}: damaged: {error.msg}. {fix}") from error
-    except UnicodeDecodeError as error:
-        raise LedgerError(f"{path}:1: damaged: not UTF-8. {fix}") from error
-    if not isinstance(content, dict):
-        raise LedgerError(f"{path}:1: damaged: not a JSON object. {fix}")
-    return content
 
 
 def in_training(events: Sequence[Event]) -> bool:
@@ -132,22 +44,8 @@ class TrialFiles:
         Raises:
             LedgerError: A line before the last is damaged; the message names file and line.
         """
-        if not self.journal.exists():
-            return []
-        *lines, _torn = self.journal.read_bytes().split(b"\n")
-        events = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                event = json.loads(line)
-                if not isinstance(event, dict) or "event" not in event or "time_ms" not in event:
-                    raise ValueError("not a journal event")
-            except ValueError as error:
-                raise LedgerError(
-                    f"{self.journal}:{number}: damaged journal line {line[:60]!r} ({error}). Delete the line to accept the rest, "
-                    f"or the directory {self.directory} to have the trial done again."
-                ) from error
-            events.append(event)
-        return events
+        fix = f"Delete the line to accept the rest, or the directory {self.directory} to have the trial done again"
+        return list(read_lines(self.journal, ("event", "time_ms"), fix))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

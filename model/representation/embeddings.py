@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from hadamard.model.data import corpus as text
 from hadamard.model.errors import EXIT_USER_ERROR, StopRequest, UserError
-from hadamard.model.files.trial_files import locked, why_not_writable, write_atomically
+from hadamard.model.files.atomic import locked, why_not_writable, write_atomically
 from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, locate
 from hadamard.model.settings import Tuning
 from hadamard.model.trial import Trial, TrialSettings

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from hadamard.model.errors import DivergedError, UserError, is_out_of_memory
 from hadamard.model.files import correct_bits
-from hadamard.model.files.trial_files import TrialFiles, write_atomically
+from hadamard.model.files.atomic import write_atomically
+from hadamard.model.files.trial_files import TrialFiles
 from hadamard.model.heads.base import Score
 from hadamard.model.trial import Trial
 

@@ -18,7 +18,8 @@ from typing import Any
 from hadamard.cluster.energy.recorder import IDLE_S, is_ready
 from hadamard.cluster.launch import Outcome, run_pack
 from hadamard.cluster.node_drain import NodeDrain, node_name
-from hadamard.model.files.trial_files import PackFiles, read_json, write_atomically
+from hadamard.model.files.atomic import read_json, write_atomically
+from hadamard.model.files.trial_files import PackFiles
 from hadamard.orchestrator.execution.budget_guard import Limits, why_no_room
 from hadamard.orchestrator.execution.node_meters import nodes_alive
 from hadamard.orchestrator.execution.placement import places, wait_for_bundles

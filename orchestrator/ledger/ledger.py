@@ -19,7 +19,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from hadamard.model.errors import LedgerError
-from hadamard.model.files.trial_files import Event, TrialFiles, existing_parent, in_training, read_json, why_not_writable, write_atomically
+from hadamard.model.files.atomic import existing_parent, read_json, why_not_writable, write_atomically
+from hadamard.model.files.trial_files import Event, TrialFiles, in_training
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.study.schema import Study
@@ -28,7 +29,21 @@ from hadamard.orchestrator.study.trials import named_by
 Status = Literal["done", "running", "owed", "failed"]
 FINAL_CAUSES = ("diverged",)
 """Causes of failure that are results of the settings: trying again would give the same."""
-CONTENTS = ("trials", "packs", "report", "owner", "jobs", "usage", "energy", "plans", "ship.lock", "shipped.json", ".tune", "run.lock")
+CONTENTS = (
+    "trials",
+    "packs",
+    "report",
+    "owner",
+    "jobs",
+    "logs",
+    "usage",
+    "energy",
+    "plans",
+    "ship.lock",
+    "shipped.json",
+    ".tune",
+    "run.lock",
+)
 """What a study's directory may hold beside its `study.json`; `run.lock` is of the version before."""
 RUN_AGAIN = "Delete it and give the same `hadamard run` again; finished trials are kept"
 BYTES_PER_TRIAL = 64 * 1024

@@ -9,8 +9,6 @@ import contextlib
 import json
 import os
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hadamard.cluster.node_drain import node_name
+from hadamard.model.files.atomic import temporary_beside
 from hadamard.slurm import jobs
 
 STALE_S = 60.0
@@ -126,7 +125,7 @@ def written(directory: Path, owner: OwnerRecord) -> Path:
     """Write an owner to a temporary file beside where it belongs; return that."""
     content: dict[str, Any] = asdict(owner)
     del content["beat_ms"]
-    temporary = _temporary(directory)
+    temporary = temporary_beside(folder(directory) / "owner")
     with open(temporary, "x") as file:
         json.dump(content, file, indent=1)
         file.flush()
@@ -138,7 +137,7 @@ def age_s(directory: Path, owner: OwnerRecord) -> float:
     """Return the seconds since an owner's last beat by one clock: that of the server, which stamps its file and one written now."""
     now_ms = time.time() * 1000
     with contextlib.suppress(OSError):  # others' studies may be looked at without a right to write; then our clock has to do
-        now = _temporary(directory)
+        now = temporary_beside(folder(directory) / "owner")
         now.touch()
         now_ms = now.stat().st_mtime * 1000
         now.unlink()
@@ -180,10 +179,6 @@ def _process_started(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0] in "ZX" else int(fields[19])
-
-
-def _temporary(directory: Path) -> Path:
-    return folder(directory) / f".{socket.gethostname()}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}.tmp"
 
 
 def _unreadable(directory: Path, generation: int) -> OwnerRecord:

@@ -19,8 +19,9 @@ from hadamard.cluster.allocation import GPU_MASKS
 from hadamard.cluster.energy.meters import CPU
 from hadamard.cluster.mpi import RankPlacement
 from hadamard.cluster.node_drain import node_name
+from hadamard.model.files.atomic import read_json, write_atomically
+from hadamard.model.files.json_lines import append_line, read_lines
 from hadamard.model.files.phase_log import FILE
-from hadamard.model.files.trial_files import append_line, read_json, write_atomically
 
 EMBEDDINGS = "embeddings"
 """The name under which a driver holds its node while it computes embeddings."""
@@ -144,7 +145,7 @@ def packs_used(study: Path) -> list[PackUse]:
     found = []
     for file in _folder(study).glob("*.jsonl"):
         run, begun = int(file.name.split("-")[0]), None
-        for line in _lines(file):
+        for line in read_lines(file, skip_damaged=True):
             if "pack" in line:
                 if begun is not None:
                     found.append(PackUse(**begun))
@@ -160,7 +161,7 @@ def packs_used(study: Path) -> list[PackUse]:
 
 def phases_of(study: Path, pack: str) -> list[dict[str, Any]]:
     """Return the lines of a pack's processes, as `hadamard.model.files.phase_log` writes them, in their order."""
-    return _lines(study / "packs" / pack / FILE)
+    return list(read_lines(study / "packs" / pack / FILE, skip_damaged=True))
 
 
 def runs_used(study: Path) -> list[RunUse]:
@@ -198,13 +199,3 @@ def _gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def _folder(study: Path) -> Path:
     return study / "usage"
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """Return a file's JSON lines; those that a crash, a full disk or a lost node has damaged do not count."""
-    found = []
-    with contextlib.suppress(FileNotFoundError):
-        for line in file.read_text(errors="replace").split("\n"):
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-    return [line for line in found if isinstance(line, dict)]

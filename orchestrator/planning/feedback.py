@@ -19,7 +19,7 @@ from hadamard.cluster.allocation import detect
 from hadamard.cluster.energy.meters import CPU, SHORTEST_WINDOW_S
 from hadamard.cluster.energy.recorder import Recording, recordings
 from hadamard.cluster.node_drain import node_name
-from hadamard.model.files.trial_files import read_json, write_atomically
+from hadamard.model.files.atomic import read_json, write_atomically
 from hadamard.orchestrator.formats import NONE, count, duration
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, PackUse, packs_used

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from hadamard.cluster.energy.choice import method_asked_for
 from hadamard.cluster.energy.meters import Method
 from hadamard.model.errors import UserError
-from hadamard.model.files.trial_files import locked, write_atomically
+from hadamard.model.files.atomic import locked, write_atomically
 from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.simulators.base import Positive, Rate
 from hadamard.model.simulators.registry import SIMULATORS

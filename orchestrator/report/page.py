@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from hadamard.model.files.atomic import write_atomically
 from hadamard.model.files.correct_bits import Marks
-from hadamard.model.files.trial_files import write_atomically
 from hadamard.orchestrator.analysis.comparisons import screen
 from hadamard.orchestrator.analysis.curvature import curvature
 from hadamard.orchestrator.analysis.effects import interactions, main_effects

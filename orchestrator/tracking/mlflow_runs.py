@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hadamard.model.files.trial_files import locked
+from hadamard.model.files.atomic import locked
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import saved_view
 from hadamard.orchestrator.tracking.run_content import TrackedRun

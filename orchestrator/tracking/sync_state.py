@@ -9,7 +9,7 @@ import json
 import time
 from typing import Any
 
-from hadamard.model.files.trial_files import read_json, write_atomically
+from hadamard.model.files.atomic import read_json, write_atomically
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 

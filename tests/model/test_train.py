@@ -22,7 +22,8 @@ from safetensors import safe_open
 from hadamard.model import train
 from hadamard.model.errors import EXIT_STOPPED, StopRequest
 from hadamard.model.files import checkpoint
-from hadamard.model.files.trial_files import PackFiles, TrialFiles, write_atomically
+from hadamard.model.files.atomic import write_atomically
+from hadamard.model.files.trial_files import PackFiles, TrialFiles
 from hadamard.model.heads.base import Draws, HeadBatch, Score
 from hadamard.model.heads.logistic import LogisticHead
 from hadamard.model.heads.mlp import MlpHead

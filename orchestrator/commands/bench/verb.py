@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hadamard.cluster.allocation import detect
 from hadamard.model.errors import SettingsError
-from hadamard.model.files.trial_files import why_not_writable
+from hadamard.model.files.atomic import why_not_writable
 from hadamard.orchestrator.commands.bench import machine, show
 from hadamard.orchestrator.commands.bench.cases import FEWEST_QUBITS, least_bytes
 from hadamard.orchestrator.commands.bench.comparison import compare

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jinja2
 
-from hadamard.model.files.trial_files import write_atomically
+from hadamard.model.files.atomic import write_atomically
 from hadamard.orchestrator import report
 from hadamard.orchestrator.commands.crossover import show, words
 from hadamard.orchestrator.commands.crossover.findings import Findings

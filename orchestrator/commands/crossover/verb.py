@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.model.errors import UserError
-from hadamard.model.files.trial_files import why_not_writable, write_atomically
+from hadamard.model.files.atomic import why_not_writable, write_atomically
 from hadamard.orchestrator.commands.bench.verb import say, sizes_in
 from hadamard.orchestrator.commands.crossover import figures, page, show
 from hadamard.orchestrator.commands.crossover.cell import counting_meter

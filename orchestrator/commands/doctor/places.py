@@ -15,7 +15,7 @@ from pathlib import Path
 from hadamard.cluster import file_systems
 from hadamard.cluster.steps import step
 from hadamard.model.errors import UserError
-from hadamard.model.files.trial_files import existing_parent, why_not_writable
+from hadamard.model.files.atomic import existing_parent, why_not_writable
 from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
 from hadamard.orchestrator.commands.doctor.finding import Check, in_own_process

@@ -13,7 +13,8 @@ import torch
 
 from hadamard.model.errors import LedgerError
 from hadamard.model.files import checkpoint, trial_files
-from hadamard.model.files.trial_files import TrialFiles, in_training, read_json, write_atomically
+from hadamard.model.files.atomic import read_json, write_atomically
+from hadamard.model.files.trial_files import TrialFiles, in_training
 
 
 def test_events_come_back_in_order_with_times(tmp_path: Path) -> None:
@@ -44,7 +45,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     with open(files.journal, "a") as file:
         file.write(line + "\n")
     files.append("done")
-    with pytest.raises(LedgerError, match=r"journal\.jsonl:2: damaged journal line"):
+    with pytest.raises(LedgerError, match=r"journal\.jsonl:2: damaged line"):
         files.events()
 
 

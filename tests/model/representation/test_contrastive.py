@@ -12,7 +12,7 @@ import torch
 from hadamard.model import train
 from hadamard.model.data import corpus as text
 from hadamard.model.errors import StopRequest
-from hadamard.model.files.trial_files import locked
+from hadamard.model.files.atomic import locked
 from hadamard.model.heads.quantum.classifier import QuantumClassifier
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.representation import embeddings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.model.files.trial_files import read_json
+from hadamard.model.files.atomic import read_json
 from hadamard.orchestrator.energy.totals import spent_j
 from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, against, allowed, deadline, ended_by, used, why_no_room
 from hadamard.orchestrator.ledger.causes import BUDGET
