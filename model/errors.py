@@ -1,7 +1,21 @@
-"""The errors a user can cause and mend, shared by every package.
+"""The errors of the project.
 
-Owns the exception types whose message is shown without a traceback and ends the program with exit code 2.
-Does not own bugs: anything else that is raised keeps its traceback.
+Those that a user can cause and fix:
+
+UserError                    shown without a traceback; exit code 2
+    DataError                the corpus cannot be found, read or split as the study wants
+    SentenceEncoderError     the sentence encoder cannot be found, or is not the model it claims to be
+    SettingsError            settings that are each valid but cannot go together
+    LedgerError              the study directory cannot be used: of another study, unwritable, full, or damaged
+        OwnedError           another driver owns it (orchestrator/ledger/claim.py)
+    StudyError               problems of a study file, each with its line (orchestrator/study/file.py)
+    DesignError              a design cannot be built from its factors (orchestrator/design/kinds.py)
+    RatesError               a file of machine rates cannot be used (orchestrator/planning/machine_rates.py)
+    AugmentError             a study cannot be augmented as asked (orchestrator/commands/augment/known.py)
+    CompareError             two studies cannot be compared (orchestrator/commands/compare/sides.py)
+
+Two more are raised and caught by us. StopRequest: training was asked to stop. DivergedError: a trial's loss is not finite.
+Anything else that is raised is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -10,18 +24,20 @@ import errno
 import sys
 
 EXIT_USER_ERROR = 2
-EXIT_OUT_OF_MEMORY = 12  # errno.ENOMEM; by a rank that ends all others
-EXIT_DISK_FULL = 28  # errno.ENOSPC
+EXIT_OUT_OF_MEMORY = 12
+"""errno.ENOMEM; of a rank that ends all others."""
+EXIT_DISK_FULL = 28
+"""errno.ENOSPC."""
 EXIT_STOPPED = 76
-"""Training was told to stop and has saved what it had."""
+"""Training stopped on request and saved what it had."""
 
 
 class UserError(Exception):
-    """Bad input or a machine that cannot do what was asked; the message says what, where, why and what to do next."""
+    """Bad input, or a machine that cannot do what was asked; the message says what, where, why and what to do next."""
 
 
 class DataError(UserError):
-    """The corpus cannot be found, read or split as asked."""
+    """The corpus cannot be found, read or split as the study wants."""
 
 
 class SentenceEncoderError(UserError):
@@ -33,19 +49,19 @@ class SettingsError(UserError):
 
 
 class LedgerError(UserError):
-    """The study directory cannot be used: another study's, unwritable, full, or with a damaged file."""
+    """The study directory cannot be used: it belongs to another study, is unwritable, full, or has a damaged file."""
 
 
 class StopRequest(BaseException):
-    """Training was told to stop, and what was in training is saved; no `Exception`, so that nobody records it as a trial's failure."""
+    """Training was asked to stop, and has saved its state; not an `Exception`, so that it is not recorded as a trial's failure."""
 
 
 class DivergedError(Exception):
-    """A trial's loss became infinite or not a number: a result of its settings, so it is recorded and not tried again."""
+    """A trial's loss became infinite or not a number: a consequence of its settings, so it is recorded and not retried."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was refused: on the CPU torch says so by a RuntimeError, whose words are all there is to go by."""
+    """Whether an error says that memory was refused; on the CPU torch raises a RuntimeError that only its message identifies."""
     if isinstance(error, RuntimeError) and any(words in str(error) for words in ("DefaultCPUAllocator", "std::bad_alloc")):
         return True
     torch = sys.modules.get("torch")  # where it is not loaded, none of its errors can be raised
