@@ -1,7 +1,4 @@
-"""Parameterised quantum circuits as lists of gates, the paper's among them.
-
-Owns which gate stands where and which angle it takes. Does not own what a gate does to a state, nor how a circuit is simulated.
-"""
+"""Parameterised quantum circuits as lists of gates, and the paper's circuits. Matrices of gates are in gates.py."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ GATE_QUBITS: dict[GateName, int] = {
 
 @dataclass(frozen=True)
 class Angle:
-    """Where a rotation finds its angle: a column of the trial's weights, or of the row's inputs."""
+    """The source of a rotation's angle: a column of the trial's weights, or of the row's inputs."""
 
     of: Literal["weights", "inputs"]
     column: int
@@ -38,10 +35,10 @@ class Gate:
     """One gate on one or two qubits.
 
     Attributes:
-        name: See `GateName`; RX, RY, RZ are exp(-i t P / 2), and a C in front controls the gate.
-        qubits: The qubits acted on, control first; qubit 0 is the most significant bit of a basis state's index.
-        angle: Where a rotation finds its angle; None for every other gate.
-        matrix: The 2 x 2 or 4 x 4 matrix of a `unitary`, its first qubit the most significant bit; None for every other gate.
+        name: RX, RY, RZ are exp(-i t P / 2) with a Pauli matrix P; a leading C marks a controlled gate.
+        qubits: The qubits it acts on, control first; qubit 0 is the most significant bit of a basis state's index.
+        angle: Of a rotation; None for every other gate.
+        matrix: Of a `unitary`, 2 x 2 or 4 x 4, its first qubit the most significant bit; None for every other gate.
     """
 
     name: GateName
@@ -50,15 +47,15 @@ class Gate:
     matrix: Matrix | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no simulator could read.
+        """Check that the gate is one that simulators know.
 
         Raises:
-            ValueError: Qubits, angle or matrix do not go with the gate's name.
+            ValueError: The name is unknown, or qubits, angle or matrix do not go with it.
         """
         expected = len(self.matrix or ()).bit_length() - 1 if self.name == "unitary" else GATE_QUBITS.get(self.name)
         if expected not in (1, 2):
             known = ", ".join([*GATE_QUBITS, "unitary (of 1 or 2 qubits)"])
-            raise ValueError(f"{self.name} is no gate; the gates are {known}")
+            raise ValueError(f"{self.name} is not a gate; the gates are {known}")
         if len(self.qubits) != expected or len(set(self.qubits)) != expected:
             raise ValueError(f"{self.name} acts on {expected} different qubits, not on {self.qubits}")
         if (self.name in ROTATIONS) != (self.angle is not None):
@@ -68,7 +65,7 @@ class Gate:
 
 
 def _is_unitary(matrix: Matrix, size: int) -> bool:
-    """Whether it has so many rows and columns, and its rows are orthonormal to 1e-6."""
+    """Whether a matrix is size x size and its rows are orthonormal to 1e-6."""
     square = len(matrix) == size and all(len(row) == size for row in matrix)
     pairs = itertools.product(enumerate(matrix), repeat=2)
     return square and all(abs(sum(a * b.conjugate() for a, b in zip(x, y, strict=True)) - (i == j)) < 1e-6 for (i, x), (j, y) in pairs)
@@ -76,21 +73,24 @@ def _is_unitary(matrix: Matrix, size: int) -> bool:
 
 @dataclass(frozen=True)
 class Circuit:
-    """Gates in order, then Pauli-Z on the first `measured` qubits."""
+    """Gates in order, then a measurement of Pauli-Z on the first `measured` qubits.
+
+    Attributes:
+        weights: How many columns of weights the gates take: angles that are trained, the same for all rows of a trial.
+        inputs: How many columns of inputs the gates take: angles that differ from row to row.
+        real: Whether every gate is real, so that a real initial state stays real.
+    """
 
     qubits: int
     gates: tuple[Gate, ...]
     measured: int
     weights: int = field(init=False)
-    """How many columns of weights the gates take: angles that are trained, the same for all rows of a trial."""
     inputs: int = field(init=False)
-    """How many columns of inputs the gates take: angles that differ from row to row."""
     real: bool = field(init=False)
-    """Whether every gate is real, so that a real initial state stays real."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Count the columns, and refuse qubits and columns that are not there.
+        """Count the columns, and check that qubits and columns exist.
 
         Raises:
             ValueError: A gate or the measurement names a qubit outside the circuit, or an angle a negative column.
@@ -108,7 +108,7 @@ class Circuit:
         object.__setattr__(self, "_hash", hash((self.qubits, self.gates, self.measured)))
 
     def __hash__(self) -> int:
-        """Return the hash taken once: simulators look a circuit up in their caches at every step."""
+        """Return the hash, computed once: simulators look circuits up in their caches at every step."""
         return self._hash
 
 
@@ -125,8 +125,8 @@ def pqc_angles(qubits: int, layers: int, connectivity: int, reading: Reading = "
 def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", first: int = 0, entangling: bool = True) -> Iterator[Gate]:
     """Yield the gates of the paper's PQC, its weights numbered from `first` in the order of the gates.
 
-    A layer is the rings of distance 1..C. Reading A: a first layer, one RY on every qubit, the other L-1 layers;
-    without any layer only the RY column. Reading B: one layer, the RY column, then L layers. Not `entangling`: the same without CNOTs.
+    A layer is the rings of distance 1..C. Reading A: one layer, an RY on every qubit (the RY column), the other L-1 layers; with 0 layers
+    only the RY column. Reading B: one layer, the RY column, then L layers. Not `entangling`: the same without CNOTs.
     """
     before_column = 1 if reading == "B" else min(layers, 1)
     after_column = layers if reading == "B" else max(layers - 1, 0)
@@ -142,7 +142,7 @@ def pqc(qubits: int, layers: int, connectivity: int, reading: Reading = "A", fir
 
 
 def encoder_circuit(qubits: int, layers: int, connectivity: int, reading: Reading = "A", entangling: bool = True) -> Circuit:
-    """Return an encoder: a PQC on an amplitude-encoded state, then Pauli-Z on every qubit."""
+    """Return an encoder: a PQC that acts on an amplitude-encoded state, then Pauli-Z on every qubit."""
     return Circuit(qubits, tuple(pqc(qubits, layers, connectivity, reading, entangling=entangling)), measured=qubits)
 
 
@@ -159,17 +159,17 @@ def second_module_circuit(
     """Return the second module: re-uploading blocks of [RY angle encoding, PQC 1], then PQC 2, then Pauli-Z on the measured qubits.
 
     Args:
-        qubits: Its width.
-        block_inputs: For each block, the first of the `qubits` input columns that it encodes; blocks may encode the same ones.
+        qubits: Width of the circuit.
+        block_inputs: For each block, the first of the `qubits` input columns that it encodes; blocks may share columns.
         layers: Layers of each PQC.
         connectivity: C of each PQC.
         measured: How many qubits are measured.
-        reading: Which reading of the PQC.
-        share_blocks: Whether all blocks take the weights of one PQC 1.
+        reading: Of the paper's PQC; see `pqc`.
+        share_blocks: Whether all blocks share the weights of one PQC 1.
         entangling: Whether PQCs have CNOTs.
 
     Returns:
-        The circuit; weights are numbered block after block, PQC 2's last.
+        The circuit; weights are numbered block by block, those of PQC 2 last.
     """
     gates: list[Gate] = []
     angles = pqc_angles(qubits, layers, connectivity, reading)

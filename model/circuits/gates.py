@@ -1,7 +1,4 @@
-"""The matrices of gates, as constants from which any angle's matrix is a sum of three.
-
-Owns what a gate does to the amplitudes of its own qubits. Does not own where gates stand in a circuit, nor how a state is kept.
-"""
+"""The matrices of gates, as constants from which the matrix at any angle is a sum of three. Gates are listed in circuit.py."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ FIXED = {
 
 
 def terms(gate: Gate) -> np.ndarray:
-    """Return A, B and C of the gate's matrix A + cos(t/2) B + sin(t/2) C, t its angle: [3, d, d], complex.
+    """Return A, B and C of the gate's matrix A + cos(t/2) B + sin(t/2) C at angle t: [3, d, d], complex.
 
     A rotation about the Pauli matrix P is cos(t/2) - i sin(t/2) P; its controlled form does so where the control is 1.
     For a gate without an angle, B and C are zero.
@@ -39,16 +36,16 @@ def terms(gate: Gate) -> np.ndarray:
 
 
 def is_monomial(gate: Gate) -> bool:
-    """Whether the gate only exchanges amplitudes and turns their phases, whatever the state."""
+    """Whether the gate only permutes amplitudes and changes their phases: one nonzero entry per row of its matrix."""
     return gate.angle is None and bool(((terms(gate)[0] != 0).sum(axis=1) == 1).all())
 
 
 def embed(matrices: np.ndarray, qubits: tuple[int, ...], within: tuple[int, ...]) -> np.ndarray:
-    """Return matrices on `qubits` as matrices on all the qubits `within`, each tuple's first the most significant.
+    """Extend matrices on `qubits` to matrices on all the qubits `within`, the first of each tuple the most significant.
 
     Args:
         matrices: [n, 2**len(qubits), 2**len(qubits)].
-        qubits: Where they act.
+        qubits: The qubits they act on.
         within: A superset of `qubits`, in any order.
 
     Returns:
@@ -57,6 +54,6 @@ def embed(matrices: np.ndarray, qubits: tuple[int, ...], within: tuple[int, ...]
     width = len(within)
     rest = [qubit for qubit in within if qubit not in qubits]
     wide = np.kron(matrices, np.eye(2 ** len(rest))).reshape(-1, *(2,) * (2 * width))
-    places = [[*qubits, *rest].index(qubit) for qubit in within]
-    axes = [0, *(1 + place for place in places), *(1 + width + place for place in places)]
+    positions = [[*qubits, *rest].index(qubit) for qubit in within]
+    axes = [0, *(1 + position for position in positions), *(1 + width + position for position in positions)]
     return wide.transpose(axes).reshape(-1, 2**width, 2**width)

@@ -66,8 +66,8 @@ def test_blocks_may_share_weights_and_take_inputs_of_their_own() -> None:
         (("RY", (0,)), "RY takes an angle"),
         (("X", (0,), Angle("weights", 0)), "X takes no angle"),
         (("CNOT", (1, 1)), "CNOT acts on 2 different qubits"),
-        (("CCX", (0, 1)), "CCX is no gate; the gates are RX"),
-        (("unitary", (0,)), "unitary is no gate"),
+        (("CCX", (0, 1)), "CCX is not a gate; the gates are RX"),
+        (("unitary", (0,)), "unitary is not a gate"),
     ],
 )
 def test_a_gate_that_cannot_be_read_is_refused(gate: tuple[object, ...], expected: str) -> None:
