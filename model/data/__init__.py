@@ -1,1 +1,1 @@
-"""Labelled texts: corpora, their formats, and seeded draws of train, validation and test sides."""
+"""Labelled texts: corpora and their formats, and seeded splits into training, validation and test set."""

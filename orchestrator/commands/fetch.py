@@ -14,7 +14,7 @@ from rich.console import Console
 
 from hadamard.cluster.allocation import detect
 from hadamard.cluster.file_systems import is_shared, kind
-from hadamard.model.data import corpus as text
+from hadamard.model.data.sources import find
 from hadamard.model.representation import embeddings
 from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.execution.driver import embed
@@ -46,7 +46,7 @@ def fetch_study(path: Path, overrides: Sequence[str]) -> None:
 def places(settings: TrialSettings) -> Iterator[tuple[str, Path]]:
     """Yield what a trial of these settings reads, in words, and where that lies."""
     inputs = inputs_of(settings)
-    if (corpus := _corpus_place(settings)) is not None:
+    if (corpus := find(settings.data).path) is not None:
         yield "corpus", corpus.absolute()
     yield "sentence encoder", inputs.sentence_encoder.directory.absolute()
     if settings.sentence_encoder.representation != "setfit":  # what is tuned on a split is embedded by the first to train on it
@@ -80,15 +80,3 @@ def verdict(doubtful: bool, study: Path, environment: Mapping[str, str]) -> list
     if named:
         lines.append(f"jobs must have the same {' and '.join(f'{name}={value}' for name, value in named.items())}; sbatch passes it on")
     return lines
-
-
-def _corpus_place(settings: TrialSettings) -> Path | None:
-    """Return where a corpus was read; None if it was not read but written by the grammar."""
-    from huggingface_hub import constants
-
-    if settings.data.name == "reviews":
-        return None
-    if settings.data.path is not None:
-        return Path(settings.data.path).expanduser()
-    chosen = os.environ.get(text.SST2_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(constants.HF_HUB_CACHE)

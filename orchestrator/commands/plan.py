@@ -126,7 +126,7 @@ def choice_in_words(study: Study) -> str | None:
 
 def drawn(data: Data) -> str:
     """Return the sizes of a split in words."""
-    train, validation = data.sides
+    train, validation = data.set_sizes
     return f"per split {train} train, {validation} validation, the rest test"
 
 
@@ -209,7 +209,7 @@ def _as_json(
     asked = price(packs, allocation, rates)
     counted = _parameters(plan)
     inputs = inputs_of(plan.study.settings)
-    train, validation = plan.study.data.sides
+    train, validation = plan.study.data.set_sizes
     return {
         "study": plan.study.model_dump(mode="json"),
         "data": {

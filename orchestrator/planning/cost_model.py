@@ -97,10 +97,10 @@ def part_of(settings: TrialSettings, sharing: RankLayout) -> str:
 def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
     """Return how many of a corpus's sentences a trial trains on, holds out, and tests on."""
     data, fold = trial.settings.data, trial.fold
-    train, validation = data.sides
+    train, validation = data.set_sizes
     if fold is None:
         return train, validation, sentences - train - validation
-    held_out = 2 * data.held_out(fold)
+    held_out = 2 * data.fold_size(fold)
     return train + validation - held_out, held_out, 0
 
 
@@ -141,7 +141,7 @@ def trial_bytes(trial: Trial, dimension: int, sharing: RankLayout) -> int:
     number_bytes = 8 if settings.precision == "float64" else 4
     numbers = PARAMETER_COPIES * (head.parameters(dimension) or 0) + 2 * settings.training.batch * dimension
     if components := head.principal_components(dimension):  # in the pack and in the group that trains, and what they are fitted on
-        numbers += dimension * (2 * components + settings.data.sides[0])
+        numbers += dimension * (2 * components + settings.data.set_sizes[0])
     if simulator := simulator_of(settings, sharing):
         number_bytes = simulator.amplitude_bytes or number_bytes
         if simulator.ranks == "groups":

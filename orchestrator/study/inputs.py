@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from hadamard.model.data import corpus as text
+from hadamard.model.data.corpus import Corpus, load_corpus
 from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, locate
 from hadamard.model.settings import Data
 from hadamard.model.trial import TrialSettings
@@ -18,7 +18,7 @@ from hadamard.model.trial import TrialSettings
 class Inputs:
     """What the settings' names stand for on this machine."""
 
-    corpus: text.Corpus
+    corpus: Corpus
     sentence_encoder: LocatedSentenceEncoder
 
 
@@ -33,9 +33,9 @@ def inputs_of(settings: TrialSettings) -> Inputs:
 
 
 @functools.lru_cache(maxsize=64)
-def corpus_of(data: Data) -> text.Corpus:
+def corpus_of(data: Data) -> Corpus:
     """Return the corpus of these settings; raises as `inputs_of`."""
-    return text.load(data)
+    return load_corpus(data)
 
 
 @functools.lru_cache(maxsize=16)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ValidationError
 
-from hadamard.model.data import corpus
+from hadamard.model.data.splits import draw_fold, draw_split
 from hadamard.model.errors import SettingsError
 from hadamard.model.heads.base import ClosedFormHead
 from hadamard.model.representation.embeddings import TUNING_VERSION
@@ -68,9 +68,9 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
     trials = tuple(reversed(found.values()))
     _check_twins(trials, {arm.name for arm in baselines})
     for data, seed in {(trial.settings.data, trial.split_seed) for trial in trials}:
-        corpus.split(corpus_of(data), data, seed)  # too few sentences, or too many copies, are found out now
+        draw_split(corpus_of(data), data, seed)  # too few sentences, or too many copies, are found out now
         if study.selection:
-            corpus.hold_out(corpus_of(data), data, seed, study.selection.all_folds()[0])
+            draw_fold(corpus_of(data), data, seed, study.selection.all_folds()[0])
     return trials
 
 
@@ -138,9 +138,9 @@ def _baselines(study: Study) -> list[Arm]:
 
 def _check_settings(study: Study, settings: TrialSettings) -> None:
     """Raise a SettingsError if settings cannot go together, on the smallest training side that a split or fold has."""
-    train, validation = settings.data.sides
+    train, validation = settings.data.set_sizes
     folds = study.selection.all_folds() if study.selection else ()
-    smallest = min([train, *(train + validation - 2 * settings.data.held_out(fold) for fold in folds)])
+    smallest = min([train, *(train + validation - 2 * settings.data.fold_size(fold) for fold in folds)])
     settings.check(inputs_of(settings).sentence_encoder.dimension, smallest)
 
 

@@ -87,7 +87,7 @@ def bench_study(path: Path, overrides: Sequence[str], budget_s: float, as_json: 
 
 def scaled_seconds(trial: Trial, rates: Rates) -> float:
     """Return a trial's seconds by rates of its shape: its epochs' steps, and the validation after each, then all sentences once."""
-    train, validation = trial.settings.data.sides
+    train, validation = trial.settings.data.set_sizes
     training = trial.settings.training
     evaluated = training.epochs * validation + len(inputs_of(trial.settings).corpus.texts)
     return training.epochs * math.ceil(train / training.batch) * rates.step_s + evaluated * rates.row_s

@@ -56,7 +56,7 @@ def _sst2() -> Check:
     # offline: a look at what is there must not download a corpus
     code = (
         "from hadamard.model import settings; from hadamard.model.data import corpus; "
-        "found = corpus.load(settings.Data(name='sst2')); print(len(found.texts), found.source)"
+        "found = corpus.load_corpus(settings.Data(name='sst2')); print(len(found.texts), found.source)"
     )
     fix = "give its directory by --set data.path=DIR or HADAMARD_SST2, or `hadamard fetch STUDY` where there is a network"
     return in_own_process("SST-2", code, fix)

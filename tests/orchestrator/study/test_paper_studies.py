@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.model.data import corpus as text
+from hadamard.model.data.corpus import load_corpus
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.representation import embeddings
 from hadamard.model.representation.sentence_encoders import locate
@@ -24,7 +24,7 @@ BRIEF = ["training.epochs=1", "training.batch=64", "design.splits=1", "data.trai
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sentences of another corpus, in the form of SST-2."""
-    written = text.load(Data(name="reviews", sentences=1200))
+    written = load_corpus(Data(name="reviews", sentences=1200))
     path = tmp_path_factory.mktemp("corpus") / "other.tsv"
     lines = [f"{sentence}\t{label}" for sentence, label in zip(written.texts, written.labels, strict=True)]
     path.write_text("\n".join(["text\tlabel", *lines]) + "\n")
@@ -66,7 +66,7 @@ def test_a_trial_of_each_shape_is_trained_on_another_corpus(study: Path, corpus:
     for trial in plan.trials:
         if not isinstance(trial.settings.head, QuantumHead) or trial.settings.head.qubits <= 12:  # time; the others differ by size alone
             small.setdefault(trial.shape, trial)
-    embeddings.ensure(text.load(plan.study.data), locate("all-MiniLM-L6-v2"), 1)
+    embeddings.ensure(load_corpus(plan.study.data), locate("all-MiniLM-L6-v2"))
     for files in trained(tmp_path, list(small.values())):
         result = json.loads(files.result.read_text())
         assert 0 <= result["responses"]["validation_accuracy"] <= 1

@@ -56,9 +56,9 @@ def test_what_does_not_decide_it_keeps_the_key(tmp_path: Path) -> None:
     logistic = {trial.key for trial in before.trials if trial.arm == "logistic"}
     assert logistic <= keys(plan_of(tmp_path, "training.epochs=9", "simulator=lightning.qubit", "precision=float64"))
     corpus = tmp_path / "corpus.tsv"
-    from hadamard.model.data import corpus as text
+    from hadamard.model.data.corpus import load_corpus
 
-    written = text.load(before.study.data)
+    written = load_corpus(before.study.data)
     corpus.write_text(
         "text\tlabel\n" + "".join(f"{sentence}\t{label}\n" for sentence, label in zip(written.texts, written.labels, strict=True))
     )
