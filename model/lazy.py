@@ -1,7 +1,4 @@
-"""What is imported when it is first used.
-
-A plan reads the settings of heads and the registry of simulators, and must not take the seconds that torch takes.
-"""
+"""Lazy imports: a plan reads the settings of heads and the registry of simulators without the seconds that importing torch takes."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 
 class LazyModule:
-    """Stands for a module, which is imported at the first use of an attribute."""
+    """A stand-in for a module, which is imported when an attribute is first read."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -27,7 +24,7 @@ else:
     torch = LazyModule("torch")
 
 
-def load(place: str) -> Any:
-    """Return what a registry names by its place, `module:name`."""
-    module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)
+def load(name: str) -> Any:
+    """Return the object that a registry names as `module:name`."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)

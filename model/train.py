@@ -1,8 +1,8 @@
 """Trains the trials of one pack: `python -m hadamard.model.train PACK_DIR THREADS RANKS SHARDS`.
 
-Owns the way from each `trial.json` to its `result.json`: what is trained together, what one by one, that a trial's fault stays its own, and
-that SIGTERM ends it with everything saved, at the end of the epoch: exit code 76. A second SIGTERM ends it at once. Of several ranks, each
-of which is started by this line, the first does all that (model/training/rank_main.py). Knows nothing of Ray, Slurm or MLflow.
+Reads each `trial.json` and writes its `result.json`. Trials of one shape are trained together, and a fault of one trial is recorded as its
+own. The first SIGTERM ends training after the current epoch with everything saved, exit code 76; a second one ends it at once. Of several
+MPI ranks, each started by this command, rank 0 does all that (model/training/rank_main.py). Knows nothing of Ray, Slurm or MLflow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -23,56 +23,69 @@ from hadamard.model.files.phase_log import Phases
 from hadamard.model.files.trial_files import PackFiles, TrialFiles
 from hadamard.model.heads.base import ClosedFormHead
 from hadamard.model.mpi.ranks import ALONE, Ranks
-from hadamard.model.representation.embeddings import busy
-from hadamard.model.representation.sentences import Sentences, sentences_of
+from hadamard.model.representation.embedded_corpus import EmbeddedCorpus, load_embedded_corpus
+from hadamard.model.representation.embeddings import tuned_elsewhere
 from hadamard.model.training.batch_trainer import BatchTrainer
+from hadamard.model.training.checkpoint_timer import CheckpointTimer
 from hadamard.model.training.trial_run import TrialRun, record_failure, split_wall_time
 from hadamard.model.trial import Trial
 
-MOST_TOGETHER = 256
-"""Trials trained at once: more gain nothing, and each holds a file open, of which many systems allow 1,024."""
+MAX_GROUP = 256
+"""Trials trained together: more bring no gain, and each holds a file open, of which many systems allow 1,024."""
 
 
-def train_pack(pack_directory: Path, threads: int, should_stop: Callable[[], bool] = lambda: False, ranks: Ranks = ALONE) -> None:
-    """Train every trial of the pack that has no result yet: together where they are alike in shape and not named to be trained alone.
+def train_pack(
+    pack_directory: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
+    new_timer: Callable[[], CheckpointTimer] = CheckpointTimer,
+) -> None:
+    """Train every trial of a pack that has no result yet.
 
-    What goes wrong with one trial is recorded as its failure, and the others go on; what cannot be laid at one trial's door, such as too
-    little memory, is recorded for all that were being trained.
+    An error of one trial is recorded as its failure, and the others continue; an error that is no single trial's, such as a lack of
+    memory, is recorded for all that were being trained.
 
     Args:
         pack_directory: Holds `pack.json`.
-        threads: For the numerical libraries.
-        should_stop: Asked between epochs, and before trials are begun.
+        should_stop: Checked between epochs, and before trials are started.
         ranks: The MPI ranks that this process leads.
+        new_timer: Returns the timer of a group's checkpoints.
 
     Raises:
-        StopRequest: It was told to stop; trials in training are saved, the others not begun.
+        StopRequest: A stop was requested; trials in training are saved, the others are not started.
     """
-    torch.set_num_threads(threads)
     pack = PackFiles(pack_directory)
-    alone = pack.alone
-    groups: dict[str, list[TrialRun]] = {}
-    for files in pack.trials:
-        if not files.result.exists() and (member := _read(files)):
-            groups.setdefault(member.trial.key if files.directory in alone else member.trial.shape, []).append(member)
-    teams = [alike[start : start + MOST_TOGETHER] for alike in groups.values() for start in range(0, len(alike), MOST_TOGETHER)]
+    runs = [run for files in pack.trials if not files.result.exists() and (run := _read(files))]
+    groups = group_runs(runs, pack.alone)
     phases = Phases(pack_directory)
     try:
-        while teams:
-            free = next((at for at, team in enumerate(teams) if not busy(team[0].trial)), 0)
-            team = teams.pop(free)
+        while groups:
+            group = groups.pop(next((index for index, runs in enumerate(groups) if not tuned_elsewhere(runs[0].trial)), 0))
             with ExitStack() as locks:
-                for member in team:
-                    locks.enter_context(member.files.locked())
-                _train_alike(
-                    [member for member in team if not member.files.result.exists()], pack_directory.name, phases, should_stop, ranks
-                )
+                for run in group:
+                    locks.enter_context(run.files.locked())
+                unfinished = [run for run in group if not run.files.result.exists()]
+                _train_group(unfinished, pack_directory.name, phases, should_stop, ranks, new_timer)
     finally:
         phases.end()
 
 
+def group_runs(runs: Sequence[TrialRun], alone: Collection[Path], max_size: int = MAX_GROUP) -> list[list[TrialRun]]:
+    """Return groups of runs to train together, each of one shape and of at most `max_size` runs.
+
+    Args:
+        runs: In order.
+        alone: Directories of trials that are each trained by themselves.
+        max_size: Of a group.
+    """
+    by_shape: dict[str, list[TrialRun]] = {}
+    for run in runs:
+        by_shape.setdefault(run.trial.key if run.files.directory in alone else run.trial.shape, []).append(run)
+    return [alike[start : start + max_size] for alike in by_shape.values() for start in range(0, len(alike), max_size)]
+
+
 def _read(files: TrialFiles) -> TrialRun | None:
-    """Return the trial, or None if it cannot be read, which is recorded."""
+    """Return a trial's run; None if the trial cannot be read, which is recorded as its failure."""
     try:
         return TrialRun(files, Trial.model_validate(read_json(files.trial, "Give the same `hadamard run` again")))
     except Exception as error:
@@ -81,64 +94,71 @@ def _read(files: TrialFiles) -> TrialRun | None:
         return None
 
 
-def _train_alike(members: Sequence[TrialRun], pack: str, phases: Phases, should_stop: Callable[[], bool], ranks: Ranks) -> None:
-    """Train trials of one shape to their results or failures."""
-    if not members:
+def _train_group(
+    runs: Sequence[TrialRun],
+    pack: str,
+    phases: Phases,
+    should_stop: Callable[[], bool],
+    ranks: Ranks,
+    new_timer: Callable[[], CheckpointTimer],
+) -> None:
+    """Train runs of one shape to their results or failures."""
+    if not runs:
         return
     if should_stop():
         raise StopRequest
-    settings = members[0].trial.settings
-    for member in members:
-        member.start(pack)
+    settings = runs[0].trial.settings
+    for run in runs:
+        run.start(pack)
     if isinstance(settings.head, ClosedFormHead):
-        import hadamard.model.heads.fitted  # noqa: F401, takes longer to import than torch: most packs never need it, and no phase has it
-    phases.begin("embedding", [member.files for member in members])
-    with _failing(members), _precision(settings.precision):
-        sentences = sentences_of(members[0].trial, should_stop)
-        begin = time.perf_counter()  # an encoder that was tuned just now is everybody's
+        import hadamard.model.heads.fitted  # noqa: F401, takes longer to import than torch: most packs do not need it, and no phase includes it
+    phases.begin("embedding", [run.files for run in runs])
+    with _recording_failures(runs), _default_precision(settings.precision):
+        corpus = load_embedded_corpus(runs[0].trial, should_stop)
+        begin = time.perf_counter()  # the time of tuning an encoder is no trial's own
         if isinstance(settings.head, ClosedFormHead):
-            for member in members:
+            for run in runs:
                 if should_stop():
                     raise StopRequest
-                with _failing([member]):
-                    _fit_classical(member, sentences, phases)
+                with _recording_failures([run]):
+                    _fit_closed_form(run, corpus, phases)
             return
-        team = BatchTrainer(members, sentences, phases, should_stop, ranks)
-        split_wall_time(members, begin)
-        team.fit()
-        team.finish()
+        trainer = BatchTrainer(runs, corpus, phases, should_stop, ranks, new_timer())
+        split_wall_time(runs, begin)
+        trainer.fit()
+        trainer.finish()
 
 
-def _fit_classical(member: TrialRun, sentences: Sentences, phases: Phases) -> None:
-    begin, head, split = time.perf_counter(), member.trial.settings.head, sentences.split(member.trial)
+def _fit_closed_form(run: TrialRun, corpus: EmbeddedCorpus, phases: Phases) -> None:
+    begin, head, split = time.perf_counter(), run.trial.settings.head, corpus.split(run.trial)
     assert isinstance(head, ClosedFormHead)
-    rows = [split.train, split.validation, *([split.test] if member.trial.fold is None else [])]
-    sides = [(sentences.embeddings[side], sentences.labels[side]) for side in rows]
-    phases.begin("training", [member.files])
-    fitted = head.fit(*sides[0], member.trial.seed % 2**32)
-    phases.begin("inference", [member.files], sum(map(len, rows)))
-    scores = [fitted.score(*side) for side in sides]
+    sets = [split.train, split.validation, *([split.test] if run.trial.fold is None else [])]
+    inputs = [(corpus.embeddings[rows], corpus.labels[rows]) for rows in sets]
+    phases.begin("training", [run.files])
+    fitted = head.fit(*inputs[0], run.trial.seed % 2**32)
+    phases.begin("inference", [run.files], sum(map(len, sets)))
+    scores = [fitted.score(*of_set) for of_set in inputs]
     phases.pause()
-    split_wall_time([member], begin)
-    member.finish(scores, fitted.parameters, simulator=None)
+    split_wall_time([run], begin)
+    run.finish(scores, fitted.parameters, simulator=None)
 
 
 @contextmanager
-def _failing(members: Sequence[TrialRun]) -> Iterator[None]:
-    """Record an exception as the failure of all members that are still open; a full disk, which cannot be recorded, goes on up."""
+def _recording_failures(runs: Sequence[TrialRun]) -> Iterator[None]:
+    """Record an exception as the failure of all runs that are still open; a full disk, on which nothing can be recorded, is raised."""
     try:
         yield
     except Exception as error:
         if is_disk_full(error):
             raise
-        for member in members:
-            if member.is_open:
-                member.fail(error)
+        for run in runs:
+            if run.is_open:
+                run.fail(error)
 
 
 @contextmanager
-def _precision(name: str) -> Iterator[None]:
-    """Make a precision torch's default: PennyLane rounds to it what it differentiates by the adjoint method."""
+def _default_precision(name: str) -> Iterator[None]:
+    """Make a precision torch's default: PennyLane rounds the results of adjoint differentiation to it."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(getattr(torch, name))
     try:
@@ -147,35 +167,36 @@ def _precision(name: str) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _stopped_by_sigterm() -> Callable[[], bool]:
-    """Have the first SIGTERM set what is returned, and a second one end the process as it ends any."""
-    told = threading.Event()
+def stop_on_sigterm() -> Callable[[], bool]:
+    """Let the first SIGTERM request a stop, and a second one end the process; return a function that says whether a stop is requested."""
+    requested = threading.Event()
 
-    def tell(*_: object) -> None:
-        told.set()
+    def handle(*_: object) -> None:
+        requested.set()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    signal.signal(signal.SIGTERM, tell)
-    return told.is_set
+    signal.signal(signal.SIGTERM, handle)
+    return requested.is_set
 
 
 def main() -> None:
-    """Run as a program; exit code 0: every trial has a result or a recorded failure, 76: it was stopped, and what it had is saved."""
+    """Train a pack; exit code 0: every trial has a result or a recorded failure, 76: stopped on request, with everything saved."""
     directory, (threads, ranks, shards) = Path(sys.argv[1]), map(int, sys.argv[2:])
+    torch.set_num_threads(threads)
     if ranks == 1:
-        code = _exit_code(directory, threads, _stopped_by_sigterm(), ALONE)
+        code = _exit_code(directory, stop_on_sigterm(), ALONE)
     else:
-        from hadamard.model.training.rank_main import run_rank  # most packs need nothing of MPI
+        from hadamard.model.training.rank_main import run_rank  # most packs need no MPI
 
-        code = run_rank(ranks, shards, lambda joined, should_stop: _exit_code(directory, threads, should_stop, joined))
+        code = run_rank(ranks, shards, lambda joined, should_stop: _exit_code(directory, should_stop, joined))
     if code:
         sys.exit(code)
 
 
-def _exit_code(directory: Path, threads: int, should_stop: Callable[[], bool], ranks: Ranks) -> int:
-    """Train a pack, and return how that ended, if in good order."""
+def _exit_code(directory: Path, should_stop: Callable[[], bool], ranks: Ranks) -> int:
+    """Train a pack; return the exit code that says how that ended."""
     try:
-        train_pack(directory, threads, should_stop, ranks)
+        train_pack(directory, should_stop, ranks)
     except StopRequest:
         return EXIT_STOPPED
     except UserError as error:

@@ -1,4 +1,4 @@
-"""A trial: every setting that its result depends on, and its seeds."""
+"""A trial: its seeds and every setting that its result depends on. Settings of a part are in settings.py, of heads in heads/."""
 
 from __future__ import annotations
 
@@ -19,35 +19,38 @@ else:
 
 
 class TrialSettings(Settings):
-    """Every setting that a trial's result depends on, apart from the seeds."""
+    """Every setting that a trial's result depends on, except the seeds."""
 
     data: Data = Data()
     sentence_encoder: SentenceEncoder = SentenceEncoder()
-    head: AnyHead = DEFAULT()
+    head: AnyHead = DEFAULT.model_validate({})
     training: Training = Training()
     simulator: SimulatorName = "auto"
-    """`auto`, or one by name (docs/simulators.md)."""
+    """A simulator's name, or `auto` (docs/simulators.md)."""
     mpi: Mpi = Mpi()
     precision: Literal["float32", "float64"] = "float32"
     """Of amplitudes, angles and parameters."""
 
     def check(self, dimension: int, train: int) -> None:
-        """Raise a SettingsError if settings, each valid by itself, cannot go together.
+        """Check settings, each valid by itself, against each other.
 
         Args:
             dimension: Length of an embedding.
-            train: Sentences of the smallest training side.
+            train: Sentences of the smallest training set.
+
+        Raises:
+            SettingsError: They cannot go together.
         """
         self.head.check(dimension, train)
         unfrozen = self.sentence_encoder.representation == "unfrozen"
         if unfrozen and isinstance(self.head, ClosedFormHead):
             raise SettingsError(
                 f"sentence_encoder.representation = unfrozen trains encoder and head together by gradient, but a {self.head.kind} head is "
-                "fitted in one go. Use frozen or setfit, or head: {kind: mlp, hidden: 0}, a logistic regression trained by gradient"
+                "fitted in closed form. Use frozen or setfit, or head: {kind: mlp, hidden: 0}, a logistic regression trained by gradient"
             )
-        simulator = SIMULATORS.get(self.simulator)  # `auto` finds one that fits
+        simulator = SIMULATORS.get(self.simulator)  # None for `auto`, which chooses one that fits
         if simulator and not simulator.state_gradient and (what := self.head.state_gradient(unfrozen)):
-            raise SettingsError(f"{what} needs the gradient of the state, which {simulator.name} does not give; use simulator: auto")
+            raise SettingsError(f"{what} needs the gradient of the state, which {simulator.name} does not compute; use simulator: auto")
 
 
 class Trial(Settings):
@@ -55,11 +58,11 @@ class Trial(Settings):
 
     key: str
     arm: str
-    """What is compared: `r07` for row 7 of the design, or a baseline's name."""
+    """The arm that it belongs to: `r07` for row 7 of the design, or a baseline's name."""
     candidate: int | None = None
-    """Which of the settings that the arm may choose from, counted from 0; None where there is nothing to choose."""
+    """Index, from 0, of the settings among those that the arm chooses from; None where there is nothing to choose."""
     fold: Fold | None = None
-    """Given, the trial is part of a cross-validation inside the drawn sentences, and sees no test sentence."""
+    """The fold, if the trial is part of a cross-validation inside the drawn sentences; it then uses no test sentence."""
     settings: TrialSettings
     data_hash: str
     sentence_encoder_hash: str
@@ -69,34 +72,34 @@ class Trial(Settings):
     seed: int
     """Seeds initial parameters and batch order."""
     replicate: int = 0
-    """Tells apart rows of the design with the same settings."""
+    """Distinguishes rows of the design with the same settings."""
     factors: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """The row's factor values by dotted path, for the tables; empty for a baseline."""
 
     @property
     def shape(self) -> str:
-        """What trials have in common that can be trained together: all that fixes the shapes of tensors and the course of an epoch.
+        """What trials must have in common to be trained together: all that determines the shapes of tensors and the steps of an epoch.
 
-        Learning rate, weight decay, what the head leaves free, seeds and split may differ; the split, not where the sentence encoder is
-        tuned on it. Heads that are fitted in closed form share only their sentences.
+        Learning rate, weight decay, the head's `per_trial` settings, seeds and split may differ; the split may not where the sentence
+        encoder is tuned on it. Heads that are fitted in closed form only share their sentences.
         """
         settings, head, fold = self.settings, self.settings.head, self.fold
-        exclude: dict[str, bool | set[str]] = {"training": {"lr", "weight_decay"}, "head": set(head.free)}
+        exclude: dict[str, bool | set[str]] = {"training": {"lr", "weight_decay"}, "head": set(head.per_trial)}
         if isinstance(head, ClosedFormHead):
             exclude = {"training": True, "head": True, "simulator": True, "mpi": True, "precision": True}
         elif not head.simulated:
             exclude |= {"simulator": True, "mpi": True}
-        alike = [settings.model_dump_json(exclude=exclude), self.data_hash, self.sentence_encoder_hash]
+        common = [settings.model_dump_json(exclude=exclude), self.data_hash, self.sentence_encoder_hash]
         match settings.sentence_encoder.representation:
             case "frozen":
-                alike.append("" if fold is None else str(settings.data.held_out(fold)))
+                common.append("" if fold is None else str(settings.data.fold_size(fold)))
             case "setfit":
-                alike += [str(self.split_seed), "" if fold is None else fold.model_dump_json()]
+                common += [str(self.split_seed), "" if fold is None else fold.model_dump_json()]
             case "unfrozen":
-                alike.append(self.key)
-        return " ".join(alike)
+                common.append(self.key)
+        return " ".join(common)
 
     @property
     def digest(self) -> str:
-        """The hash at the end of the key: the trial's identity, whatever number its row has."""
+        """The hash at the end of the key, which identifies the trial whatever number its row has."""
         return self.key.rsplit("-", 1)[-1]

@@ -1,7 +1,8 @@
-"""The contract of heads: what a kind of head tells about itself, and what is trained or fitted.
+"""The contract of heads: what a kind of head states about itself, and what is trained or fitted. registry.py lists all kinds.
 
-A head is a settings class. It says what a plan needs without importing torch (`model/lazy.py`), and makes what is trained. Two kinds of
-training exist: by gradient, all trials of one shape at once (`GradientHead`), and in one go, one trial at a time (`ClosedFormHead`).
+A head is a settings class. It states what a plan needs without importing torch (`model/lazy.py`), and makes what is trained. There are two
+ways of training: by gradient, all trials of one shape at once (`GradientHead`), and in closed form, one trial at a time (`ClosedFormHead`).
+How to add one: docs/extending/heads.md.
 """
 
 from __future__ import annotations
@@ -24,15 +25,21 @@ if TYPE_CHECKING:
     from hadamard.model.simulators.base import Simulator
 
 CLASSES = 2
-Draws = Sequence[np.random.Generator]
-"""One generator per trial, from which heads with noise or finite shots draw."""
+Rngs = Sequence[np.random.Generator]
+"""One random generator per trial, for heads with noise or finite shots."""
 Vectors = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class CircuitUse:
-    """How a head uses a circuit: rows of it for each sentence, in a training step and in an evaluation."""
+    """How a head uses a circuit.
+
+    Attributes:
+        circuit: What is simulated.
+        training_rows: Rows of it per sentence in a training step.
+        evaluation_rows: Rows of it per sentence in an evaluation.
+    """
 
     circuit: Circuit
     training_rows: int
@@ -41,19 +48,24 @@ class CircuitUse:
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy (None where a head gives no probabilities), and which sentences were classified right."""
+    """How good a head is on some sentences.
+
+    Attributes:
+        loss: Mean cross-entropy; None where a head gives no probabilities.
+        correct: [sentences], whether each was classified correctly.
+    """
 
     loss: float | None
-    right: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
-        """The share of sentences classified right."""
-        return float(self.right.mean())
+        """The fraction of sentences classified correctly."""
+        return float(self.correct.mean())
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss, if there is one, is a number."""
+        """Whether the loss, if there is one, is finite."""
         return self.loss is None or math.isfinite(self.loss)
 
 
@@ -61,20 +73,23 @@ class HeadSettings(Settings):
     """The settings of a head of one kind: a subclass has a field `kind`, a Literal of its name.
 
     Attributes:
-        simulated: Whether circuits are simulated for it: the simulator and MPI ranks then decide its result, to rounding.
-        free: Settings in which trials may differ that are trained together: they change no shape of a tensor.
+        simulated: Whether circuits are simulated for it: simulator and MPI ranks then decide its result, to rounding.
+        per_trial: Settings in which trials that are trained together may differ, since they change no tensor's shape.
     """
 
     simulated: ClassVar[bool] = False
-    free: ClassVar[frozenset[str]] = frozenset()
+    per_trial: ClassVar[frozenset[str]] = frozenset()
     kind: str
 
     def check(self, dimension: int, train: int) -> None:
-        """Raise a SettingsError if settings cannot go together, or not with the embeddings.
+        """Check settings against each other and against the embeddings.
 
         Args:
             dimension: Length of an embedding.
-            train: Sentences of the smallest training side.
+            train: Sentences of the smallest training set.
+
+        Raises:
+            SettingsError: They cannot go together.
         """
 
     def parameters(self, dimension: int) -> int | None:
@@ -90,7 +105,7 @@ class HeadSettings(Settings):
         return ()
 
     def state_gradient(self, embeddings_trained: bool) -> str | None:
-        """Return what of it needs the gradient of initial states, in the words of the study; None where nothing does.
+        """Return the setting that needs the gradient of initial states, as a study writes it; None where none does.
 
         Args:
             embeddings_trained: Whether the sentence encoder is trained together with the head.
@@ -106,15 +121,16 @@ class GradientHead(HeadSettings):
         """Make the heads of trials that are alike in every shape.
 
         Args:
-            settings: Of each trial; they differ in what is `free` alone.
-            train_embeddings: [sentences, dimension] of each trial, for what is fitted to them; their precision and device are the head's.
-            simulator: What computes expectations; None where `simulated` is False.
+            settings: Of each trial; they differ in `per_trial` settings only.
+            train_embeddings: [sentences, dimension] of each trial's training set, for what is fitted to it; their precision and device are
+                the head's.
+            simulator: Computes expectations; None where `simulated` is False.
         """
         raise NotImplementedError
 
 
 class ClosedFormHead(HeadSettings):
-    """A head fitted in one go."""
+    """A head fitted in closed form, or by a solver of its own, one trial at a time."""
 
     def fit(self, embeddings: Vectors, labels: Labels, seed: int) -> FittedHead:
         """Fit the head on embeddings [sentences, dimension] and labels [sentences]; `seed` is below 2**32."""
@@ -124,29 +140,31 @@ class ClosedFormHead(HeadSettings):
 class HeadBatch(Protocol):
     """The heads of several trials, alike in every shape.
 
-    A trial's parameters are one row of a matrix [trials, parameters], so that optimiser, checkpoints and the choice of trials need not
-    know what they mean. No operation here mixes trials: whether a trial's numbers are the same alone to the bit is up to the simulator.
+    A trial's parameters are one row of a matrix [trials, parameters], so that optimiser, checkpoints and the selection of trials need not
+    know what they mean. No operation mixes trials. Whether a trial's numbers are bit-identical in any company depends on the simulator.
     """
 
-    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """Draw initial parameters [trials, parameters], each trial's by a generator of its own: the same in any company and precision."""
+    def initial_parameters(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Draw initial parameters [trials, parameters], each trial's from its own generator, the same in any precision."""
         ...
 
-    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return logits [trials, rows, 2] of embeddings [trials, rows, dimension] by parameters [trials, parameters]; see `Draws`."""
+    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, rngs: Rngs) -> torch.Tensor:
+        """Return logits [trials, rows, 2].
+
+        Args:
+            parameters: [trials, parameters].
+            embeddings: [trials, rows, dimension].
+            rngs: Of each trial, for heads that draw random numbers.
+        """
         ...
 
-    def only(self, trials: Sequence[int]) -> Self:
-        """Return the heads of some of the trials, in the order given."""
+    def select(self, trials: Sequence[int]) -> Self:
+        """Return the heads of some of the trials, in this order."""
         ...
 
 
 class FittedHead(Protocol):
-    """A head that has been fitted.
-
-    Attributes:
-        parameters: How many numbers it has learned.
-    """
+    """A head that has been fitted."""
 
     @property
     def parameters(self) -> int:
@@ -159,13 +177,16 @@ class FittedHead(Protocol):
 
 
 def check_components(name: str, wanted: int, dimension: int, train: int) -> None:
-    """Raise a SettingsError if more principal components are wanted than there are of so many training sentences and dimensions.
+    """Check that there are as many principal components as a setting wants.
 
     Args:
-        name: The setting that wants them.
-        wanted: How many.
+        name: The setting.
+        wanted: Its value.
         dimension: Length of an embedding.
         train: Training sentences.
+
+    Raises:
+        SettingsError: Fewer can be fitted.
     """
     if wanted > (most := min(dimension, train)):
         raise SettingsError(f"{name} = {wanted}, but {train} training sentences of {dimension} dimensions have {most} principal components")

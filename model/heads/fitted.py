@@ -1,4 +1,4 @@
-"""What heads fitted by scikit-learn have in common. It takes longer to import than torch, and most packs never need it."""
+"""What the heads fitted by scikit-learn share. They import it lazily, since it takes longer than torch to import."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class FittedClassifier:
     parameters: int
 
     def score(self, embeddings: Vectors, labels: Labels) -> Score:
-        """Return how good it is on these sentences; without a loss where it gives no probabilities."""
-        right = self.classifier.predict(embeddings) == labels
+        """Return how good it is on these sentences; the loss is None where it gives no probabilities."""
+        correct = self.classifier.predict(embeddings) == labels
         if not hasattr(self.classifier, "predict_proba"):
-            return Score(None, right)
-        return Score(float(log_loss(labels, self.classifier.predict_proba(embeddings))), right)
+            return Score(None, correct)
+        return Score(float(log_loss(labels, self.classifier.predict_proba(embeddings))), correct)
 
 
 def logistic_regression(regularisation: float, seed: int) -> Any:
-    """Return a logistic regression that is to be fitted; `regularisation` is scikit-learn's C."""
+    """Return an unfitted logistic regression; `regularisation` is scikit-learn's C, its inverse strength."""
     return LogisticRegression(C=regularisation, max_iter=MAX_ITERATIONS, random_state=seed)

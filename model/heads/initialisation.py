@@ -1,7 +1,4 @@
-"""Random initial parameters: the same numbers for the same generator, in any company and precision.
-
-Owns the distributions. Does not own which parameter starts with which.
-"""
+"""Distributions of random initial parameters. They are drawn in float32, so that they are the same numbers in any precision."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from hadamard.model.lazy import torch
 
 
 def uniform(size: int, bound: float, generator: torch.Generator) -> torch.Tensor:
-    """Draw numbers [size] uniform in +-bound."""
+    """Draw numbers [size] uniformly in +-bound."""
     return (torch.rand(size, generator=generator, dtype=torch.float32) * 2 - 1) * bound
 
 

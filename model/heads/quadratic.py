@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
-from hadamard.model.heads.base import CLASSES, Draws, GradientHead, HeadBatch, check_components
+from hadamard.model.heads.base import CLASSES, GradientHead, HeadBatch, Rngs, check_components
 from hadamard.model.heads.initialisation import normal, uniform
-from hadamard.model.heads.principal_components import Principal
+from hadamard.model.heads.principal_components import PrincipalComponents
 from hadamard.model.lazy import torch
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ class QuadraticHead(GradientHead):
     """Principal components of the training embeddings that it reads."""
     forms: Annotated[int, Field(ge=1)] = 12
     rank: Annotated[int, Field(ge=1)] = 2
-    """Of each form: so many squares of linear functions, their signs in turn plus and minus."""
+    """Rank of each form, a sum of that many squares of linear functions with alternating signs."""
     frequencies: Annotated[int, Field(ge=0)] = 2
     """Highest frequency of the Fourier series; 0: the linear layer reads the forms themselves."""
 
     def check(self, dimension: int, train: int) -> None:
-        """Raise a SettingsError if it reads more principal components than there are."""
+        """Check that there are as many principal components as it reads."""
         check_components("head.components", self.components, dimension, train)
 
     def parameters(self, dimension: int) -> int:
@@ -44,31 +44,33 @@ class QuadraticHead(GradientHead):
         return self.forms * self.rank * self.components + (features + 1) * CLASSES
 
     def principal_components(self, dimension: int) -> int:
-        """Return those that it reads."""
+        """Return how many it reads."""
         return self.components
 
     @classmethod
     def build(cls, settings: Sequence[Self], train_embeddings: Sequence[torch.Tensor], simulator: Simulator | None) -> HeadBatch:
-        """Make the heads of trials."""
+        """Make the heads of several trials."""
         return QuadraticFourier(settings[0], train_embeddings)
 
 
 class QuadraticFourier:
     """The quantum head's function without its circuits: K quadratic forms of low rank, a Fourier series in each, a linear layer.
 
-    Of the principal components y of an embedding, form k is the sum over r of s_r (u_kr . y)^2 with signs s_r = +1, -1, ... in turn; the
+    Of the principal components y of an embedding, form k is the sum over r of s_r (u_kr . y)^2 with signs s_r = +1, -1, ...; the
     linear layer reads cos(n pi form) and sin(n pi form) for n = 1..frequencies.
     """
 
     def __init__(self, settings: QuadraticHead, train_embeddings: Sequence[torch.Tensor]) -> None:
-        """Make the heads of a team for embeddings [sentences, dimension] of each trial: their precision and device are the head's."""
+        """Make the heads of several trials; see `GradientHead.build`."""
         self.shape, self.like = settings, train_embeddings[0]
-        self.principal = Principal(train_embeddings, settings.components, centred=False)  # of centred ones, squares see nothing linear
+        self.principal = PrincipalComponents(
+            train_embeddings, settings.components, centred=False
+        )  # of centred ones, squares see nothing linear
         self.signs = self.like.new_tensor([(-1) ** rank for rank in range(settings.rank)])
         self.features = settings.forms * (2 * settings.frequencies or 1)
         self.sizes = [settings.forms * settings.rank * settings.components, CLASSES * self.features, CLASSES]
 
-    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    def initial_parameters(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
         """Draw the linear functions normal with variance one over the components, the linear layer uniform in +-1/sqrt(its inputs)."""
         forms, linear, bias = self.sizes
         bound = 1 / math.sqrt(self.features)
@@ -84,7 +86,7 @@ class QuadraticFourier:
         ]
         return torch.stack(rows).to(self.like)
 
-    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
+    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, rngs: Rngs) -> torch.Tensor:
         """Return logits [trials, rows, 2]."""
         forms, linear, bias = torch.split(parameters, self.sizes, dim=1)
         components = self.principal.of(embeddings)
@@ -96,8 +98,8 @@ class QuadraticFourier:
             values = torch.cat([torch.cos(angles), torch.sin(angles)], dim=2)
         return torch.baddbmm(bias[:, None], values, linear.view(len(parameters), CLASSES, -1).mT)
 
-    def only(self, trials: Sequence[int]) -> Self:
+    def select(self, trials: Sequence[int]) -> Self:
         """Return the heads of some of the trials."""
-        some = copy.copy(self)
-        some.principal = self.principal.only(trials)
-        return some
+        selected = copy.copy(self)
+        selected.principal = self.principal.select(trials)
+        return selected

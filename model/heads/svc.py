@@ -16,7 +16,7 @@ class SvcHead(ClosedFormHead):
     C: Annotated[float, Field(gt=0)] = 1.0
 
     def parameters(self, dimension: int) -> None:
-        """Return None: it depends on the data."""
+        """Return None: the number of support vectors depends on the data."""
 
     def fit(self, embeddings: Vectors, labels: Labels, seed: int) -> FittedHead:
         """Fit the head; its support vectors are counted as its parameters, as the paper does."""

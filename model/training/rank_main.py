@@ -1,7 +1,7 @@
-"""One rank's part in training a pack: it meets the others, then leads or follows, and leaves word of how it ends.
+"""The life of one MPI rank that trains a pack: join the other ranks, lead or follow, report the exit code.
 
-Owns the order of these, that each sees the GPUs it was given, and that one which fails ends all others. Does not own what is trained
-(model/train.py), what followers compute (model/simulators/sharded/rank_protocol.py), nor signs of life (model/mpi/heartbeat.py).
+What rank 0 trains is in model/train.py, what the others compute in model/simulators/sharded/rank_protocol.py, and the heartbeat that all
+of them send in model/mpi/heartbeat.py.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from hadamard.model.mpi.heartbeat import Heartbeat, report_exit
 from hadamard.model.mpi.ranks import Ranks, join
 
 OWN_GPUS = "HADAMARD_RANK_GPUS"
-"""Variable that says, in JSON, what each rank's environment is to say of GPUs: srun shows all of a node's to each of its ranks there."""
+"""Environment variable with a JSON list of the variables that each rank sets to see only its own GPUs, where srun shows it all."""
 
 
 def run_rank(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]], int]) -> int:
-    """Take part as one of several ranks, and return this one's exit code.
+    """Run one of several ranks; return its exit code.
 
-    SIGTERM ends a rank at once: launchers send it to those that are left when one has died. To stop in good order is told by a file.
+    SIGTERM ends a rank at once: launchers send it to the remaining ranks when one has died. A graceful stop is requested by a file.
 
     Args:
-        ranks: How many there should be.
-        shards: Of them share each state.
-        lead: What rank 0 does; it is given all ranks and whether to stop, and returns the exit code.
+        ranks: The number of ranks.
+        shards: How many of them share each state.
+        lead: What rank 0 does, given all ranks and a function that returns whether a stop is requested; returns the exit code.
     """
-    pulse = Heartbeat.here()
-    pulse.start()
-    if OWN_GPUS in os.environ:
-        os.environ.update(json.loads(os.environ[OWN_GPUS])[pulse.number])
+    heartbeat = Heartbeat.here()
+    heartbeat.start()
+    if OWN_GPUS in os.environ:  # before any library looks for GPUs
+        os.environ.update(json.loads(os.environ[OWN_GPUS])[heartbeat.number])
     try:
         joined = join(ranks, shards)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         report_exit(EXIT_USER_ERROR)
         return EXIT_USER_ERROR
-    pulse.meet()
+    heartbeat.meet()
     try:
-        code = _play(joined, lambda: lead(joined, pulse.should_stop))
+        code = _lead_or_follow(joined, lambda: lead(joined, heartbeat.should_stop))
     except BaseException as error:
         traceback.print_exc()
         sys.stderr.flush()
@@ -51,7 +51,7 @@ def run_rank(ranks: int, shards: int, lead: Callable[[Ranks, Callable[[], bool]]
     return code
 
 
-def _play(ranks: Ranks, lead: Callable[[], int]) -> int:
+def _lead_or_follow(ranks: Ranks, lead: Callable[[], int]) -> int:
     from hadamard.model.simulators.sharded.rank_protocol import dismiss, follow
 
     if not ranks.leads:

@@ -1,7 +1,4 @@
-"""A trial in training, as a member of its team: how far it is, and what is recorded of it.
-
-Owns the events `started`, `done` and `failed`, their causes, and the result. Does not own the training.
-"""
+"""A trial in training: its progress, and what is recorded of it in its journal and result."""
 
 from __future__ import annotations
 
@@ -19,18 +16,18 @@ from hadamard.model.files.trial_files import TrialFiles
 from hadamard.model.heads.base import Score
 from hadamard.model.trial import Trial
 
-SIDES = ("train", "validation", "test")
+SETS = ("train", "validation", "test")
 
 
 @dataclass
 class TrialRun:
-    """One trial of a team.
+    """One trial in training.
 
     Attributes:
         files: Where it is recorded.
-        trial: What is trained.
+        trial: Its settings and seeds.
         epoch: Epochs finished.
-        seconds: Its equal share of the wall time that this process spent on it and those trained with it.
+        seconds: Its equal share of the wall time that this process spent on it and the trials trained with it.
         is_open: Whether it has neither a result nor failed.
     """
 
@@ -41,47 +38,47 @@ class TrialRun:
     is_open: bool = True
 
     def start(self, pack: str) -> None:
-        """Record that a process has begun with it."""
+        """Record that this process has started it."""
         self.files.append("started", pack=pack, host=socket.gethostname())
 
     def fail(self, error: Exception) -> None:
-        """Record why it cannot go on."""
+        """Record why it cannot continue."""
         self.is_open = False
         record_failure(self.files, error)
 
-    def finish(self, sides: Sequence[Score], parameters: int, simulator: str | None) -> None:
-        """Write its result.
+    def finish(self, scores: Sequence[Score], parameters: int, simulator: str | None) -> None:
+        """Write its result, or record its failure if a loss is not finite.
 
         Args:
-            sides: Scores of the training, validation and, but for a fold, test side; a loss that is not finite makes it a failure.
+            scores: On training, validation and test set; a fold has no test set.
             parameters: How many were trained.
-            simulator: The one that ran; None for a classical head.
+            simulator: The one that ran; None where no circuit was simulated.
         """
-        if not all(score.is_finite for score in sides):
+        if not all(score.is_finite for score in scores):
             self.fail(DivergedError("the trained head's loss is not finite; a lower training.lr may help"))
             return
-        responses = {
-            f"{side}_{what}": getattr(score, what) for side, score in zip(SIDES, sides, strict=False) for what in ("accuracy", "loss")
-        }
+        responses: dict[str, float | None] = {}
+        for name, score in zip(SETS, scores, strict=False):
+            responses |= {f"{name}_accuracy": score.accuracy, f"{name}_loss": score.loss}
         result = {"key": self.trial.key, "responses": responses, "parameters": parameters, "simulator": simulator}
         if self.trial.fold is None:
-            result["test_right"] = correct_bits.to_text(sides[-1].right)
+            result["test_right"] = correct_bits.to_text(scores[-1].correct)
         write_atomically(self.files.result, json.dumps(result, indent=1))
         self.files.append("done", seconds=self.seconds)
         self.files.checkpoint.unlink(missing_ok=True)
         self.is_open = False
 
 
-def split_wall_time(members: Sequence[TrialRun], begin: float) -> float:
-    """Share the wall time since `begin` (a `time.perf_counter`) equally among members; return each one's share in seconds."""
-    share = (time.perf_counter() - begin) / len(members)
-    for member in members:
-        member.seconds += share
+def split_wall_time(runs: Sequence[TrialRun], begin: float) -> float:
+    """Divide the wall time since `begin` (a `time.perf_counter`) equally among runs; return the share of each in seconds."""
+    share = (time.perf_counter() - begin) / len(runs)
+    for run in runs:
+        run.seconds += share
     return share
 
 
 def record_failure(files: TrialFiles, error: Exception) -> None:
-    """Record a failure with its cause, in the ledger's words."""
+    """Append a failure, its cause and its traceback to a trial's journal."""
     trace = "".join(traceback.format_exception(error))[-4000:]
     cause, message = _cause(error), str(error)[:2000] or type(error).__name__
     if cause == "out of memory":

@@ -26,14 +26,14 @@ from hadamard.model.heads.mlp import MlpHead, MultiLayerPerceptron
 from hadamard.model.heads.quantum.classifier import QuantumClassifier
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.heads.svc import SvcHead
-from hadamard.model.representation.embeddings import _encode, without_network
-from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
+from hadamard.model.representation.embeddings import encode
+from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, load_encoder, locate
 from hadamard.model.settings import Training
 from hadamard.model.simulators.hardware import is_installed
 from hadamard.model.simulators.registry import SIMULATORS, open_simulator
 from hadamard.model.training.adam import Adam
 from hadamard.model.training.batch_trainer import train_epoch
-from hadamard.model.training.evaluation import Embedded
+from hadamard.model.training.evaluation import EmbeddingInputs
 from hadamard.orchestrator.planning.machine_rates import default_rates
 
 DIMENSION, TRAIN, STEPS = 384, 435, 4
@@ -116,13 +116,13 @@ def _step_s(make: _Make, batch: int, trials: int, each_s: float) -> float:
     """Return the seconds of one step, the median of as many groups of steps as there is time for, at least three."""
     generator = torch.Generator().manual_seed(1)
     embeddings = torch.nn.functional.normalize(torch.randn(TRAIN, DIMENSION, generator=generator), dim=1)
-    corpus = Embedded(embeddings, torch.arange(TRAIN) % 2, torch.float32)
+    inputs = EmbeddingInputs(embeddings, torch.arange(TRAIN) % 2, torch.float32)
     head = make([embeddings] * trials)
-    start = head.start([generator] * trials)
+    start = head.initial_parameters([generator] * trials)
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training()] * trials, 0)
     rows = torch.randint(TRAIN, (trials, STEPS * batch), generator=generator)
     draws = [np.random.default_rng(1)] * trials
-    return _median_s(lambda: train_epoch(head, adam, corpus, rows, batch, draws), each_s) / STEPS
+    return _median_s(lambda: train_epoch(head, adam, inputs, rows, batch, draws), each_s) / STEPS
 
 
 def _components_s() -> float:
@@ -147,12 +147,9 @@ def _fits() -> dict[str, float]:
 
 def _characters_per_s() -> float:
     """Return the characters of sentences that all-MiniLM-L6-v2 embeds in a second."""
-    without_network()
-    from sentence_transformers import SentenceTransformer
-
-    encoder = SentenceTransformer(str(locate(PACKAGED_NAME).directory))
+    encoder = load_encoder(locate(PACKAGED_NAME).directory)
     texts = tuple(text for text, _ in write(SENTENCES, 0.5, 1))
-    return sum(map(len, texts)) / _median_s(lambda: _encode(encoder, texts), 1.0)
+    return sum(map(len, texts)) / _median_s(lambda: encode(encoder, texts), 1.0)
 
 
 def _median_s(work: Callable[[], object], seconds: float) -> float:

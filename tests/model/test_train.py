@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from hadamard.model import train
 from hadamard.model.errors import EXIT_STOPPED, StopRequest
-from hadamard.model.files import checkpoint
 from hadamard.model.files.atomic import write_atomically
 from hadamard.model.files.trial_files import PackFiles, TrialFiles
-from hadamard.model.heads.base import Draws, HeadBatch, Score
 from hadamard.model.heads.logistic import LogisticHead
 from hadamard.model.heads.mlp import MlpHead
 from hadamard.model.heads.quantum.settings import Noise, QuantumHead
 from hadamard.model.training import batch_trainer
-from hadamard.model.training.adam import Adam
-from hadamard.model.training.batch_trainer import epoch_order
-from hadamard.model.training.evaluation import Embedded
+from hadamard.model.training.trial_run import TrialRun
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.execution.driver import embed
 from tests.support.studies import read
@@ -92,7 +85,7 @@ def enter(directory: Path, trials: Sequence[Trial], one_by_one: bool = False) ->
 
 def trained(directory: Path, trials: Sequence[Trial], one_by_one: bool = False) -> list[TrialFiles]:
     files = enter(directory, trials, one_by_one)
-    train.train_pack(directory / "pack", 1)
+    train.train_pack(directory / "pack")
     return files
 
 
@@ -190,11 +183,15 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
     members = alike(trials, epochs=800)[:company]
     through = trained(tmp_path / "through", members)
     broken = enter(tmp_path / "broken", members)
-    code = "from hadamard.model import train; from hadamard.model.training import batch_trainer as team\n"
-    code += "team.CHECKPOINT_EVERY_S = 0.05; team.CHECKPOINT_SHARE = 1; train.main()"
+    code = """
+import sys; from pathlib import Path
+from hadamard.model.train import train_pack
+from hadamard.model.training.checkpoint_timer import CheckpointTimer
+train_pack(Path(sys.argv[1]), new_timer=lambda: CheckpointTimer(every_s=0.05, max_fraction=1))
+"""
     kills = 0
     for _ in range(20):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack"), "1", "1", "1"])
+        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "broken" / "pack")])
         seen = len(broken[-1].events())
         while process.poll() is None and len(broken[-1].events()) < seen + 160:
             time.sleep(0.01)
@@ -208,22 +205,17 @@ def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, tr
         assert sum(event["event"] == "started" for event in one.events()) >= 3
 
 
-def worked_epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Have the trials of each epoch of work from now on counted in what is returned."""
-    groups: list[int] = []
-    train_epoch = batch_trainer.train_epoch
-
-    def counted(head: HeadBatch, adam: Adam, corpus: Embedded, rows: torch.Tensor, batch: int, draws: Draws) -> list[Score]:
-        groups.append(len(rows))
-        return train_epoch(head, adam, corpus, rows, batch, draws)
-
-    monkeypatch.setattr(batch_trainer, "train_epoch", counted)
-    return groups
+def runs_per_epoch(pack: Path) -> list[int]:
+    """Return how many trials were trained together in each epoch that the last process of a pack trained, from its phases."""
+    counts, trials = [], 0
+    for line in map(json.loads, (pack / "phases.jsonl").read_text().splitlines()):
+        trials = len(line["trials"]) if "trials" in line else trials
+        counts.append((line["phase"], trials))
+    begun = max(index for index, (phase, _) in enumerate(counts) if phase == "embedding")
+    return [trials for phase, trials in counts[begun + 2 :] if phase == "training"]  # the first training phase is the restoring
 
 
-def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
     members = alike(trials, epochs=900)[:3]
     later = [variant(one, f"later-{one.key}", qubits=2) for one in members]
     through = trained(tmp_path / "through", members)
@@ -241,10 +233,9 @@ def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
         assert one.events()[-1]["epoch"] == last
         with safe_open(one.checkpoint, framework="pt") as file:
             assert json.loads(file.metadata()["epoch"]) == last
-    groups = worked_epochs(monkeypatch)
     PackFiles(tmp_path / "stopped" / "pack").write(begun)
-    train.train_pack(tmp_path / "stopped" / "pack", 1)
-    assert groups == [3] * (900 - last)
+    train.train_pack(tmp_path / "stopped" / "pack")
+    assert runs_per_epoch(tmp_path / "stopped" / "pack") == [3] * (900 - last)
     for one, other in zip(begun, through, strict=True):
         assert numbers(one) == numbers(other)
 
@@ -252,11 +243,11 @@ def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(
 def test_a_second_sigterm_ends_the_process_at_once() -> None:
     code = """
 import os, signal, time
-from hadamard.model.train import _stopped_by_sigterm
-told = _stopped_by_sigterm()
-assert not told()
+from hadamard.model.train import stop_on_sigterm
+stop_requested = stop_on_sigterm()
+assert not stop_requested()
 os.kill(os.getpid(), signal.SIGTERM)
-assert told()
+assert stop_requested()
 os.kill(os.getpid(), signal.SIGTERM)
 time.sleep(60)
 """
@@ -273,11 +264,11 @@ def test_told_at_any_moment_it_stops_saved_and_goes_on_to_the_same_numbers(
     stopped = enter(tmp_path / "stopped", members)
     answers = iter([False] * asked)
     with pytest.raises(StopRequest):
-        train.train_pack(tmp_path / "stopped" / "pack", 1, lambda: next(answers, True))
+        train.train_pack(tmp_path / "stopped" / "pack", lambda: next(answers, True))
     for one in stopped:
         assert [event["event"] for event in one.events()] == events
         assert not one.result.exists()
-    train.train_pack(tmp_path / "stopped" / "pack", 1)
+    train.train_pack(tmp_path / "stopped" / "pack")
     assert [numbers(one) for one in stopped] == [numbers(one) for one in through]
 
 
@@ -285,42 +276,31 @@ def test_classical_heads_stop_between_fits(tmp_path: Path, trials: tuple[Trial, 
     logistic = [trial for trial in trials if isinstance(trial.settings.head, LogisticHead)]
     files = enter(tmp_path / "stopped", logistic)
     with pytest.raises(StopRequest):
-        train.train_pack(tmp_path / "stopped" / "pack", 1, lambda: files[0].result.exists())
+        train.train_pack(tmp_path / "stopped" / "pack", lambda: files[0].result.exists())
     assert [one.events()[-1]["event"] for one in files] == ["done", "started"]
 
 
-def interrupted(directory: Path, trial: Trial, epoch: int, monkeypatch: pytest.MonkeyPatch) -> TrialFiles:
-    """Return a trial that was stopped right after the checkpoint of this epoch."""
+def stopped_after(directory: Path, trial: Trial, epochs: int) -> TrialFiles:
+    """Return a trial whose training was stopped after so many epochs."""
     (files,) = enter(directory, [trial])
-    save = checkpoint.save
-
-    def save_and_stop(files: TrialFiles, state: torch.Tensor, finished: int) -> None:
-        save(files, state, finished)
-        if finished == epoch:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", save_and_stop)
-        patch.setattr(batch_trainer, "CHECKPOINT_EVERY_S", -1)
-        patch.setattr(batch_trainer, "CHECKPOINT_SHARE", math.inf)
-        with pytest.raises(KeyboardInterrupt):
-            train.train_pack(directory / "pack", 1)
+    answers = iter([False] * (1 + epochs))  # asked before the trial, and before each epoch
+    with pytest.raises(StopRequest):
+        train.train_pack(directory / "pack", lambda: next(answers, True))
     return files
 
 
 @pytest.mark.parametrize("noise", [Noise(), NOISY], ids=["exact", "noisy"])
-def test_members_that_were_stopped_at_different_epochs_catch_up_and_go_on_together(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch, noise: Noise
+def test_trials_that_were_stopped_at_different_epochs_catch_up_and_continue_together(
+    tmp_path: Path, trials: tuple[Trial, ...], noise: Noise
 ) -> None:
     members = alike(trials, epochs=9, noise=noise)
     through = trained(tmp_path / "through", members)
-    stopped = [interrupted(tmp_path / f"stopped-{number}", members[number], epoch, monkeypatch) for number, epoch in enumerate((4, 6, 4))]
+    stopped = [stopped_after(tmp_path / f"stopped-{number}", members[number], epochs) for number, epochs in enumerate((4, 6, 4))]
     stopped += enter(tmp_path / "fresh", members[3:])
-    groups = worked_epochs(monkeypatch)
     (tmp_path / "again").mkdir()
     PackFiles(tmp_path / "again").write(stopped)
-    train.train_pack(tmp_path / "again", 1)
-    assert groups == [1] * 4 + [3] * 2 + [4] * 3
+    train.train_pack(tmp_path / "again")
+    assert runs_per_epoch(tmp_path / "again") == [1] * 4 + [3] * 2 + [4] * 3
     for one, other in zip(stopped, through, strict=True):
         assert numbers(one) == numbers(other)
 
@@ -349,26 +329,11 @@ def test_no_simulator_lets_a_diverging_trial_touch_the_others(tmp_path: Path, tr
     torch.testing.assert_close(losses(together), losses(alone), atol=1e-4, rtol=0)
 
 
-def refused(error: Exception) -> None:
-    raise error
-
-
-@pytest.mark.parametrize(
-    "ask_for_too_much",
-    [
-        lambda: torch.empty(2**60, dtype=torch.uint8),
-        lambda: np.empty(2**60, dtype=np.uint8),
-        lambda: refused(MemoryError()),
-        lambda: refused(RuntimeError("std::bad_alloc")),
-        lambda: refused(OSError(errno.ENOMEM, "Cannot allocate memory")),
-    ],
-    ids=["torch", "numpy", "python", "c++", "system"],
-)
-def test_what_is_nobodys_fault_is_recorded_for_all_that_were_in_training(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch, ask_for_too_much: Callable[[], object]
+def test_a_lack_of_memory_is_recorded_for_all_that_were_in_training(
+    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(batch_trainer, "train_epoch", lambda *_: ask_for_too_much())
+        patch.setattr(batch_trainer, "train_epoch", lambda *_: torch.empty(2**60, dtype=torch.uint8))
         files = trained(tmp_path / "pack-of-four", alike(trials))
     for one in files:
         assert one.events()[-1]["cause"] == "out of memory"
@@ -388,31 +353,11 @@ hadamard.model.train.main()
     assert files.events()[-1]["cause"] == "out of memory"
 
 
-def test_only_so_many_are_trained_at_once(tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    members = alike(trials)
-    together = trained(tmp_path / "together", members)
-    monkeypatch.setattr(train, "MOST_TOGETHER", 3)
-    parted = trained(tmp_path / "parted", members)
-    assert [numbers(one) for one in together] == [numbers(one) for one in parted]
-    firsts = [max(event["time_ms"] for event in one.events()) for one in parted[:3]]
-    assert min(event["time_ms"] for event in parted[3].events()) >= max(firsts)
-
-
-def test_checkpoints_take_little_of_the_time_however_slow_the_disk(
-    tmp_path: Path, trials: tuple[Trial, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saves = []
-
-    def slowly(*_: object) -> None:
-        saves.append(1)
-        time.sleep(0.01)
-
-    monkeypatch.setattr(checkpoint, "save", slowly)
-    monkeypatch.setattr(batch_trainer, "CHECKPOINT_EVERY_S", 0.0)
-    begin = time.monotonic()
-    trained(tmp_path / "four", alike(trials, epochs=400))
-    assert len(saves) >= 4
-    assert len(saves) * 0.01 < 0.3 * (time.monotonic() - begin)
+def test_groups_are_of_one_shape_and_of_a_largest_size(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
+    runs = [TrialRun(TrialFiles(tmp_path / trial.key), trial) for trial in (*alike(trials), *alike(trials, qubits=2))]
+    assert train.group_runs(runs, alone=()) == [runs[:4], runs[4:]]
+    assert train.group_runs(runs, alone=(), max_size=3) == [runs[:3], [runs[3]], runs[4:7], [runs[7]]]
+    assert train.group_runs(runs[:3], alone=[runs[0].files.directory]) == [[runs[0]], runs[1:3]]
 
 
 def test_damaged_files_of_one_trial_leave_the_others_alone(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
@@ -420,7 +365,7 @@ def test_damaged_files_of_one_trial_leave_the_others_alone(tmp_path: Path, trial
     files[0].checkpoint.write_bytes(b"nonsense")
     files[1].journal.write_text("nonsense\n")
     files[2].trial.write_bytes(b"\xff")
-    train.train_pack(tmp_path / "pack-of-four" / "pack", 1)
+    train.train_pack(tmp_path / "pack-of-four" / "pack")
     lines = [json.loads(one.journal.read_text().splitlines()[-1]) for one in files]
     assert [line["event"] for line in lines] == ["failed"] * 3 + ["done"]
     assert [line["cause"] for line in lines[:3]] == ["bad input"] * 3
@@ -428,7 +373,7 @@ def test_damaged_files_of_one_trial_leave_the_others_alone(tmp_path: Path, trial
     assert str(files[2].trial) in lines[2]["message"]
     finished = files[3].journal.read_bytes()
     files[3].trial.write_bytes(b"\xff")
-    train.train_pack(tmp_path / "pack-of-four" / "pack", 1)
+    train.train_pack(tmp_path / "pack-of-four" / "pack")
     assert files[3].journal.read_bytes() == finished, "what is done is left alone"
 
 
@@ -446,10 +391,3 @@ def test_the_program_knows_nothing_of_ray_or_mlflow(tmp_path: Path, trials: tupl
     code = f"import sys, hadamard.model.train; hadamard.model.train.main(); print([name for name in {foreign} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "p" / "pack"), "1", "1", "1"], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def test_epoch_orders_are_permutations_that_differ_by_epoch_and_seed() -> None:
-    orders = {tuple(epoch_order(seed, epoch, 20).tolist()) for seed in range(3) for epoch in range(3)}
-    assert len(orders) == 9
-    assert all(sorted(order) == list(range(20)) for order in orders)
-    assert torch.equal(epoch_order(1, 2, 20), epoch_order(1, 2, 20))

@@ -1,4 +1,4 @@
-"""The settings of the paper's head, and what follows from them: its circuits, its parameters, and what cannot go together."""
+"""The settings of the paper's head, and what follows from them: circuits, parameter counts, and checks. classifier.py trains it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class Noise(Settings):
-    """What a quantum device would add to the second module: finite shots, gate errors and misread bits (paper.md, "Screening study")."""
+    """Noise of a quantum device in the second module: finite shots, gate errors and readout errors (paper.md, "Screening study")."""
 
     shots: Annotated[int, Field(ge=1)] | Literal["exact"] = "exact"
-    """Measurements behind each expectation and measured qubit; `exact` for the expectation itself."""
+    """Measurements per expectation and measured qubit; `exact`: the expectation itself."""
     one_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
     """p of the depolarising channel (1-p) rho + p I/2 after every gate on one qubit."""
     two_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -32,20 +32,21 @@ class Noise(Settings):
     readout_error: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Probability that a measured bit is read as its opposite."""
     scale: Annotated[float, Field(ge=0)] = 1.0
-    """Multiplies the three errors, so that a device's may be a factor as a whole; 0: a device without errors."""
+    """Multiplies the three errors, so that a device's noise can be one factor of a design; 0: a device without errors."""
     trajectories: Annotated[int, Field(ge=1)] = 16
-    """Runs with Pauli errors of their own behind each expectation; without gate errors they would all be the same, and there is one."""
+    """Runs per expectation, each with its own Pauli errors; without gate errors one run is made, since all would be the same."""
     gradient: Literal["exact-backward", "parameter-shift"] = "exact-backward"
-    """From the expectations that were sampled, `exact-backward`, or from shots of its own at angles shifted by +-pi/2, as a device does."""
+    """`exact-backward`: the exact gradient of the sampled runs; `parameter-shift`: from further shots at angles shifted by +-pi/2, as on a
+    device."""
 
     @property
     def gate_errors(self) -> bool:
-        """Whether any gate can fail."""
+        """Whether any gate has errors."""
         return self.scale > 0 and (self.one_qubit_error > 0 or self.two_qubit_error > 0)
 
     @property
     def errors(self) -> tuple[float, float, float]:
-        """Those of gates on one and two qubits and of readout, scaled."""
+        """The scaled errors of gates on one qubit, of gates on two, and of readout."""
         return self.scale * self.one_qubit_error, self.scale * self.two_qubit_error, self.scale * self.readout_error
 
 
@@ -53,18 +54,18 @@ class QuantumHead(GradientHead):
     """The paper's head: E encoders, merge, N re-uploads and PQC 2, <Z> of the measured qubit, linear layer (paper.md, "Quantum head")."""
 
     simulated: ClassVar[bool] = True
-    free: ClassVar[frozenset[str]] = frozenset({"angle_scale", "initial_angles"})
+    per_trial: ClassVar[frozenset[str]] = frozenset({"angle_scale", "initial_angles"})
     kind: Literal["quantum"] = "quantum"
     qubits: Annotated[int, Field(ge=2, le=46)] = 8
     encoder: Literal["circuit", "untrained", "linear", "pca"] = "circuit"
-    """What turns an embedding into Q numbers: the paper's circuit, or a control. `untrained`: the circuit at random angles that stay as
-    they are; `linear`: a trained linear map of the unit embedding; `pca`: its first Q principal components, between -1 and 1."""
+    """What maps an embedding to Q numbers: the paper's circuit, or a control. `untrained`: the circuit at fixed random angles; `linear`: a
+    trained linear map of the unit embedding; `pca`: its first Q principal components, in [-1, 1]."""
     second_module: bool = True
-    """Without it, the linear layer reads the merged outputs of the encoders."""
+    """False: the linear layer reads the merged outputs of the encoders."""
     entangling: bool = True
-    """Without it, no circuit has a CNOT, so that qubits never meet after the embedding is loaded."""
+    """False: no circuit has a CNOT, so that qubits do not interact after the embedding is loaded."""
     reduction: Literal["none", "pca", "truncate", "projection"] = "none"
-    """What brings an embedding longer than 2**qubits down to that length; shorter ones are padded with zeros."""
+    """How an embedding longer than 2**qubits is reduced to that length; shorter ones are padded with zeros."""
     constant: bool = False
     """Append a constant before normalising, which gives the even amplitude-encoded head its linear terms back."""
     encoders: Annotated[int, Field(ge=1)] = 1
@@ -73,14 +74,14 @@ class QuantumHead(GradientHead):
     connectivity: Annotated[int, Field(ge=1)] = 1
     """C: rings of distance 1..C."""
     reuploads: Annotated[int, Field(ge=0)] = 2
-    """N, the number of re-uploading blocks [angle encoding, PQC 1]; PQC 2 follows them. With 0 nothing is measured in between: PQC 2 goes
-    on from an encoder's state, and outputs are merged after it."""
+    """N, the number of re-uploading blocks [angle encoding, PQC 1], which PQC 2 follows. 0: nothing is measured in between, PQC 2 acts on
+    an encoder's state, and outputs are merged after it."""
     layers: Annotated[int, Field(ge=0)] = 2
     """Layers of each PQC in the second module."""
     merge: Literal["mean", "concatenate", "blocks"] = "mean"
-    """How E outputs become the angles: their mean; one after the other over more qubits; or encoder e feeding block e mod E."""
+    """How the outputs of E encoders become angles: their mean; concatenated, on E x Q qubits; or encoder e feeds block e mod E."""
     angle_scale: float | Literal["pi"] = "pi"
-    """What an encoder's output in [-1, 1] is multiplied by to make an angle."""
+    """Factor from an encoder's output in [-1, 1] to an angle in radians."""
     share_blocks: bool = False
     """Whether the N re-uploading blocks share the angles of one PQC 1."""
     reading: Literal["A", "B"] = "A"
@@ -88,7 +89,7 @@ class QuantumHead(GradientHead):
     measured: Annotated[int, Field(ge=1)] = 1
     """Q_m: qubits 0..Q_m-1 of the second module are measured."""
     initial_angles: Annotated[float, Field(gt=0)] = 0.1
-    """Angles start uniform in [-initial_angles, initial_angles] (radians)."""
+    """Initial angles are uniform in [-initial_angles, initial_angles] (radians)."""
     noise: Noise = Noise()
     """Shots and errors of the second module; the encoders are always simulated exactly."""
 
@@ -99,18 +100,22 @@ class QuantumHead(GradientHead):
 
     @property
     def second_module_qubits(self) -> int:
-        """The qubits of the second module: Q, or E x Q where the merge concatenates."""
+        """The width of the second module: Q, or E x Q where the merge concatenates."""
         return self.qubits * (self.encoders if self.merge == "concatenate" else 1)
 
     @property
-    def read_by_linear(self) -> int:
+    def linear_inputs(self) -> int:
         """How many numbers the linear layer reads."""
         if not self.second_module:
             return self.second_module_qubits
         return self.measured * (self.encoders if self.reuploads == 0 and self.merge == "concatenate" else 1)
 
     def check(self, dimension: int, train: int) -> None:
-        """Raise a SettingsError if settings cannot go together, or the embedding does not fit the qubits."""
+        """Check settings against each other, and that the embedding fits the qubits.
+
+        Raises:
+            SettingsError: They cannot go together.
+        """
         _check_parts(self)
         _check_noise(self.noise)
         if self.has_encoder_circuit:
@@ -121,58 +126,58 @@ class QuantumHead(GradientHead):
     def parameters(self, dimension: int) -> int:
         """Return the angles of all circuits, the numbers of a projection or a linear encoder, and those of the linear layer."""
         encoder, second = encoder_and_second_module(self)
-        room = 2**self.qubits - self.constant
-        projected = self.reduction == "projection" and self.has_encoder_circuit and dimension > room
+        capacity = 2**self.qubits - self.constant
+        projected = self.reduction == "projection" and self.has_encoder_circuit and dimension > capacity
         encoded = {"circuit": encoder.weights, "untrained": 0, "linear": dimension * self.qubits, "pca": 0}[self.encoder]
-        linear = (self.read_by_linear + 1) * CLASSES
-        return self.encoders * encoded + second.weights + linear + (dimension * room if projected else 0)
+        linear = (self.linear_inputs + 1) * CLASSES
+        return self.encoders * encoded + second.weights + linear + (dimension * capacity if projected else 0)
 
     def principal_components(self, dimension: int) -> int:
-        """Return the amplitudes that a PCA leaves of a longer embedding, or the qubits that one stands for."""
+        """Return how many a PCA reduces the embedding to, as amplitudes of a state or in place of an encoder."""
         if self.encoder == "pca":
             return self.qubits
-        room = 2**self.qubits - self.constant
-        return room if self.reduction == "pca" and self.has_encoder_circuit and dimension > room else 0
+        capacity = 2**self.qubits - self.constant
+        return capacity if self.reduction == "pca" and self.has_encoder_circuit and dimension > capacity else 0
 
     def circuits(self) -> tuple[CircuitUse, ...]:
-        """Return the encoder, E rows a sentence, and the second module: its trajectories, and as many per shifted angle of a gradient."""
+        """Return the encoder, E rows per sentence, and the second module, a row per trajectory and shifted angle of a gradient."""
         encoder, second = encoder_and_second_module(self)
         trajectories = self.noise.trajectories if self.noise.gate_errors else 1
-        shifted = 1
+        evaluations = 1
         if self.noise.gradient == "parameter-shift":
-            shifted += 2 * sum(gate.angle is not None for gate in second.gates)
-        uses = CircuitUse(encoder, self.encoders, self.encoders), CircuitUse(second, trajectories * shifted, trajectories)
+            evaluations += 2 * sum(gate.angle is not None for gate in second.gates)
+        uses = CircuitUse(encoder, self.encoders, self.encoders), CircuitUse(second, trajectories * evaluations, trajectories)
         return tuple(use for use in uses if use.circuit.gates)
 
     def state_gradient(self, embeddings_trained: bool) -> str | None:
-        """Return whether a projection, or an encoder below it, is trained through the state that the embedding is loaded into."""
+        """Return the setting by which a projection, or the sentence encoder, is trained through the initial state."""
         if self.reduction == "projection":
             return "head.reduction = projection"
         return "sentence_encoder.representation = unfrozen" if embeddings_trained and self.has_encoder_circuit else None
 
     @classmethod
     def build(cls, settings: Sequence[Self], train_embeddings: Sequence[torch.Tensor], simulator: Simulator | None) -> HeadBatch:
-        """Make the heads of trials."""
+        """Make the heads of several trials."""
         batch: HeadBatch = load("hadamard.model.heads.quantum.classifier:QuantumClassifier")(settings, train_embeddings, simulator)
         return batch
 
 
 @functools.lru_cache(maxsize=256)
 def encoder_and_second_module(settings: QuantumHead) -> tuple[Circuit, Circuit]:
-    """Return the circuits of one encoder and of the second module; one that the head does without has no gates.
+    """Return the circuits of one encoder and of the second module; one that the head does not have is without gates.
 
-    The second module's inputs are the merged outputs of the encoders: one after the other where blocks take them in turn. Without
-    re-uploads nothing is measured before it: its PQC stands at the end of the encoder.
+    The second module's inputs are the merged outputs of the encoders, concatenated where blocks take them in turn. Without re-uploads
+    nothing is measured before it: its PQC is the end of the encoder's circuit.
     """
     encoder = encoder_circuit(settings.qubits, settings.encoder_layers, settings.connectivity, settings.reading, settings.entangling)
-    nothing = Circuit(settings.qubits, (), 0)
+    no_circuit = Circuit(settings.qubits, (), 0)
     if not settings.has_encoder_circuit:
-        encoder = nothing
+        encoder = no_circuit
     if not settings.second_module:
-        return encoder, nothing
+        return encoder, no_circuit
     if settings.reuploads == 0:
         after = pqc(settings.qubits, settings.layers, settings.connectivity, settings.reading, encoder.weights, settings.entangling)
-        return Circuit(settings.qubits, (*encoder.gates, *after), settings.measured), nothing
+        return Circuit(settings.qubits, (*encoder.gates, *after), settings.measured), no_circuit
     qubits = settings.second_module_qubits
     in_turn = settings.encoders if settings.merge == "blocks" else 1
     second = second_module_circuit(
@@ -189,7 +194,11 @@ def encoder_and_second_module(settings: QuantumHead) -> tuple[Circuit, Circuit]:
 
 
 def check_width(head: QuantumHead, dimension: int) -> None:
-    """Raise a SettingsError if the embedding does not fit the qubits and no reduction is named, or a PCA cannot do it."""
+    """Check that the embedding fits the qubits, or that a reduction is named.
+
+    Raises:
+        SettingsError: It is too long, and would not be reduced.
+    """
     length = dimension + head.constant
     if length > 2**head.qubits and head.reduction == "none":
         need = (length - 1).bit_length()
@@ -201,21 +210,23 @@ def check_width(head: QuantumHead, dimension: int) -> None:
 
 
 def _check_parts(head: QuantumHead) -> None:
-    """Raise a SettingsError if parts of the head do not fit each other, or one is taken out that others need."""
+    """Check that the parts of the head fit each other, and that none is left out that others need."""
     if head.reuploads == 0 and head.second_module and head.encoder != "circuit":
         raise SettingsError(
-            f"head.reuploads = 0 lets PQC 2 go on from the state of an encoder's circuit, but head.encoder = {head.encoder}. "
+            f"head.reuploads = 0 lets PQC 2 act on the state of an encoder's circuit, but head.encoder = {head.encoder}. "
             "Use head.encoder: circuit, or at least 1 re-upload"
         )
     if head.encoder == "pca" and head.encoders > 1:
-        raise SettingsError(f"head.encoder = pca gives all of head.encoders = {head.encoders} the same; use head.encoders: 1")
+        raise SettingsError(
+            f"head.encoder = pca gives all of head.encoders = {head.encoders} encoders the same output; use head.encoders: 1"
+        )
     if not head.second_module and head.merge == "blocks" and head.encoders > 1:
         raise SettingsError("head.merge = blocks feeds a second module, but head.second_module = false. Use mean or concatenate")
     if head.noise != Noise() and (not head.second_module or head.reuploads == 0):
         raise SettingsError(
-            "head.noise is that of a second module by itself, but "
+            "head.noise applies to a separate second module, but "
             + ("head.second_module = false" if not head.second_module else "head.reuploads = 0")
-            + ". Take out head.noise, or give the head its second module"
+            + ". Remove head.noise, or give the head a second module"
         )
     if head.connectivity >= head.qubits:
         raise SettingsError(f"head.connectivity = {head.connectivity} needs more qubits than head.qubits = {head.qubits}")
@@ -229,7 +240,7 @@ def _check_parts(head: QuantumHead) -> None:
 
 
 def _check_noise(noise: Noise) -> None:
-    """Raise a SettingsError if settings of the noise contradict each other."""
+    """Check the settings of the noise against each other."""
     for name, error, most in zip(("one_qubit_error", "two_qubit_error", "readout_error"), noise.errors, (1, 1, 0.5), strict=True):
         if error > most:
             raise SettingsError(

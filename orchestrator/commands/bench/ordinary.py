@@ -22,7 +22,7 @@ from hadamard.cluster.allocation import Allocation
 from hadamard.model.heads.base import CLASSES
 from hadamard.model.heads.quantum.amplitude_encoding import AmplitudeEncoding
 from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
-from hadamard.model.representation.sentences import sentences_of
+from hadamard.model.representation.embedded_corpus import load_embedded_corpus
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.bench.with_qnodes import qnode
 from hadamard.orchestrator.execution.ray_tune import ray_cluster
@@ -114,7 +114,7 @@ def _train(config: dict[str, Any]) -> None:
 
 def rates(trial: Trial, seconds: float) -> Rates:
     """Return the rates of one trial, from about so many seconds of training and evaluation."""
-    head, training, sentences = trial.settings.head, trial.settings.training, sentences_of(trial)
+    head, training, sentences = trial.settings.head, trial.settings.training, load_embedded_corpus(trial)
     assert isinstance(head, QuantumHead)
     split = sentences.split(trial)
     embedded = torch.from_numpy(sentences.embeddings[split.train]).double()

