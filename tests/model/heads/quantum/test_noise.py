@@ -57,11 +57,11 @@ def mixed_expectations(circuit: Circuit, angles: np.ndarray, noise: Noise) -> np
 def forget(rho: np.ndarray, qubits: int, places: tuple[int, ...]) -> np.ndarray:
     """Trace the qubits out and put the maximally mixed state in their place."""
     lost, d = len(places), 2 ** len(places)
-    sides = (*places, *(place + qubits for place in places))
-    tensor = np.moveaxis(rho.reshape((2,) * (2 * qubits)), sides, range(2 * lost))
+    axes_of_both = (*places, *(place + qubits for place in places))
+    tensor = np.moveaxis(rho.reshape((2,) * (2 * qubits)), axes_of_both, range(2 * lost))
     rest = np.trace(tensor.reshape(d, d, -1)).reshape(tensor.shape[2 * lost :])
     mixed = np.multiply.outer(np.eye(d).reshape((2,) * (2 * lost)) / d, rest)
-    return np.moveaxis(mixed, range(2 * lost), sides).reshape(rho.shape)
+    return np.moveaxis(mixed, range(2 * lost), axes_of_both).reshape(rho.shape)
 
 
 def pennylane_circuit(circuit: Circuit, noise: Noise, gradients: bool = False) -> qml.QNode:
@@ -255,7 +255,7 @@ class TestEstimate:
         ],
         ids=["trajectories", "shots", "both", "parameter-shift"],
     )
-    def test_a_trial_gets_the_same_alone_and_in_company(self, noise: Noise) -> None:
+    def test_a_trial_gets_the_same_alone_and_beside_others(self, noise: Noise) -> None:
         batch = random_batch(self.circuit, 3, 2, seed=0, from_states=False)
         assert batch.inputs is not None
         weights, inputs = batch.weights.requires_grad_(), batch.inputs.requires_grad_()
