@@ -1,4 +1,4 @@
-"""Training a pack for real: a trial's numbers are its own, whoever is trained with it and whatever interrupts it."""
+"""Training a pack for real: a trial's numbers are its own, whatever is trained with it and whatever interrupts it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWN: tuple[dict[str, Any], ...] = (
     {"seed": 3, "weight_decay": 0.1, "angle_scale": 1.0},
     {"seed": 4, "initial_angles": 1.0},
 )
-"""What may differ among the trials of a pack."""
+"""What may differ among trials that are trained together."""
 NOISY = Noise(shots=50, one_qubit_error=0.01, two_qubit_error=0.05, readout_error=0.01, trajectories=3)
 
 
@@ -96,7 +96,7 @@ def epochs(files: TrialFiles) -> list[dict[str, float]]:
 
 
 def numbers(files: TrialFiles) -> tuple[object, ...]:
-    """Everything of a trial that must not depend on time or company."""
+    """Everything of a trial that must not depend on time or on other trials."""
     return json.loads(files.result.read_text()), epochs(files)
 
 
@@ -120,16 +120,16 @@ def losses(files: TrialFiles) -> torch.Tensor:
     ],
     ids=["quantum", "float64", "two-encoders", "projection", "noise", "parameter-shift", "perceptron", "linear"],
 )
-def test_a_trial_gives_the_same_numbers_to_the_bit_alone_in_company_and_in_any_order(
+def test_a_trial_gives_the_same_numbers_to_the_bit_alone_together_and_in_any_order(
     tmp_path: Path, trials: tuple[Trial, ...], common: dict[str, Any]
 ) -> None:
-    members = alike(trials, **common)
-    together = trained(tmp_path / "together", members)
-    backwards = trained(tmp_path / "backwards", members[::-1])[::-1]
-    alone = trained(tmp_path / "alone", members, one_by_one=True)
+    group = alike(trials, **common)
+    together = trained(tmp_path / "together", group)
+    backwards = trained(tmp_path / "backwards", group[::-1])[::-1]
+    alone = trained(tmp_path / "alone", group, one_by_one=True)
     for one, other, third in zip(together, backwards, alone, strict=True):
         assert numbers(one) == numbers(other) == numbers(third)
-    assert len({str(numbers(one)) for one in together}) == len(members), "what is a trial's own makes a difference"
+    assert len({str(numbers(one)) for one in together}) == len(group), "what is a trial's own makes a difference"
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float32", 1e-4), ("float64", 1e-10)])
@@ -138,21 +138,21 @@ def test_by_other_simulators_the_numbers_are_the_same_within_rounding(
     tmp_path: Path, trials: tuple[Trial, ...], simulator: str, precision: str, bound: float
 ) -> None:
     ours = simulator in ("torch", "fused")
-    members = alike(trials, simulator=simulator, precision=precision, batch=7, epochs=40 if ours else 2)
-    together = trained(tmp_path / "together", members)
-    alone = trained(tmp_path / "alone", members, one_by_one=True)
+    group = alike(trials, simulator=simulator, precision=precision, batch=7, epochs=40 if ours else 2)
+    together = trained(tmp_path / "together", group)
+    alone = trained(tmp_path / "alone", group, one_by_one=True)
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(losses(one), losses(other), atol=bound, rtol=0)
         assert json.loads(one.result.read_text())["simulator"] == simulator
 
 
 def test_in_double_precision_also_pennylane_computes_in_it(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    members = alike(trials, precision="float64", epochs=2)[:2]
-    ours = trained(tmp_path / "ours", members)
-    theirs = trained(tmp_path / "theirs", [variant(one, one.key, simulator="lightning.qubit") for one in members])
+    group = alike(trials, precision="float64", epochs=2)[:2]
+    ours = trained(tmp_path / "ours", group)
+    theirs = trained(tmp_path / "theirs", [variant(one, one.key, simulator="lightning.qubit") for one in group])
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(losses(one), losses(other), atol=1e-9, rtol=0)
-    assert torch.get_default_dtype() == torch.float32, "what was set for the pack is set back"
+    assert torch.get_default_dtype() == torch.float32, "the default is restored"
 
 
 def test_every_head_has_a_result_with_all_responses(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
@@ -178,11 +178,11 @@ def test_seconds_are_the_packs_wall_time_shared_equally(tmp_path: Path, trials: 
     assert len({event["seconds"] for one in events for event in one if event.get("epoch") == 1}) == 1
 
 
-@pytest.mark.parametrize("company", [1, 3])
-def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, trials: tuple[Trial, ...], company: int) -> None:
-    members = alike(trials, epochs=800)[:company]
-    through = trained(tmp_path / "through", members)
-    broken = enter(tmp_path / "broken", members)
+@pytest.mark.parametrize("size", [1, 3])
+def test_killed_anywhere_and_resumed_the_numbers_are_the_same(tmp_path: Path, trials: tuple[Trial, ...], size: int) -> None:
+    group = alike(trials, epochs=800)[:size]
+    through = trained(tmp_path / "through", group)
+    broken = enter(tmp_path / "broken", group)
     code = """
 import sys; from pathlib import Path
 from hadamard.model.train import train_pack
@@ -216,10 +216,10 @@ def runs_per_epoch(pack: Path) -> list[int]:
 
 
 def test_sigterm_saves_the_epoch_in_training_and_no_epoch_is_trained_twice(tmp_path: Path, trials: tuple[Trial, ...]) -> None:
-    members = alike(trials, epochs=900)[:3]
-    later = [variant(one, f"later-{one.key}", qubits=2) for one in members]
-    through = trained(tmp_path / "through", members)
-    stopped = enter(tmp_path / "stopped", [*members, *later])
+    group = alike(trials, epochs=900)[:3]
+    later = [variant(one, f"later-{one.key}", qubits=2) for one in group]
+    through = trained(tmp_path / "through", group)
+    stopped = enter(tmp_path / "stopped", [*group, *later])
     begun, untouched = stopped[:3], stopped[3:]
     process = subprocess.Popen([sys.executable, "-m", "hadamard.model.train", str(tmp_path / "stopped" / "pack"), "1", "1", "1"])
     while len(begun[-1].events()) < 100:
@@ -254,15 +254,15 @@ time.sleep(60)
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == -signal.SIGTERM
 
 
-@pytest.mark.parametrize(("asked", "events"), [(0, []), (1, ["started"]), (4, ["started", "epoch", "epoch", "epoch"])])
-def test_told_at_any_moment_it_stops_saved_and_goes_on_to_the_same_numbers(
-    tmp_path: Path, trials: tuple[Trial, ...], asked: int, events: list[str]
+@pytest.mark.parametrize(("checks", "events"), [(0, []), (1, ["started"]), (4, ["started", "epoch", "epoch", "epoch"])])
+def test_stopped_at_any_moment_it_is_saved_and_continues_to_the_same_numbers(
+    tmp_path: Path, trials: tuple[Trial, ...], checks: int, events: list[str]
 ) -> None:
-    """With three epochs, what is asked for the fifth time is whether to evaluate."""
-    members = alike(trials, epochs=3)
-    through = trained(tmp_path / "through", members)
-    stopped = enter(tmp_path / "stopped", members)
-    answers = iter([False] * asked)
+    """With three epochs, the fifth check is before the evaluation."""
+    group = alike(trials, epochs=3)
+    through = trained(tmp_path / "through", group)
+    stopped = enter(tmp_path / "stopped", group)
+    answers = iter([False] * checks)
     with pytest.raises(StopRequest):
         train.train_pack(tmp_path / "stopped" / "pack", lambda: next(answers, True))
     for one in stopped:
@@ -283,7 +283,7 @@ def test_classical_heads_stop_between_fits(tmp_path: Path, trials: tuple[Trial, 
 def stopped_after(directory: Path, trial: Trial, epochs: int) -> TrialFiles:
     """Return a trial whose training was stopped after so many epochs."""
     (files,) = enter(directory, [trial])
-    answers = iter([False] * (1 + epochs))  # asked before the trial, and before each epoch
+    answers = iter([False] * (1 + epochs))  # checked before the trial and before each epoch
     with pytest.raises(StopRequest):
         train.train_pack(directory / "pack", lambda: next(answers, True))
     return files
@@ -293,10 +293,10 @@ def stopped_after(directory: Path, trial: Trial, epochs: int) -> TrialFiles:
 def test_trials_that_were_stopped_at_different_epochs_catch_up_and_continue_together(
     tmp_path: Path, trials: tuple[Trial, ...], noise: Noise
 ) -> None:
-    members = alike(trials, epochs=9, noise=noise)
-    through = trained(tmp_path / "through", members)
-    stopped = [stopped_after(tmp_path / f"stopped-{number}", members[number], epochs) for number, epochs in enumerate((4, 6, 4))]
-    stopped += enter(tmp_path / "fresh", members[3:])
+    group = alike(trials, epochs=9, noise=noise)
+    through = trained(tmp_path / "through", group)
+    stopped = [stopped_after(tmp_path / f"stopped-{number}", group[number], epochs) for number, epochs in enumerate((4, 6, 4))]
+    stopped += enter(tmp_path / "fresh", group[3:])
     (tmp_path / "again").mkdir()
     PackFiles(tmp_path / "again").write(stopped)
     train.train_pack(tmp_path / "again")
@@ -307,9 +307,9 @@ def test_trials_that_were_stopped_at_different_epochs_catch_up_and_continue_toge
 
 @pytest.mark.parametrize("noise", [Noise(), NOISY], ids=["exact", "noisy"])
 def test_one_diverging_trial_leaves_and_changes_no_number_of_the_others(tmp_path: Path, trials: tuple[Trial, ...], noise: Noise) -> None:
-    members = alike(trials, epochs=5, noise=noise)
-    alone = trained(tmp_path / "alone", members, one_by_one=True)
-    hot = [members[0], variant(members[1], "hot", lr=1e30), *members[2:]]
+    group = alike(trials, epochs=5, noise=noise)
+    alone = trained(tmp_path / "alone", group, one_by_one=True)
+    hot = [group[0], variant(group[1], "hot", lr=1e30), *group[2:]]
     files = trained(tmp_path / "together", hot)
     failed = files[1].events()[-1]
     assert (failed["event"], failed["cause"]) == ("failed", "diverged")

@@ -49,7 +49,7 @@ def test_a_directory_is_read_by_the_first_format_that_it_has_files_of(tmp_path: 
 
 
 @pytest.mark.usefixtures("two_formats")
-def test_what_a_format_trips_over_is_told_with_the_files_name(tmp_path: Path) -> None:
+def test_errors_in_a_file_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "own.lines"
     file.write_bytes(b"1 caf\xe9")
     with pytest.raises(DataError, match=r"own\.lines cannot be read: it is not valid UTF-8"):

@@ -19,27 +19,27 @@ def corpus_of(texts: list[str], labels: list[int]) -> Corpus:
 
 
 def assert_sound(corpus: Corpus, split: Split, data: Data) -> None:
-    sides = {"train": split.train, "validation": split.validation, "test": split.test}
-    assert sorted(np.concatenate(list(sides.values())).tolist()) == list(range(len(corpus.texts)))
-    assert all(side.dtype == np.int64 for side in sides.values())
-    texts = {name: {corpus.texts[i] for i in side} for name, side in sides.items()}
+    sets = {"train": split.train, "validation": split.validation, "test": split.test}
+    assert sorted(np.concatenate(list(sets.values())).tolist()) == list(range(len(corpus.texts)))
+    assert all(rows.dtype == np.int64 for rows in sets.values())
+    texts = {name: {corpus.texts[i] for i in rows} for name, rows in sets.items()}
     assert not texts["train"] & texts["validation"]
     assert not texts["train"] & texts["test"]
     assert not texts["validation"] & texts["test"]
     drawn = np.concatenate([split.train, split.validation])
     assert np.bincount(corpus.labels[drawn], minlength=2).tolist() == [data.train_per_class] * 2
-    for side in (split.train, split.validation):
-        assert abs(int(np.diff(np.bincount(corpus.labels[side], minlength=2))[0])) <= 1
+    for rows in (split.train, split.validation):
+        assert abs(int(np.diff(np.bincount(corpus.labels[rows], minlength=2))[0])) <= 1
     assert len(np.unique(corpus.labels[split.test])) == 2
 
 
 def test_split_is_a_function_of_its_seed() -> None:
     corpus = load_corpus(Data())
     first, again, other = (draw_split(corpus, Data(), seed) for seed in (0, 0, 1))
-    assert all(np.array_equal(getattr(first, side), getattr(again, side)) for side in ("train", "validation", "test"))
+    assert all(np.array_equal(getattr(first, rows), getattr(again, rows)) for rows in ("train", "validation", "test"))
     assert len(np.intersect1d(first.train, other.train)) < 150  # 435**2 / 2000 = 95 expected
     assert_sound(corpus, first, Data())
-    assert [len(side) for side in (first.train, first.validation, first.test)] == [435, 77, 1488]
+    assert [len(rows) for rows in (first.train, first.validation, first.test)] == [435, 77, 1488]
 
 
 @given(

@@ -46,32 +46,32 @@ def test_without_network_the_error_names_all_three_ways_at_once(monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("empty_hub_cache")
-def test_unreachable_hub_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_hub_is_requests_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    asked = []
+    requests = []
 
     def unreachable(*arguments: object, **options: object) -> None:
-        asked.append(options["timeout"])
+        requests.append(options["timeout"])
         raise TimeoutError("no answer")
 
     monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", unreachable)
     assert "(TimeoutError: no answer)" in refusal(Data(name="sst2"))
-    assert asked == [5.0]
+    assert requests == [5.0]
 
 
 def hub_with(folder: Path, rows: dict[str, list[object]], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Put a hub whose cache holds the given files in place of the real one; return what is asked of it."""
-    asked: list[str] = []
+    """Put a hub whose cache holds the given files in place of the real one; return what is requests of it."""
+    requests: list[str] = []
     for name, records in rows.items():
         (folder / name).write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
 
     def download(repository: str, name: str, *, repo_type: str, local_files_only: bool, **options: object) -> str:
         assert (repository, repo_type, local_files_only) == ("SetFit/sst2", "dataset", True)
-        asked.append(name)
+        requests.append(name)
         return str(folder / name)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    return asked
+    return requests
 
 
 def test_hub_rows_are_pooled_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,11 +80,11 @@ def test_hub_rows_are_pooled_as_they_are(tmp_path: Path, monkeypatch: pytest.Mon
         "dev.jsonl": [{"text": "b", "label": 0, "label_text": "negative"}],
         "test.jsonl": [{"text": "c", "label": 1, "label_text": "positive"}],
     }
-    asked = hub_with(tmp_path, rows, monkeypatch)
+    requests = hub_with(tmp_path, rows, monkeypatch)
     corpus = load_corpus(Data(name="sst2"))
     assert corpus.texts == ('a "quote" \\ é', "b", "c")
     assert corpus.labels.tolist() == [1, 0, 1]
-    assert asked == ["train.jsonl", "dev.jsonl", "test.jsonl"]
+    assert requests == ["train.jsonl", "dev.jsonl", "test.jsonl"]
     assert "SetFit/sst2" in corpus.source
 
 
@@ -117,5 +117,5 @@ def test_sst2_loads_quickly(sst2_path: Path) -> None:
 def test_sst2_splits_have_the_papers_sizes(sst2: Corpus) -> None:
     for seed in range(20):
         split = draw_split(sst2, Data(name="sst2"), seed)
-        assert [len(side) for side in (split.train, split.validation, split.test)] == [435, 77, 9101]
+        assert [len(rows) for rows in (split.train, split.validation, split.test)] == [435, 77, 9101]
         assert_sound(sst2, split, Data(name="sst2"))

@@ -89,9 +89,9 @@ def test_an_unfrozen_encoder_is_trained_with_its_head_and_goes_on_the_same_after
     trial = variant(some, "t0", simulator="compiled")
     (whole,) = trained(tmp_path / "whole", [trial])
     files = enter(tmp_path / "parts", [trial])
-    asked = iter([False, False, True])
+    answers = iter([False, False, True])
     with pytest.raises(StopRequest):
-        train.train_pack(tmp_path / "parts" / "pack", lambda: next(asked, True))
+        train.train_pack(tmp_path / "parts" / "pack", lambda: next(answers, True))
     assert files[0].checkpoint.exists()
     train.train_pack(tmp_path / "parts" / "pack")
     assert numbers(files[0]) == numbers(whole)

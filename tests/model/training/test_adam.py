@@ -39,7 +39,7 @@ def test_every_trial_moves_as_by_an_optimiser_of_its_own(dtype: torch.dtype, bou
         torch.testing.assert_close(together[trial], parameters.detach(), atol=bound, rtol=0)
 
 
-def test_company_changes_no_bit() -> None:
+def test_other_trials_change_no_bit() -> None:
     together = ours([0, 1, 2], 50, torch.float32)
     for trial in range(3):
         assert torch.equal(ours([trial], 50, torch.float32)[0], together[trial])
