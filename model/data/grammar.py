@@ -5,83 +5,21 @@ Its words and sentence frames are in reviews.toml; the corpus that a study names
 
 from __future__ import annotations
 
-import functools
 import random
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from pydantic import BaseModel
+from typing import Any, TypeVar
 
 from hadamard.model.errors import DataError
 
 T = TypeVar("T")
+Words = dict[str, list[str]]
+"""Words of praise (`good`) and words of blame (`bad`) for the same things."""
 
-FILE = Path(__file__).with_name("reviews.toml")
+GRAMMAR: dict[str, Any] = tomllib.loads(Path(__file__).with_name("reviews.toml").read_text(encoding="utf-8"))
 MAX_SENTENCES = 20_000
 """Beyond this the short frames are exhausted, and the mix of frames would drift towards the long ones."""
-
-
-class Words(BaseModel):
-    """Words of praise and words of blame for the same things, equally many of either."""
-
-    good: tuple[str, ...]
-    bad: tuple[str, ...]
-
-
-class Parts(BaseModel):
-    """Parts of what is reviewed, and the name of the word list that describes them."""
-
-    names: tuple[str, ...]
-    words: str
-
-
-class Topic(BaseModel):
-    """The vocabulary of one kind of review; `verbs` and `nouns` name word lists."""
-
-    things: tuple[str, ...]
-    qualities: Words
-    parts: tuple[Parts, ...]
-    verbs: str
-    nouns: str
-    settings: tuple[str, ...]
-    of: str
-    tried: str
-
-    @functools.cached_property
-    def words_of_parts(self) -> tuple[tuple[str, str], ...]:
-        """Each part with the name of its word list."""
-        return tuple((name, parts.words) for parts in self.parts for name in parts.names)
-
-
-class Frames(BaseModel):
-    """Sentences with placeholders: plain ones, and ones whose sentiment has to be composed."""
-
-    plain: tuple[str, ...]
-    composed: tuple[str, ...]
-
-
-class Grammar(BaseModel):
-    """What reviews.toml holds."""
-
-    the: tuple[str, ...]
-    very: tuple[str, ...]
-    someone: tuple[str, ...]
-    denied: tuple[str, ...]
-    denied_noun: tuple[str, ...]
-    misjudged: tuple[str, ...]
-    liked: Words
-    too_much: Words
-    frames: Frames
-    words: dict[str, Words]
-    topics: tuple[Topic, ...]
-
-
-@functools.cache
-def load_grammar() -> Grammar:
-    """Return the grammar of reviews.toml."""
-    return Grammar.model_validate(tomllib.loads(FILE.read_text(encoding="utf-8")))
 
 
 def write(sentences: int, difficulty: float, seed: int) -> list[tuple[str, int]]:
@@ -102,54 +40,54 @@ def write(sentences: int, difficulty: float, seed: int) -> list[tuple[str, int]]
             f"data.sentences is {sentences}, but the `reviews` grammar writes at most {MAX_SENTENCES} sentences without repeating itself: "
             "ask for fewer, or give data.name a name of your own and data.path a file of yours."
         )
-    grammar, rng = load_grammar(), random.Random(seed)
+    rng = random.Random(seed)
     written: dict[str, int] = {}
     label = 0
     while len(written) < sentences:
         # Labels come in shuffled pairs, so every beginning of the corpus is balanced.
         label = 1 - label if len(written) % 2 else int(rng.random() < 0.5)
-        frames = grammar.frames.composed if rng.random() < difficulty else grammar.frames.plain
-        sentence = _sentence(rng, grammar, frames, label)
+        frames = GRAMMAR["frames"]["composed" if rng.random() < difficulty else "plain"]
+        sentence = _sentence(rng, frames, label)
         while sentence in written:
-            sentence = _sentence(rng, grammar, frames, label)
+            sentence = _sentence(rng, frames, label)
         written[sentence] = label
     return list(written.items())
 
 
-def _sentence(rng: random.Random, grammar: Grammar, frames: Sequence[str], label: int) -> str:
-    sentence = _pick(rng, frames).format_map(_fill(rng, grammar, _pick(rng, grammar.topics), label))
+def _sentence(rng: random.Random, frames: Sequence[str], label: int) -> str:
+    sentence = _pick(rng, frames).format_map(_fill(rng, _pick(rng, GRAMMAR["topics"]), label))
     return sentence[0].upper() + sentence[1:]
 
 
-def _fill(rng: random.Random, grammar: Grammar, topic: Topic, label: int) -> dict[str, str]:
+def _fill(rng: random.Random, topic: dict[str, Any], label: int) -> dict[str, str]:
     """Draw what fills each placeholder of a frame, whether the frame has it or not."""
-    kind = _pick(rng, topic.things)
-    part, list_name = _pick(rng, topic.words_of_parts)
-    part_words, verbs, nouns = (grammar.words[name] for name in (list_name, topic.verbs, topic.nouns))
+    kind = _pick(rng, topic["things"])
+    part, list_name = _pick(rng, [(name, parts["words"]) for parts in topic["parts"] for name in parts["names"]])
+    part_words, verbs, nouns = (GRAMMAR["words"][name] for name in (list_name, topic["verbs"], topic["nouns"]))
     # No word twice in a sentence: "the plot is gripping, and this film is gripping".
     virtue, fault = _agreeing(rng, part_words, label), _agreeing(rng, part_words, 1 - label)
-    quality, opposite = _agreeing(rng, topic.qualities, label, virtue), _agreeing(rng, topic.qualities, 1 - label, fault)
+    quality, opposite = _agreeing(rng, topic["qualities"], label, virtue), _agreeing(rng, topic["qualities"], 1 - label, fault)
     verb, other_verb = _agreeing(rng, verbs, label), _agreeing(rng, verbs, 1 - label)
     return {
-        "setting": _pick(rng, topic.settings),
+        "setting": _pick(rng, topic["settings"]),
         "kind": kind,
-        "thing": f"{_pick(rng, grammar.the)} {kind}",
-        "of": topic.of,
-        "tried": topic.tried,
+        "thing": f"{_pick(rng, GRAMMAR['the'])} {kind}",
+        "of": topic["of"],
+        "tried": topic["tried"],
         "part": f"the {part}",
         "is": "are" if part.endswith("s") else "is",
         "they": "they" if part.endswith("s") else "it",
-        "very": _pick(rng, grammar.very),
-        "denied": _pick(rng, grammar.denied),
-        "denied noun": _pick(rng, grammar.denied_noun),
-        "misjudged": _pick(rng, grammar.misjudged),
-        "too much": _agreeing(rng, grammar.too_much, 1 - label),
-        "someone": _pick(rng, grammar.someone),
+        "very": _pick(rng, GRAMMAR["very"]),
+        "denied": _pick(rng, GRAMMAR["denied"]),
+        "denied noun": _pick(rng, GRAMMAR["denied_noun"]),
+        "misjudged": _pick(rng, GRAMMAR["misjudged"]),
+        "too much": _agreeing(rng, GRAMMAR["too_much"], 1 - label),
+        "someone": _pick(rng, GRAMMAR["someone"]),
         "+part": virtue,
         "+part too": _agreeing(rng, part_words, label, virtue),
         "-part": fault,
         "+thing": quality,
-        "+thing too": _agreeing(rng, topic.qualities, label, virtue, quality),
+        "+thing too": _agreeing(rng, topic["qualities"], label, virtue, quality),
         "-thing": opposite,
         "a+thing": _with_article(quality),
         "a-thing": _with_article(opposite),
@@ -159,13 +97,13 @@ def _fill(rng: random.Random, grammar: Grammar, topic: Topic, label: int) -> dic
         "-verb": other_verb,
         "+verbed": _past(verb),
         "-verbed": _past(other_verb),
-        "+liked": _agreeing(rng, grammar.liked, label),
-        "-liked": _agreeing(rng, grammar.liked, 1 - label),
+        "+liked": _agreeing(rng, GRAMMAR["liked"], label),
+        "-liked": _agreeing(rng, GRAMMAR["liked"], 1 - label),
     }
 
 
 def _agreeing(rng: random.Random, words: Words, label: int, *but: str) -> str:
-    return _pick(rng, [word for word in (words.good if label else words.bad) if word not in but])
+    return _pick(rng, [word for word in words["good" if label else "bad"] if word not in but])
 
 
 def _with_article(word: str) -> str:

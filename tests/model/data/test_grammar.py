@@ -17,25 +17,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hadamard.model.data import grammar
+from hadamard.model.data.grammar import GRAMMAR
 from hadamard.model.errors import DataError
 
 DIFFICULTIES = (0.0, 0.5, 1.0)
 
 
-GRAMMAR = grammar.load_grammar()
-
-
 def vocabulary() -> Iterator[grammar.Words]:
-    yield from (*(topic.qualities for topic in GRAMMAR.topics), *GRAMMAR.words.values(), GRAMMAR.liked)
+    yield from (topic["qualities"] for topic in GRAMMAR["topics"])
+    yield from (*GRAMMAR["words"].values(), GRAMMAR["liked"])
 
 
-def past(words: tuple[str, ...]) -> set[str]:
+def past(words: list[str]) -> set[str]:
     return {re.sub("e?$", "ed", word, count=1) for word in words}
 
 
-VERBS = [GRAMMAR.words[topic.verbs] for topic in GRAMMAR.topics]
-GOOD = {word for words in vocabulary() for word in words.good} | {word for verbs in VERBS for word in past(verbs.good)}
-BAD = {word for words in vocabulary() for word in words.bad} | {word for verbs in VERBS for word in past(verbs.bad)}
+VERBS = [GRAMMAR["words"][topic["verbs"]] for topic in GRAMMAR["topics"]]
+GOOD = {word for words in vocabulary() for word in words["good"]} | {word for verbs in VERBS for word in past(verbs["good"])}
+BAD = {word for words in vocabulary() for word in words["bad"]} | {word for verbs in VERBS for word in past(verbs["bad"])}
 OPINION = re.compile(r"\b(" + "|".join(sorted(map(re.escape, GOOD | BAD), key=len, reverse=True)) + r")\b")
 
 
@@ -112,7 +111,7 @@ def test_sentences_are_english(difficulty: float) -> None:
 
 def test_praise_and_blame_have_equally_many_words_and_share_none() -> None:
     for words in vocabulary():
-        assert len(set(words.good)) == len(words.good) == len(words.bad) == len(set(words.bad))
+        assert len(set(words["good"])) == len(words["good"]) == len(words["bad"]) == len(set(words["bad"]))
     assert not GOOD & BAD
 
 
