@@ -77,7 +77,7 @@ def _hub_file(name: str) -> Path:
         raise DataError(
             "data.name is 'sst2', but there are no such sentences here: data.path is not set, the environment variable "
             f"{VARIABLE} is not set, and {HUB_NAME} is not in the cache of the Hugging Face hub, nor could it be downloaded "
-            f"({type(error).__name__}: {error}). Give a TSV file or a directory of them by one of the first two, "
+            f"({type(error).__name__}: {error}). Give the path of a file, or of a directory of files, by one of the first two, "
             "or run `hadamard fetch STUDY` where there is a network, on a cluster's login node."
         ) from error
 
