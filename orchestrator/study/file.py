@@ -17,6 +17,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hadamard.model.errors import UserError
+from hadamard.orchestrator.study.packaged import packaged_studies, study_path
 
 Location = tuple[str | int, ...]
 
@@ -69,13 +70,18 @@ class StudyFile:
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
         """Read the file and apply overrides of the form `a.b=value`, the value in YAML.
 
-        A study's directory keeps the study as it was last run: its `study.json` is a study file, too.
+        A study's directory keeps the study as it was last run: its `study.json` is a study file, too. Where there is no such file,
+        the path may be the name of a packaged study, such as `quickstart`.
 
         Raises:
             StudyError: The file is missing or not YAML, or an override is malformed.
         """
+        path = study_path(path)
         try:
             text = path.read_text()
+        except FileNotFoundError as error:
+            reason = f"cannot be read: no such file, and no packaged study of that name; there are {', '.join(packaged_studies())}"
+            raise StudyError([Problem(reason, where=str(path))]) from error
         except (OSError, UnicodeDecodeError) as error:
             raise StudyError([Problem(f"cannot be read: {error}", where=str(path))]) from error
         content = _parse(text, str(path))
