@@ -1,4 +1,4 @@
-"""Running a study on a Slurm cluster: the batch script users read and edit.
+"""Running a study on a Slurm cluster: the batch script that users read and edit, Ray on the job's nodes, and what Slurm knows of jobs.
 
-Owns what is said to Slurm. Knows nothing of designs or trials.
+Studies, designs and trials are in hadamard.orchestrator.
 """

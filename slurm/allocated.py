@@ -1,6 +1,6 @@
-"""What Slurm gave a job on each of its nodes, in Slurm's own words, and steps that try something there.
+"""The resources that Slurm allocated to a job on each of its nodes, and test steps inside a job.
 
-Owns reading `scontrol show job --details`, and trying a step. Does not own the job's state, nor the `srun` line (cluster/steps.py).
+A job's state is in jobs.py, what a job asks for in requested.py, the `srun` command in cluster/steps.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
 
 @dataclass(frozen=True)
 class AllocatedResources:
-    """A job's part of a node; `memory_bytes` is None where Slurm does not count memory."""
+    """A job's part of a node.
+
+    Attributes:
+        cpus: Number of CPUs, as Slurm counts them.
+        gpus: Number of GPUs.
+        memory_bytes: Main memory; None where Slurm does not count memory.
+    """
 
     cpus: int
     gpus: int
@@ -27,24 +33,25 @@ class AllocatedResources:
 
 
 def parse(details: str) -> dict[str, AllocatedResources]:
-    """Return what `scontrol show job --details` says, by list of nodes as Slurm writes it, such as `n[1-3]`."""
+    """Parse the output of `scontrol show job --details` into resources by node list, which Slurm writes like `n[1-3]`."""
     return {
-        found["nodes"]: AllocatedResources(
-            sum(_length(part) for part in found["cpus"].split(",")),
-            sum(int(number) for number in GPUS.findall(found["gres"] or "")),
-            int(found["memory"]) * 2**20 or None,
+        line["nodes"]: AllocatedResources(
+            sum(_range_length(ids) for ids in line["cpus"].split(",")),
+            sum(int(number) for number in GPUS.findall(line["gres"] or "")),
+            int(line["memory"]) * 2**20 or None,
         )
-        for found in NODES.finditer(details)
+        for line in NODES.finditer(details)
     }
 
 
-def given(job: str) -> dict[str, AllocatedResources]:
-    """Return what a job has, by node; empty where Slurm cannot be asked or does not know it any more."""
-    return {host: one for nodes, one in parse(_shown("job", "--details", job)).items() for host in _shown("hostnames", nodes).split()}
+def allocated(job: str) -> dict[str, AllocatedResources]:
+    """Return a job's resources by node; empty where Slurm cannot be reached or no longer knows the job."""
+    by_list = parse(_scontrol_output("job", "--details", job))
+    return {host: resources for nodes, resources in by_list.items() for host in _scontrol_output("hostnames", nodes).split()}
 
 
 def try_step(command: Sequence[str], timeout_s: float = ANSWER_S) -> str | None:
-    """Run a step; return None if it went well, else what was wrong in one line."""
+    """Run a step of a job; return None if it succeeded, else the reason in one line."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=step_environment(), stdin=subprocess.DEVNULL)
     except FileNotFoundError:
@@ -54,12 +61,12 @@ def try_step(command: Sequence[str], timeout_s: float = ANSWER_S) -> str | None:
     return None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[0]
 
 
-def _length(ids: str) -> int:
+def _range_length(ids: str) -> int:
     """Count the CPUs of a range such as `4-7`, or of a single number."""
     first, _, last = ids.partition("-")
     return int(last or first) - int(first) + 1
 
 
-def _shown(*words: str) -> str:
+def _scontrol_output(*words: str) -> str:
     answer = scontrol(*words)
     return answer[0] if answer else ""

@@ -1,6 +1,6 @@
-"""The file that says where a job's Ray is: written by the head's node, read by workers, by jobs that join, by `hadamard status`.
+"""The cluster file, `cluster.json`: the address of a job's Ray cluster.
 
-Owns its fields and its reading and writing. Does not own Ray.
+The head node writes it (node.py); worker nodes, jobs that join, and `hadamard status` read it.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from hadamard.model.files.atomic import write_atomically
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running Ray.
+    """A running Ray cluster.
 
     Attributes:
-        job: Slurm's id of the job that leads it.
+        job: Slurm's id of the job that started it.
         restart: How often that job had been requeued.
-        address: HOST:PORT of the head.
-        node: The head's node, by Slurm's name.
-        dashboard_port: On that node's loopback; None if there is no dashboard.
-        token_file: Readable by its user alone; whoever holds the token may run code here.
+        address: HOST:PORT of the Ray head.
+        node: Slurm's name of the head node.
+        dashboard_port: Port on the head node's loopback interface; None without a dashboard.
+        token_file: File with the authentication token, readable by its user alone: whoever has the token can run code in this cluster.
     """
 
     job: str
@@ -34,9 +34,9 @@ class Cluster:
 
     @classmethod
     def read(cls, file: Path) -> Cluster:
-        """Return what a file says."""
+        """Read a cluster file."""
         return cls(**json.loads(file.read_text()))
 
     def write(self, file: Path) -> None:
-        """Write it as a whole or not at all."""
+        """Write the cluster file atomically."""
         write_atomically(file, json.dumps(asdict(self), indent=1))

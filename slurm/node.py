@@ -1,16 +1,13 @@
 """Ray on one node of a Slurm job: `python -m hadamard.slurm.node JOB_DIR [CLUSTER_JSON] [--no-dashboard]`.
 
-Started on every node by slurm/node.sh.
-
-Owns Ray's process there, its local directory, and taking down exactly what it started. Does not own the line that starts it (ray_start.py),
-nor which job leads a study or when nodes leave: slurm/sweep.sbatch writes that into JOB_DIR/orders.
+node.sh starts this on every node. The `ray start` command is built by ray_start.py. sweep.sbatch writes to JOB_DIR/orders what the nodes
+should do: `stay`, `leave` (let packs save, then stop) or `stop`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,6 +16,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hadamard.cluster.allocation import detect
 from hadamard.cluster.node_drain import NodeDrain, node_name
@@ -28,22 +26,34 @@ from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.node_directory import local_directory
 from hadamard.slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
+from hadamard.slurm.requeue import requeue_if_lost
 
 STARTED = "Ray runtime started."
 LEAVE_GRACE_S = 60.0
 STOP_GRACE_S = 4.0  # Slurm may leave as little as five between TERM and KILL; what still runs then ends with the step
+HEAD_CHECK_S = 5.0
 HEAD_GONE_AFTER = 3
-"""So many failed calls in a row, five seconds apart: then its job has ended, or its node is lost."""
+"""Number of failed connections in a row after which the job of the head has ended, or its node is lost."""
+
+
+class Clock(Protocol):
+    """What is used of the module `time`."""
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """Where this node keeps what, and where the job keeps what all its nodes share.
+    """The directories of this node and of its job.
 
     Attributes:
         host: Slurm's name of the node.
         job: The job's directory, on the shared file system.
-        local: This node's own directory, on its own disk: Ray's sockets and logs, and what packs and this module tell each other.
+        local: The job's directory on this node's local disk, for Ray's sockets and logs, and for draining the node.
     """
 
     host: str
@@ -52,45 +62,45 @@ class Node:
 
     @property
     def order(self) -> str:
-        """What the batch script wants of this node now."""
+        """The batch script's current order."""
         return order_of(self.job)
 
     @property
-    def place(self) -> NodeDrain:
-        """What this module and the node's packs tell each other."""
+    def drain(self) -> NodeDrain:
+        """The files by which this node's packs are asked to save."""
         return NodeDrain(self.local)
 
     @property
     def start_log(self) -> Path:
-        """What `ray start` says."""
+        """The output of `ray start`."""
         return self.local / "start.log"
 
 
 def order_of(job: Path) -> str:
-    """Return what the batch script wants of its nodes: `stay`, `leave` or `stop`.
+    """Return the batch script's order to its nodes: `stay`, `leave` or `stop`.
 
-    It writes the file in place, which other machines see sooner than a new one, and which may be read as empty for a moment.
+    The script writes the file in place, which other machines see sooner than a new file, so it may be read as empty for a moment.
     """
-    with contextlib.suppress(OSError):  # a file server that hangs for a moment is no reason to go
+    with contextlib.suppress(OSError):  # a file server that hangs for a moment is no reason to leave
         return (job / "orders").read_text().strip() or "stay"
     return "stay"
 
 
-def say(job: Path, host: str, state: str, sentence: str) -> None:
-    """Tell the batch script how a node is: `ready` or `failed`."""
+def report_state(job: Path, host: str, state: str, sentence: str) -> None:
+    """Tell the batch script the state of a node: `ready` or `failed`."""
     write_atomically(job / "nodes" / f"{host}.{state}", f"{host}: {sentence}\n")
 
 
 def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subprocess.Popen[bytes], Cluster]:
-    """Start Ray on this node; return its process and the cluster that it belongs to, or that it will be the head of.
+    """Start Ray on this node; return its process and the cluster that it joins, or that it becomes the head of.
 
     Args:
-        node: This one.
+        node: This node.
         head: The cluster to join; None makes this node a head.
-        dashboard: Whether a head serves it.
+        dashboard: Whether a head serves the dashboard.
 
     Raises:
-        UserError: There are not enough free ports.
+        UserError: Too few ports are free.
     """
     job, restart = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ)
     ports = free_ports(port_block(job), SERVICES if head else (*HEAD_SERVICES, *SERVICES))
@@ -112,47 +122,47 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
     return process, cluster
 
 
-def wait_until_up(node: Node, ray: subprocess.Popen[bytes], head: Cluster | None) -> None:
-    """Return once Ray has started here; how long that may take, the batch script decides.
+def wait_until_up(node: Node, ray: subprocess.Popen[bytes], head: Cluster | None, clock: Clock = time) -> None:
+    """Return once Ray has started on this node; the batch script decides how long that may take.
 
     Raises:
-        UserError: It did not; the message holds what it said, or that the head to join is gone.
+        UserError: Ray did not start, with the end of its output; or the head to join does not answer.
     """
-    while STARTED not in (said := node.start_log.read_text(errors="replace")):
-        _obey(node.job)
+    while STARTED not in (output := node.start_log.read_text(errors="replace")):
+        _check_still_wanted(node.job)
         if head is not None and not _answers(head.address):
             raise UserError(f"the Ray head at {head.address} does not answer")
         if ray.poll() is not None:
-            raise UserError(f"Ray did not start (exit code {ray.returncode}): {_reason(said)}")
-        time.sleep(0.2)
+            raise UserError(f"Ray did not start (exit code {ray.returncode}): {_last_lines(output)}")
+        clock.sleep(0.2)
 
 
-def watch(node: Node, ray: subprocess.Popen[bytes], cluster: Cluster, is_head: bool) -> int:
-    """Stay until ordered to stop or leave, until Ray ends here or the head is gone; return the exit code of it."""
-    unanswered, asked = 0, time.monotonic()
+def watch(node: Node, ray: subprocess.Popen[bytes], cluster: Cluster, is_head: bool, clock: Clock = time) -> int:
+    """Wait for an order to stop or leave, for Ray's end, or for the loss of the head; return this node's exit code."""
+    failures, checked = 0, clock.monotonic()
     while ray.poll() is None:
         if node.order == "stop":
             return 0
         if node.order == "leave":
-            _let_packs_save(node)
+            _let_packs_save(node, clock)
             return 0
-        if not is_head and time.monotonic() - asked > 5.0:
-            asked, unanswered = time.monotonic(), 0 if _answers(cluster.address) else unanswered + 1
-            if unanswered >= HEAD_GONE_AFTER:
+        if not is_head and clock.monotonic() - checked > HEAD_CHECK_S:
+            checked, failures = clock.monotonic(), 0 if _answers(cluster.address) else failures + 1
+            if failures >= HEAD_GONE_AFTER:
                 print(f"{node.host}: the Ray head at {cluster.address} is gone", flush=True)
                 return 0
-        time.sleep(0.5)
+        clock.sleep(0.5)
     print(f"{node.host}: Ray ended here (exit code {ray.returncode})", flush=True)
     return 0 if not is_head and not _answers(cluster.address) else 1
 
 
 def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
-    """Stop the Ray that was started here, and no other; keep its logs in the job's directory and nothing on this node."""
-    for pid in (*_raylets(ray.pid), ray.pid):  # the raylet first: it takes leave of the head, which else tells users of a crash
+    """Stop the Ray that was started here, and no other; move its logs to the job's directory and remove the local directory."""
+    for pid in (*_raylets(ray.pid), ray.pid):  # the raylet first: it signs off at the head, which would otherwise report a crash
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-            _wait(ray, 1.0)
-    if not _wait(ray, STOP_GRACE_S):
+            _ends_within(ray, 1.0)
+    if not _ends_within(ray, STOP_GRACE_S):
         ray.kill()
     logs = node.local / "session_latest" / "logs"
     if logs.exists():
@@ -161,40 +171,71 @@ def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
     shutil.rmtree(node.local, ignore_errors=True)
 
 
-def _end(*_signal: object) -> None:
-    """End in good order at the first SIGTERM; Slurm may send several."""
+def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
+    """Run Ray on this node for as long as the batch script wants it; return the exit code."""
+    host = node_name()
+    is_head = to_join is None and os.environ["SLURM_NODEID"] == "0"
+    ray = node = None
+    try:
+        joined = Cluster.read(to_join) if to_join else None
+        node = Node(host, job, local_directory(host))
+        head = None if is_head else joined or _wait_for_head(job)
+        ray, cluster = launch(node, head, dashboard)
+        wait_until_up(node, ray, head)
+        if is_head:
+            cluster.write(job / "cluster.json")
+        cluster.write(node.local / "cluster.json")  # for programs on this node, such as `hadamard doctor`
+        report_state(job, host, "ready", "Ray is up")
+        code = watch(node, ray, cluster, is_head)
+    except (UserError, OSError, ValueError, TypeError) as error:
+        report_state(job, host, "failed", str(error))
+        return 1
+    except SystemExit:  # Slurm ends this job: if it helps another job's study, its packs are to save as on a node that leaves
+        if node is not None and to_join is not None:
+            node.drain.leave()
+        raise
+    finally:
+        if node is not None and ray is not None:
+            take_down(node, ray)
+    if to_join is None and not is_head:
+        requeue_if_lost(cluster.node, lambda: order_of(job) == "stay")
+    return code
+
+
+def _exit_once(*_signal: object) -> None:
+    """Exit at the first SIGTERM, cleaning up; Slurm may send several."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(0)
 
 
-def _wait_for_head(job: Path) -> Cluster:
-    """Return this job's cluster once its first node has written where it is."""
+def _wait_for_head(job: Path, clock: Clock = time) -> Cluster:
+    """Return this job's cluster once its first node has written the cluster file."""
     while not (file := job / "cluster.json").exists():
-        _obey(job)
-        time.sleep(0.2)
+        _check_still_wanted(job)
+        clock.sleep(0.2)
     return Cluster.read(file)
 
 
-def _obey(job: Path) -> None:
-    """Raise a UserError if the batch script no longer wants this node, though it is not up yet."""
+def _check_still_wanted(job: Path) -> None:
+    """Raise a UserError if the batch script no longer wants this node before it is up."""
     if (order := order_of(job)) != "stay":
         raise UserError(f"was told to {order} before Ray was up")
 
 
-def _let_packs_save(node: Node) -> None:
-    """Have this node's packs save their work and hold; they vanish from here with Ray, which starts them elsewhere."""
-    node.place.leave()
-    deadline = time.monotonic() + LEAVE_GRACE_S
-    while node.place.is_busy and time.monotonic() < deadline:
-        time.sleep(0.2)
+def _let_packs_save(node: Node, clock: Clock) -> None:
+    """Drain the node: wait until its packs have saved their work. They then wait for Ray's end here, and are started elsewhere."""
+    node.drain.leave()
+    deadline = clock.monotonic() + LEAVE_GRACE_S
+    while node.drain.is_busy and clock.monotonic() < deadline:
+        clock.sleep(0.2)
 
 
 def _address(host: str) -> str:
-    """Return this node's address as other nodes know it; some systems name the loopback one for a machine's own name."""
+    """Return this node's address as other nodes know it; some systems resolve a machine's own name to the loopback interface."""
     address = socket.gethostbyname(host)
     if address.startswith("127."):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-            probe.connect(("10.255.255.255", 1))  # sends nothing: it only chooses the way out
+            probe.connect(("10.255.255.255", 1))  # sends nothing: it only selects the outgoing interface
             address = str(probe.getsockname()[0])
     return address
 
@@ -209,15 +250,14 @@ def _answers(address: str) -> bool:
 
 
 def _raylets(pid: int) -> list[int]:
-    """Return the raylet among a process's children; none if they are ending just now."""
+    """Return the raylet among a process's children; none if they are just ending."""
     with contextlib.suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return [int(child) for child in children if b"raylet/raylet" in Path(f"/proc/{child}/cmdline").read_bytes()]
     return []
 
 
-def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for a process's end; whether it has come."""
+def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -225,67 +265,16 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _reason(said: str) -> str:
-    """Return the last lines of what `ray start` said, which hold the reason."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return " | ".join(lines[-3:])[-600:] or "it said nothing"
-
-
-def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
-    """Have Ray on this node for as long as the batch script wants; return the exit code."""
-    host = node_name()
-    is_head = to_join is None and os.environ["SLURM_NODEID"] == "0"
-    ray = node = None
-    try:
-        joined = Cluster.read(to_join) if to_join else None
-        node = Node(host, job, local_directory(host))
-        head = None if is_head else joined or _wait_for_head(job)
-        ray, cluster = launch(node, head, dashboard)
-        wait_until_up(node, ray, head)
-        if is_head:
-            cluster.write(job / "cluster.json")
-        cluster.write(node.local / "cluster.json")  # for whoever asks on this node, such as `hadamard doctor`
-        say(job, host, "ready", "Ray is up")
-        code = watch(node, ray, cluster, is_head)
-    except (UserError, OSError, ValueError, TypeError) as error:
-        say(job, host, "failed", str(error))
-        return 1
-    except SystemExit:  # Slurm ends this job: for the study it helps, that is a node that leaves
-        if node is not None and to_join is not None:
-            node.place.leave()
-        raise
-    finally:
-        if node is not None and ray is not None:
-            take_down(node, ray)
-    if to_join is None and not is_head:
-        requeue_if_lost(cluster.node, node)
-    return code
-
-
-def requeue_if_lost(head: str, node: Node) -> None:
-    """Put this job back into the queue if its first node is lost: the batch script has died with it, and nobody else would end the job."""
-    job, restart, began = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ), time.time()
-    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    me = f"{array}_{task}" if array else job  # of an array's task the plain number may mean the whole array
-    while node.order == "stay":
-        time.sleep(random.uniform(2.0, 8.0))  # not all nodes at once
-        if jobs.node_lost(head, began):
-            if _is_running(job, restart):  # no other node has done so yet
-                subprocess.run(["scontrol", "requeue", me])
-            if _is_running(job, restart):  # Slurm refuses: nothing would ever end it
-                subprocess.run(["scancel", me])
-            return
-
-
-def _is_running(job: str, restart: int) -> bool:
-    found = jobs.details(job)
-    return found is not None and found["state"] == "RUNNING" and (found["restarts"] or 0) == restart
+def _last_lines(output: str) -> str:
+    """Return the last lines of the output of `ray start`, which hold the reason."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return " | ".join(lines[-3:])[-600:] or "it printed nothing"
 
 
 def main() -> int:
     """Run as a program; exit code 0: this node was ordered down or its head is gone, 1: Ray did not start, or it died."""
     job, *head = [Path(word) for word in sys.argv[1:] if not word.startswith("--")]
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _exit_once)
     return run(job, head[0] if head else None, "--no-dashboard" not in sys.argv)
 
 

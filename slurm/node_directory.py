@@ -1,6 +1,6 @@
-"""A job's directory on a node's own disk: where Ray keeps sockets and logs, and where packs and whoever started Ray there speak.
+"""The directory of a job on a node's local disk: Ray's sockets and logs, and the files by which a node is drained.
 
-Owns its place and its name. Does not own what lies in it (cluster/node_drain.py, slurm/node.py).
+What is in it is written by node.py and cluster/node_drain.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SOCKET_BELOW = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_s
 
 
 def scratch(environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
-    """Return which variable names the scratch directory of a job, or `default`, and the directory."""
+    """Return the scratch directory of a job, after the name of the variable that sets it, or `default`."""
     for name in ("HADAMARD_SCRATCH", "SLURM_TMPDIR"):
         if environment.get(name):
             return f"${name}", Path(environment[name])
@@ -25,12 +25,12 @@ def scratch(environment: Mapping[str, str] = os.environ) -> tuple[str, Path]:
 
 
 def local_name(host: str, environment: Mapping[str, str]) -> str:
-    """Return the name of a job's directory on a node: each start of a job has its own, even where nodes share the disk."""
+    """Return the name of a job's directory on a node: its own for each start of the job, also where nodes share a disk."""
     return f"hd-{environment['SLURM_JOB_ID']}-{restart_count(environment)}-{host}"
 
 
 def local_directory(host: str, environment: Mapping[str, str] = os.environ) -> Path:
-    """Return where a job keeps its things on a node's own disk.
+    """Return the directory of a job on a node's local disk.
 
     Raises:
         UserError: The path is too long for Ray's sockets.

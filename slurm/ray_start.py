@@ -1,6 +1,6 @@
-"""The line that starts Ray on a node of a Slurm job: what it may use, where it listens, where it keeps its things.
+"""The `ray start` command of a node: resources, ports, directories.
 
-Owns ports and options of `ray start`. Does not own its process: that is slurm/node.py.
+The process is started and stopped by node.py.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from hadamard.model.errors import UserError
 
 OBJECT_STORE_BYTES = 80_000_000  # Ray's minimum is about 75 MB; packs pass nothing through it
 PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767
-"""Below the ports that the kernel gives to clients (from 32768), above those of services."""
+"""Below the ephemeral ports of the kernel (from 32768), above those of services."""
 SERVICES = ("node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
 HEAD_SERVICES = ("", "dashboard", "ray-client-server")
-"""Names of `ray start`'s port options; the nameless one is the cluster's own, `--port`."""
+"""Names of `ray start`'s port options; the empty one is the port of the cluster, `--port`."""
 NODE_LABEL = "slurm-node"
-"""Label of Ray's nodes: Slurm's name of it, which may differ from its host name."""
+"""Ray label that holds a node's name in Slurm, which may differ from its host name."""
 
 
 def job_resource(job_id: str) -> str:
-    """Return the name of what only nodes of a job have, as many as cores: steps of a job do not reach nodes that other jobs lend."""
+    """Return the Ray resource that only nodes of this job have, one per core: steps of a job do not reach nodes that other jobs lend."""
     return f"slurm-job-{job_id}"
 
 
 def port_block(job_id: str) -> range:
-    """Return the ports that a job may use on its nodes: jobs with neighbouring ids never share one."""
+    """Return the ports that a job may use on its nodes: jobs with neighbouring ids share none."""
     blocks = (LAST_PORT - FIRST_PORT) // PORTS_PER_JOB
     first = FIRST_PORT + int(job_id) % blocks * PORTS_PER_JOB
     return range(first, first + PORTS_PER_JOB)
@@ -40,7 +40,7 @@ def free_ports(block: range, names: Sequence[str]) -> dict[str, int]:
     """Return a free port of the block for each name.
 
     Raises:
-        UserError: There are not enough of them.
+        UserError: Too few ports are free.
     """
     free = [port for port in block if _is_free(port)]
     if len(free) < len(names):
@@ -55,24 +55,24 @@ def free_ports(block: range, names: Sequence[str]) -> dict[str, int]:
 def start_command(
     node: str, job_id: str, address: str, head: str | None, ports: Mapping[str, int], allocation: Allocation, local: Path, dashboard: bool
 ) -> list[str]:
-    """Return the line that starts Ray here with what Slurm gave, never with the whole node.
+    """Return the `ray start` command for the resources that Slurm allocated, never for the whole node.
 
     Args:
-        node: This node, by Slurm's name.
-        job_id: The job that it belongs to.
-        address: This node's.
-        head: HOST:PORT of the head to join; None makes this node the head.
-        ports: By service, as `free_ports` returns them.
-        allocation: What this node may use.
-        local: Ray's directory on the node's own disk.
-        dashboard: Whether the head serves it, to this node alone.
+        node: Slurm's name of this node.
+        job_id: Slurm's id of the job.
+        address: IP address of this node.
+        head: HOST:PORT of the Ray head to join; None makes this node the head.
+        ports: Port by service, as `free_ports` returns them.
+        allocation: Resources of this node.
+        local: Ray's directory on the node's local disk.
+        dashboard: Whether the head serves the dashboard, on its loopback interface alone.
     """
-    where = [f"--address={head}"] if head else ["--head", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
+    role = [f"--address={head}"] if head else ["--head", f"--include-dashboard={str(dashboard).lower()}", "--dashboard-host=127.0.0.1"]
     return [
         str(Path(sys.executable).parent / "ray"),
         "start",
         "--block",
-        *where,
+        *role,
         f"--node-ip-address={address}",
         *(f"--{name}-port={port}".replace("---", "--") for name, port in ports.items()),
         *("--min-worker-port=0", "--max-worker-port=0"),  # workers take any free port: Ray's fixed range clashes with other users' Rays

@@ -1,6 +1,6 @@
-"""What a job asks of Slurm, in numbers: the #SBATCH lines of a script, overridden by options of the command line.
+"""The resources that a job requests: the #SBATCH lines of a script, overridden by options of sbatch, parsed into numbers.
 
-Owns reading Slurm's notations of time, memory and GPUs. Does not own what a job is given in the end: that is given.py, inside the job.
+What Slurm allocates in the end is in allocated.py.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from hadamard.model.errors import UserError
 UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 TIME = re.compile(r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+))?(?::(?P<seconds>\d+))?|(?P<clock>\d+(?::\d+){0,2}))")
 SIGNAL_BEFORE_S = 60
-"""When Slurm sends a signal that was asked for without a time."""
+"""Seconds before the time limit at which Slurm sends a signal that is requested without a time."""
 
 
 @dataclass(frozen=True)
 class RequestedResources:
-    """A job's resources as asked for.
+    """The resources that a job requests.
 
     Attributes:
-        nodes: How many.
+        nodes: Number of nodes.
         cpus: Cores of each node.
-        memory_bytes: Main memory of each node; None where Slurm or the site decides, as with --mem=0, which is all there is.
+        memory_bytes: Main memory of each node; None where Slurm or the site decides, as with --mem=0, which requests all of it.
         gpus: GPUs of each node.
-        walltime_s: Time limit; None if there is none, or the partition's own.
-        early_s: How long before the time limit the script is told to stop.
+        walltime_s: Time limit; None without one, or for the partition's default.
+        early_s: Seconds before the time limit at which the script receives its early signal.
     """
 
     nodes: int
@@ -39,9 +39,9 @@ class RequestedResources:
     early_s: int
 
     def allocation(self, memory_bytes: int) -> Allocation:
-        """Return what the job will be able to use; the memory given is assumed where the job names none."""
-        given = self.memory_bytes
-        return Allocation(self.cpus, given or memory_bytes, self.gpus, "a node of the job (--mem)" if given else "this machine", self.nodes)
+        """Return the job's expected allocation, with `memory_bytes` for each node where the job requests no amount of memory."""
+        source = "a node of the job (--mem)" if self.memory_bytes else "this machine"
+        return Allocation(self.cpus, self.memory_bytes or memory_bytes, self.gpus, source, self.nodes)
 
 
 def directives(script: str) -> dict[str, str]:
@@ -59,11 +59,14 @@ def directives(script: str) -> dict[str, str]:
     return options
 
 
-def asked(options: Mapping[str, str]) -> RequestedResources:
-    """Return in numbers what options of sbatch, by their long names without dashes, ask for.
+def requested(options: Mapping[str, str]) -> RequestedResources:
+    """Return the resources that options of sbatch request.
+
+    Args:
+        options: Values by long option name without dashes, as `directives` returns them.
 
     Raises:
-        UserError: One of them is not in Slurm's notation.
+        UserError: A value is not in Slurm's notation.
     """
     cpus, gpus = _count(options, "cpus-per-task", 1), gpu_count(options)
     return RequestedResources(
@@ -77,48 +80,52 @@ def asked(options: Mapping[str, str]) -> RequestedResources:
 
 
 def time_s(text: str) -> int | None:
-    """Return Slurm's notation of a time limit in seconds; None for no limit.
+    """Parse a time limit in Slurm's notation into seconds; None for no limit.
 
     Raises:
-        UserError: It is none.
+        UserError: It is not in Slurm's notation.
     """
     if text.upper() in ("UNLIMITED", "INFINITE", "0"):
         return None
-    found = TIME.fullmatch(text)
-    if not found:
+    match = TIME.fullmatch(text)
+    if not match:
         raise UserError(f"--time {text}: not a time. Write minutes (90), hours:minutes:seconds (1:30:00) or days-hours (1-12)")
-    if found["clock"]:
-        parts = [int(part) for part in found["clock"].split(":")]
+    if match["clock"]:
+        parts = [int(part) for part in match["clock"].split(":")]
         hours, minutes, seconds = parts if len(parts) == 3 else (0, *parts, 0)[:3]  # one number is minutes, two are minutes and seconds
         return 3600 * hours + 60 * minutes + seconds
-    return 86400 * int(found["days"]) + 3600 * int(found["hours"]) + 60 * int(found["minutes"] or 0) + int(found["seconds"] or 0)
+    return 86400 * int(match["days"]) + 3600 * int(match["hours"]) + 60 * int(match["minutes"] or 0) + int(match["seconds"] or 0)
 
 
 def size_bytes(text: str, option: str) -> int:
-    """Return Slurm's notation of a size, which is in MiB unless it ends in K, M, G or T.
+    """Parse a size in Slurm's notation into bytes; without K, M, G or T at its end it is in MiB.
+
+    Args:
+        text: The size.
+        option: Long name of the option, for the message.
 
     Raises:
-        UserError: It is none.
+        UserError: It is not in Slurm's notation.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])?B?", text.upper())
-    if not found:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])?B?", text.upper())
+    if not match:
         raise UserError(f"--{option} {text}: not a size. Write 8G, or 8000M")
-    return int(float(found[1]) * UNITS[found[2] or "M"])
+    return int(float(match[1]) * UNITS[match[2] or "M"])
 
 
 def gpu_count(options: Mapping[str, str]) -> int:
-    """Return the GPUs of a node that --gpus-per-node ([TYPE:]N) or --gres (gpu[:TYPE][:N]) asks for.
+    """Return the GPUs per node that --gpus-per-node ([TYPE:]N) or --gres (gpu[:TYPE][:N]) requests.
 
     Raises:
-        UserError: There is no number in --gpus-per-node.
+        UserError: --gpus-per-node holds no number.
     """
     if "gpus-per-node" in options:
         number = options["gpus-per-node"].rpartition(":")[2]
         if not number.isdigit():
             raise UserError(f"--gpus-per-node {options['gpus-per-node']}: give a number, such as 4, or a type with one, such as a100:4")
         return int(number)
-    found = [word.split(":") for word in options.get("gres", "").split(",")]
-    return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in found if words[0] == "gpu")
+    resources = [resource.split(":") for resource in options.get("gres", "").split(",")]
+    return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in resources if words[0] == "gpu")
 
 
 def _memory_bytes(options: Mapping[str, str], cpus: int, gpus: int) -> int | None:

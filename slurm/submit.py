@@ -1,6 +1,6 @@
-"""The sbatch command of a study's job: built by a pure function, run by a thin shell around sbatch.
+"""The sbatch command of a study's job: built by a pure function, run by `submit`.
 
-Owns which option of ours is which of Slurm's, and what sbatch answers. Does not own whether a study should be submitted.
+`hadamard submit`, which checks a study first, is in orchestrator/commands/submit.py.
 """
 
 from __future__ import annotations
@@ -15,27 +15,25 @@ from pathlib import Path
 
 from hadamard.model.errors import UserError
 
-HERE = Path(__file__).resolve().parent  # in a checkout the folders of the package are links
-SCRIPT = HERE / "sweep.sbatch"
-SITES = HERE / "sites"
+SCRIPT = Path(__file__).resolve().parent / "sweep.sbatch"  # in a checkout the folders of the package are links
 
 
 @dataclass(frozen=True)
 class SubmitOptions:
-    """What to ask of Slurm beyond the script's own #SBATCH lines; None leaves a line, or the site's default, as it is.
+    """Options of a job beyond the #SBATCH lines of the script; None leaves such a line, or the site's default, as it is.
 
     Attributes:
-        nodes: How many.
+        nodes: Number of nodes.
         time: Time limit in Slurm's notation.
-        partition, account, qos: By the site's names.
+        partition, account, qos: Names of the site.
         cpus_per_node: Cores of each node.
         mem: Memory of each node in Slurm's notation.
         gpus_per_node: [TYPE:]NUMBER for each node.
-        job_name: What squeue shows.
+        job_name: Name that squeue shows.
         logs: Directory of the jobs' logs.
-        array: Submit so many equal jobs at once.
-        requeue: Whether the job may be started again under its own id; False forbids what the script allows.
-        extra: Options of sbatch as they are, each `--name=value` or `--name`; they go before all others.
+        array: Number of equal jobs to submit at once.
+        requeue: Whether Slurm may requeue the job; False overrides the script.
+        extra: Further options of sbatch, each `--name=value` or `--name`; they override all others.
         environment: Variables for the job.
     """
 
@@ -60,7 +58,7 @@ class SubmitOptions:
         Raises:
             UserError: An extra option is not written as `--name=value` or `--name`.
         """
-        given: dict[str, object] = {
+        ours: dict[str, object] = {
             "job-name": self.job_name,
             "nodes": self.nodes,
             "time": self.time,
@@ -74,7 +72,7 @@ class SubmitOptions:
             "output": self._log(),
             "no-requeue": None if self.requeue else "",
         }
-        return {name: str(value) for name, value in given.items() if value is not None} | dict(map(_extra, self.extra))
+        return {name: str(value) for name, value in ours.items() if value is not None} | dict(map(_extra, self.extra))
 
     def _log(self) -> str | None:
         if self.logs is None:
@@ -86,19 +84,19 @@ def sbatch_command(options: SubmitOptions, script: Path, arguments: Sequence[str
     """Return the command that submits a study.
 
     Args:
-        options: What to ask for.
+        options: Options of the job.
         script: The batch script.
-        arguments: Of the script: the study file and options of `hadamard run`.
-        after: A job that must have ended, however it did, before this one starts.
+        arguments: Arguments of the script: the study and options of `hadamard run`.
+        after: Id of a job that must have ended, in whatever state, before this one starts.
     """
     variables = [f"{name}={value}" for name, value in options.environment.items()]
     named = options.named() | ({"dependency": f"afterany:{after}"} if after else {})
-    asked = [f"--{name}={value}" if value else f"--{name}" for name, value in named.items()]
-    return [*(["env", *variables] if variables else []), "sbatch", "--parsable", *asked, str(script), *arguments]
+    words = [f"--{name}={value}" if value else f"--{name}" for name, value in named.items()]
+    return [*(["env", *variables] if variables else []), "sbatch", "--parsable", *words, str(script), *arguments]
 
 
 def shell_lines(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
-    """Return, as lines of a shell script, the commands that `submit` would run."""
+    """Return the commands that `submit` would run, as lines of a shell script."""
     lines = [f"mkdir -p {shlex.quote(str(logs))}"]
     if jobs == 1:
         return [*lines, shlex.join(sbatch_command(options, script, arguments))]
@@ -110,12 +108,17 @@ def shell_lines(options: SubmitOptions, script: Path, arguments: Sequence[str], 
 
 
 def submit(options: SubmitOptions, script: Path, arguments: Sequence[str], logs: Path, jobs: int) -> list[str]:
-    """Submit so many jobs, each to start when the one before has ended; return their ids.
+    """Submit a chain of jobs, each to start when the one before has ended; return their ids.
 
-    The directory of the logs is made first: without it Slurm would let a job die without a word. Each job's command is kept there.
+    Args:
+        options: Options of each job.
+        script: The batch script.
+        arguments: Arguments of the script.
+        logs: Directory of the jobs' logs. It is created: without it Slurm ends a job and tells nobody. Each job's command is saved in it.
+        jobs: Length of the chain.
 
     Raises:
-        UserError: sbatch refused, in its own words; names the jobs that were submitted before.
+        UserError: sbatch refused; the message is sbatch's own, and names the jobs that were submitted before.
     """
     logs.mkdir(parents=True, exist_ok=True)
     ids: list[str] = []
@@ -138,13 +141,6 @@ def check_slurm() -> None:
             "no sbatch on PATH: submit from a login node of a Slurm cluster. --dry-run shows the command anywhere, "
             "`hadamard run` runs the study on this machine"
         )
-
-
-def check_site(site: str) -> None:
-    """Raise a UserError unless there is a profile of this name."""
-    known = sorted(file.stem for file in SITES.glob("*.sh"))
-    if site not in known:
-        raise UserError(f"--site {site}: no such profile in {SITES}. There are {', '.join(known)}; copy one and edit it for your site")
 
 
 def _extra(option: str) -> tuple[str, str]:

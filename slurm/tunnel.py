@@ -1,8 +1,6 @@
-"""How to reach the Ray dashboard of a job from one's own machine: `python -m hadamard.slurm.tunnel CLUSTER_JSON`.
+"""The ssh command that forwards a job's Ray dashboard to the user's machine: `python -m hadamard.slurm.tunnel CLUSTER_JSON`.
 
-Called by slurm/sweep.sbatch.
-
-Owns the ssh line and its wording. Does not own the dashboard, which answers on its node's loopback alone.
+Called by sweep.sbatch. The dashboard itself is started by node.py, and listens on its node's loopback interface alone.
 """
 
 from __future__ import annotations
@@ -21,12 +19,12 @@ LOCAL_PORT = 8265
 
 @dataclass(frozen=True)
 class Tunnel:
-    """The way to a dashboard.
+    """A way to a dashboard.
 
     Attributes:
-        ssh: The command to keep running on one's own machine.
-        url: What to open there then.
-        token_file: On the cluster; holds what the dashboard asks for once.
+        ssh: Command to keep running on the user's machine.
+        url: Address to open there while it runs.
+        token_file: File on the cluster with the token that the dashboard asks for.
     """
 
     ssh: str
@@ -35,12 +33,12 @@ class Tunnel:
 
 
 def tunnel(cluster: Cluster, user: str, login_host: str | None) -> Tunnel | None:
-    """Return the way to a cluster's dashboard, or None where there is none.
+    """Return the way to a cluster's dashboard; None if it has none.
 
     Args:
-        cluster: Where Ray runs.
-        user: On the cluster.
-        login_host: To go through, where compute nodes cannot be reached directly.
+        cluster: The Ray cluster.
+        user: User name on the Slurm cluster.
+        login_host: Host to jump through, where compute nodes cannot be reached directly.
     """
     if cluster.dashboard_port is None:
         return None
@@ -50,17 +48,17 @@ def tunnel(cluster: Cluster, user: str, login_host: str | None) -> Tunnel | None
 
 
 def tunnel_here(cluster: Cluster, environment: Mapping[str, str] = os.environ) -> Tunnel | None:
-    """Return the way to it for the user who asks, through $HADAMARD_LOGIN_HOST if that is set."""
+    """Return the way to a cluster's dashboard for the current user, through $HADAMARD_LOGIN_HOST if that is set."""
     return tunnel(cluster, getpass.getuser(), environment.get("HADAMARD_LOGIN_HOST"))
 
 
 def in_words(way: Tunnel) -> list[str]:
-    """Return lines to paste from."""
+    """Return the lines that `hadamard status` and the job's log show."""
     return [f"dashboard {way.ssh}", f"          then {way.url}, which asks once for the token: cat {way.token_file}"]
 
 
 def main() -> None:
-    """Print the lines for the cluster that a file describes; nothing where it has no dashboard."""
+    """Print the lines for the cluster file that is named on the command line; nothing if the cluster has no dashboard."""
     if way := tunnel_here(Cluster.read(Path(sys.argv[1]))):
         print("\n".join(in_words(way)))
 

@@ -5,10 +5,10 @@ Owns that decision and its form for the batch script. Does not own the claim its
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from hadamard.model.errors import UserError
 from hadamard.orchestrator.execution.budget_guard import allowed
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger
@@ -16,9 +16,10 @@ from hadamard.orchestrator.study.expansion import read_plan
 
 
 def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> str:
-    """Return shell assignments: role (lead, join, wait, or done: nothing is owed that the budget allows), directory, cluster, untried.
+    """Return lines `NAME=VALUE` for the batch script, unquoted: it reads them and evaluates nothing.
 
-    `cluster` is the one to join, else empty; `untried` counts what is owed and has not failed.
+    `role` is lead, join, wait, or done (nothing is owed that the budget allows), `directory` the study's, `cluster` the cluster file to
+    join, else empty, and `untried` the number of trials that are owed and have not failed.
 
     Raises:
         UserError: The study cannot be run, or a driver outside Slurm, whose Ray cannot be joined, is running it.
@@ -31,8 +32,10 @@ def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> s
     ledger.check(plan.study, len(owed))
     role, cluster = _role(claim.living(ledger.directory), ledger.directory) if owed else ("done", "")
     untried = str(sum(record.status != "failed" for record in owed))
-    words = {"role": role, "directory": str(ledger.directory.absolute()), "cluster": cluster, "untried": untried}
-    return "".join(f"{name}={shlex.quote(word)}\n" for name, word in words.items())
+    values = {"role": role, "directory": str(ledger.directory.absolute()), "cluster": cluster, "untried": untried}
+    if any("\n" in value for value in values.values()):
+        raise UserError(f"{ledger.directory}: the name of a study's directory must not contain a line break; choose another with --dir")
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def _role(owner: claim.OwnerRecord | None, directory: Path) -> tuple[str, str]:

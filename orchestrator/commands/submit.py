@@ -31,7 +31,8 @@ from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import read_plan
 from hadamard.orchestrator.study.file import located
 from hadamard.slurm import submit as slurm
-from hadamard.slurm.requested import RequestedResources, asked, directives
+from hadamard.slurm.requested import RequestedResources, directives, requested
+from hadamard.slurm.site_profiles import find_site
 
 START_S = 30
 """From a job's start until its first pack trains."""
@@ -70,7 +71,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
     """
     console = Console(highlight=False, markup=False, soft_wrap=True, stderr=request.dry_run)
     _check(request, options)
-    wanted = asked(directives(slurm.SCRIPT.read_text()) | options.named())
+    wanted = requested(directives(slurm.SCRIPT.read_text()) | options.named())
     plan = read_plan(request.study, request.overrides)
     ledger = Ledger(request.directory or Path("runs") / plan.study.study)
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
@@ -175,8 +176,8 @@ def _check(request: Request, options: slurm.SubmitOptions) -> None:
         raise UserError("--array: so many jobs lend their nodes to a study that another job leads; give it with --join")
     if request.chain and request.join:
         raise UserError("--chain is for the job that leads a study, --join for those that help it: submit them one by one")
-    if request.site is not None:
-        slurm.check_site(request.site)
+    if site := request.site or os.environ.get("HADAMARD_SITE"):
+        find_site(site)
     if not request.dry_run:
         slurm.check_slurm()
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.slurm.submit import SITES
+from hadamard.slurm.site_profiles import PACKAGED
 
-PROFILES = sorted(SITES.glob("*.sh"))
+PROFILES = sorted(PACKAGED.glob("*.sh"))
 
 
 def sourced(profile: Path, environment: dict[str, str], options: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ def test_the_programs_of_an_image_are_started_by_their_names(program: str, tmp_p
     apptainer.write_text("#!/bin/bash\nprintf '%s\\n' \"$@\"\n")
     apptainer.chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "HADAMARD_SIF": "/my image.sif", "HADAMARD_APPTAINER": "--nv --bind /scratch"}
-    command = [str(SITES.parent / "apptainer" / program), "run", "a study.yaml"]
+    command = [str(PACKAGED.parent / "apptainer" / program), "run", "a study.yaml"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     expected = ["exec", "--nv", "--bind", "/scratch", "/my image.sif", f"/opt/hadamard/bin/{program}", "run", "a study.yaml"]
     assert done.stdout.splitlines() == expected

@@ -16,7 +16,7 @@ from hadamard.orchestrator.commands import submit as verb
 from hadamard.orchestrator.commands.submit import Request, submit_study
 from hadamard.orchestrator.ledger.claim import OwnedError, owned
 from hadamard.slurm import submit as slurm
-from hadamard.slurm.requested import RequestedResources, asked, directives, gpu_count, size_bytes, time_s
+from hadamard.slurm.requested import RequestedResources, directives, gpu_count, requested, size_bytes, time_s
 from hadamard.slurm.submit import SubmitOptions, sbatch_command, shell_lines
 from tests.conftest import ROOT
 from tests.support.studies import write_study
@@ -95,8 +95,8 @@ def test_the_lines_of_a_dry_run_mean_the_same_to_a_shell(tmp_path: Path) -> None
 def test_the_scripts_own_lines_are_read() -> None:
     found = directives((ROOT / SCRIPT).read_text())
     assert found["nodes"].isdigit()
-    assert asked(found).memory_bytes == size_bytes(found["mem"], "mem")
-    assert asked(found).early_s == int(found["signal"].partition("@")[2]) > 0
+    assert requested(found).memory_bytes == size_bytes(found["mem"], "mem")
+    assert requested(found).early_s == int(found["signal"].partition("@")[2]) > 0
     assert found["requeue"] == found["no-kill"] == ""
     assert "#" not in "".join(found.values())
 
@@ -153,20 +153,20 @@ def test_gpus_are_counted_in_all_their_spellings() -> None:
 
 def test_memory_is_that_of_a_node() -> None:
     base = {"cpus-per-task": "4", "mem": "8G", "gpus-per-node": "2"}
-    assert asked(base).memory_bytes == 8 * 2**30
-    assert asked(base | {"mem-per-cpu": "1G"}).memory_bytes == 4 * 2**30
-    assert asked(base | {"mem-per-gpu": "3G"}).memory_bytes == 6 * 2**30
-    assert asked(base | {"mem": "0"}).memory_bytes is None
+    assert requested(base).memory_bytes == 8 * 2**30
+    assert requested(base | {"mem-per-cpu": "1G"}).memory_bytes == 4 * 2**30
+    assert requested(base | {"mem-per-gpu": "3G"}).memory_bytes == 6 * 2**30
+    assert requested(base | {"mem": "0"}).memory_bytes is None
 
 
 def test_what_is_asked_for_becomes_what_is_planned_with() -> None:
-    wanted = asked({"nodes": "3", "cpus-per-task": "4", "mem": "8G", "gpus-per-node": "2", "time": "2:00:00", "signal": "B:USR1"})
+    wanted = requested({"nodes": "3", "cpus-per-task": "4", "mem": "8G", "gpus-per-node": "2", "time": "2:00:00", "signal": "B:USR1"})
     assert wanted == RequestedResources(nodes=3, cpus=4, memory_bytes=8 * 2**30, gpus=2, walltime_s=7200, early_s=60)
     allocation = wanted.allocation(1)
     assert (allocation.total_cpus, allocation.total_gpus, allocation.memory_bytes) == (12, 6, 8 * 2**30)
-    assert asked({"mem": "0"}).allocation(5 * 2**30).memory_bytes == 5 * 2**30
+    assert requested({"mem": "0"}).allocation(5 * 2**30).memory_bytes == 5 * 2**30
     with pytest.raises(UserError, match="--nodes 2-4"):
-        asked({"nodes": "2-4"})
+        requested({"nodes": "2-4"})
 
 
 # ---- what is said and refused before
@@ -303,7 +303,7 @@ def test_sbatch_refuses_in_its_own_words(tmp_path: Path, sbatch: Path, monkeypat
         ({}, {"time": "tomorrow"}, "--time tomorrow"),
         ({}, {"array": 2}, "give it with --join"),
         ({"chain": 2, "join": True}, {}, "--chain is for the job that leads"),
-        ({"site": "nowhere"}, {}, "--site nowhere: no such profile.*generic"),
+        ({"site": "nowhere"}, {}, "no site profile nowhere: .*generic"),
         ({"overrides": ["head.qubits=99"]}, {}, "qubits"),
     ],
 )

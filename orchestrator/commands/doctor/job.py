@@ -17,7 +17,7 @@ from pathlib import Path
 from hadamard.cluster.steps import step
 from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.formats import count, duration
-from hadamard.slurm.allocated import AllocatedResources, given, try_step
+from hadamard.slurm.allocated import AllocatedResources, allocated, try_step
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.jobs import details
 from hadamard.slurm.node_directory import local_name, scratch
@@ -54,7 +54,7 @@ def findings() -> Iterator[Check]:
         )
         return
     yield _job(job)
-    nodes = given(job)
+    nodes = allocated(job)
     file = find_cluster()
     if file is None:
         yield from (Check(f"node {host}", True, f"Slurm: {_in_words(one)}") for host, one in nodes.items())

@@ -23,7 +23,7 @@ from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.commands.doctor.job import MPI_FLAVOURS
-from hadamard.slurm.allocated import given
+from hadamard.slurm.allocated import allocated
 
 RANKS = 2
 LIMIT_S = 90
@@ -92,7 +92,7 @@ def launchers(known: str) -> Iterator[Launcher | Check]:
 
 def _steps(job: str, known: str) -> Iterator[Launcher]:
     """Yield the flavours of srun, that of the library first; ranks on two nodes of the job where it has them."""
-    hosts = ([*given(job)] or [os.environ["SLURMD_NODENAME"]]) * RANKS
+    hosts = ([*allocated(job)] or [os.environ["SLURMD_NODENAME"]]) * RANKS
     places = RankPlacement(tuple(hosts[:RANKS]), job, RANKS)
     fits = srun_mpi(known)
     with tempfile.TemporaryDirectory() as directory:

@@ -113,7 +113,7 @@ class TestLaunchers:
         self, library: str, first: str, second: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
-        monkeypatch.setattr(mpi, "given", lambda job: {name: AllocatedResources(2, 0, None) for name in ("n1", "n2", "n3")})
+        monkeypatch.setattr(mpi, "allocated", lambda job: {name: AllocatedResources(2, 0, None) for name in ("n1", "n2", "n3")})
         ways = launchers(library)
         fits = next(ways)
         assert isinstance(fits, Launcher)
@@ -132,7 +132,7 @@ class TestLaunchers:
     @pytest.mark.parametrize(("nodes", "hosts"), [(["n4"], "n4\nn4\n"), ([], "own\nown\n")])
     def test_a_job_of_one_node_has_both_ranks_there(self, nodes: list[str], hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
-        monkeypatch.setattr(mpi, "given", lambda job: {name: AllocatedResources(2, 0, None) for name in nodes})
+        monkeypatch.setattr(mpi, "allocated", lambda job: {name: AllocatedResources(2, 0, None) for name in nodes})
         monkeypatch.setenv("SLURMD_NODENAME", "own")
         ways = launchers(MPICH)
         first = next(ways)
