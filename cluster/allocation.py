@@ -67,13 +67,18 @@ def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
     installed = min(filter(None, (_installed_bytes(), _cgroup_memory_bytes())))
     gpus = _gpus(environment)
     if "SLURM_JOB_ID" not in environment:
-        cpus = min(len(os.sched_getaffinity(0)), _cgroup_cpus() or os.cpu_count() or 1)
+        cpus = min(_usable_cpus(), _cgroup_cpus() or os.cpu_count() or 1)
         return Allocation(cpus, installed, gpus, "this machine")
     cpus = int(environment.get("SLURM_CPUS_ON_NODE") or environment.get("SLURM_CPUS_PER_TASK") or 1)
     nodes = int(environment.get("SLURM_JOB_NUM_NODES") or 1) if "RAY_ADDRESS" in environment else 1
     memory = _slurm_memory_bytes(environment, cpus, gpus) or installed
     apart = nodes > 1 and (own_job(environment) is None or OUR_RAY not in environment)
     return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes, apart)
+
+
+def _usable_cpus() -> int:
+    """Return the number of cores that this process may use; systems other than Linux, where studies are only planned, do not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _slurm_memory_bytes(environment: Mapping[str, str], cpus: int, gpus: int) -> int | None:

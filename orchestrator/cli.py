@@ -6,6 +6,7 @@ Owns verbs, options, exit codes and how errors are shown. Does not own what the 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,8 @@ import typer
 from hadamard.model.errors import EXIT_USER_ERROR, UserError
 from hadamard.orchestrator.ledger.claim import OwnedError
 
+ANYWHERE = ("plan", "report", "compare")
+"""Verbs that need nothing of Linux; the others watch processes in /proc, and end them by Linux's calls."""
 EXIT_INCOMPLETE, EXIT_WRONG, EXIT_OWNED, EXIT_INTERRUPTED = 1, 1, 75, 130
 
 app = typer.Typer(
@@ -285,9 +288,18 @@ def energy(
     typer.echo(show_energy(qpu, Request(qubits, simulators, limit_s), saved, watts, out, as_json), nl=False)
 
 
+def check_system(words: Sequence[str]) -> None:
+    """Raise a UserError if this is not Linux and the command line is a verb that needs it."""
+    verb = next(iter(words), "--help")
+    if sys.platform != "linux" and verb not in ANYWHERE and not verb.startswith("-") and "--help" not in words:
+        here = f"here {', '.join(ANYWHERE[:-1])} and {ANYWHERE[-1]} work, with studies that were run on Linux"
+        raise UserError(f"hadamard {verb} needs Linux, this is {sys.platform}; {here}")
+
+
 def main() -> None:
     """Run the command line; what a user can mend ends with its message and exit code 2 or 75, without a traceback."""
     try:
+        check_system(sys.argv[1:])
         app()
     except UserError as error:
         for line in str(error).splitlines():
