@@ -67,7 +67,7 @@ class Node:
 
     @property
     def drain(self) -> NodeDrain:
-        """The files by which this node's packs are asked to save."""
+        """The files by which this node is drained."""
         return NodeDrain(self.local)
 
     @property

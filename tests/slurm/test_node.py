@@ -1,4 +1,4 @@
-"""What a node of a job is told to start: ports, the line, its own directory, orders; without Slurm or Ray."""
+"""A node of a job: ports, the `ray start` command, its local directory, orders, its end; without Slurm or Ray."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_without_options_the_script_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("options", "expected"),
     [
         ({"nodes": 3}, "--nodes=3"),
         ({"time": "1:30:00"}, "--time=1:30:00"),
@@ -55,8 +55,8 @@ def test_without_options_the_script_decides() -> None:
         ({"logs": Path("runs/100%j/jobs")}, "--output=runs/100%%j/jobs/slurm-%j.log"),
     ],
 )
-def test_each_option_of_ours_is_one_of_slurms(given: dict[str, object], expected: str) -> None:
-    assert options_of(sbatch_command(SubmitOptions(**given), SCRIPT, ["study.yaml"])) == [expected]  # type: ignore[arg-type]
+def test_each_option_of_ours_is_one_of_slurms(options: dict[str, object], expected: str) -> None:
+    assert options_of(sbatch_command(SubmitOptions(**options), SCRIPT, ["study.yaml"])) == [expected]  # type: ignore[arg-type]
 
 
 def test_an_arrays_jobs_have_a_log_each() -> None:
@@ -89,7 +89,7 @@ def test_the_lines_of_a_dry_run_mean_the_same_to_a_shell(tmp_path: Path) -> None
     assert shlex.split(submitted) == sbatch_command(options, SCRIPT, arguments)
 
 
-# ---- what is asked for
+# ---- requested resources
 
 
 def test_the_scripts_own_lines_are_read() -> None:

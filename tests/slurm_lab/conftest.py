@@ -95,7 +95,7 @@ def dealt(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     rounds = [longest_first[at : at + processes] for at in range(0, len(items), processes)]
     for back in rounds[1::2]:
         back.reverse()
-    return [one[place] for place in reversed(range(processes)) for one in rounds if place < len(one)]
+    return [tests[number] for number in reversed(range(processes)) for tests in rounds if number < len(tests)]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

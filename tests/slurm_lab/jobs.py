@@ -1,7 +1,4 @@
-"""Studies as jobs: submitting them by the batch script, and looking at what they have done so far.
-
-Owns what the tests of jobs share. Does not own the lab.
-"""
+"""Studies as jobs: submitting them by the batch script, and reading their progress. The cluster itself is in lab.py."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def long_study(directory: Path, epochs: int, name: str = "tiny") -> Path:
 
 @dataclass(frozen=True)
 class Desk:
-    """Where a test's user sits: a working directory on the login node of a lab."""
+    """A working directory on the login node of a lab."""
 
     lab: Lab
     directory: Path
@@ -57,21 +54,26 @@ class Desk:
             run: Options of `hadamard run`.
             variables: Of the job's environment.
         """
-        given = {**QUICK_TO_NOTICE, "HADAMARD_BIN": str(Path(sys.executable).parent), "HADAMARD_SLURM": str(ROOT / "slurm"), **variables}
+        environment = {
+            **QUICK_TO_NOTICE,
+            "HADAMARD_BIN": str(Path(sys.executable).parent),
+            "HADAMARD_SLURM": str(ROOT / "slurm"),
+            **variables,
+        }
         return self.lab.submit(
             f"--nodes={len(nodes)}", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=10",
             f"--output={self.directory}/%j.log", f"--chdir={self.directory}",
-            f"--export=ALL,{','.join(f'{name}={value}' for name, value in given.items())}", *options,
+            f"--export=ALL,{','.join(f'{name}={value}' for name, value in environment.items())}", *options,
             str(ROOT / "slurm" / "sweep.sbatch"), str(study), *run,
         )  # fmt: skip
 
     def log(self, job: str) -> str:
-        """What a job has said."""
+        """Return the log of a job."""
         file = self.directory / f"{job}.log"
         return file.read_text() if file.exists() else ""
 
     def wait_for(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait for a condition; what the jobs have said stands in the error."""
+        """Wait for a condition; the error of a timeout holds the logs of all jobs."""
         try:
             self.lab.wait_for(condition, seconds, what)
         except TimeoutError as error:
@@ -88,7 +90,7 @@ class Desk:
 
 @dataclass(frozen=True)
 class Progress:
-    """A look at a study's directory."""
+    """What a study's directory holds at the moment."""
 
     directory: Path
 

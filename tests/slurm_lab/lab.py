@@ -3,7 +3,7 @@
 Every node is a machine of its own (namespaces.py): IP address, host name, process table, /dev/shm, boot id, scratch disk. All other files
 are one, as on a cluster with a shared file system. The host is the login node. Several labs may be up at once, each by its number.
 
-Owns Slurm's settings, the network, the daemons, and asking Slurm how a job is. Does not own what tests do with it: conftest.py.
+What tests share of it is in conftest.py, studies as jobs in jobs.py.
 """
 
 from __future__ import annotations

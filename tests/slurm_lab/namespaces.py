@@ -1,7 +1,4 @@
-"""A machine within the machine: a process 1 with a network, a host name, a process table and mounts of its own, and what runs under it.
-
-Owns starting one, running programs inside it, and cutting its power. Does not own what it is for: lab.py.
-"""
+"""A machine within the machine: a process 1 with a network, a host name, a process table and mounts of its own, and what runs under it."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from tests.slurm_lab.lab import Lab
 
 @pytest.mark.nodes(2)
 def test_two_ranks_on_two_nodes(lab: Lab, nodes: list[str], tmp_path: Path) -> None:
-    output = tmp_path / "found.json"
+    output = tmp_path / "checks.json"
     command = f"{sys.executable} -m hadamard doctor --mpi --json"
     options = ["--nodes=2", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=5", f"--chdir={ROOT}"]
     job = lab.submit(*options, f"--output={output}", f"--error={tmp_path}/log", f"--wrap={command}")
     assert lab.end_of(job, 300) == "COMPLETED", (tmp_path / "log").read_text()
-    found = {one["what"]: one for one in json.loads(output.read_text())}
-    assert list(found)[:3] == ["mpi4py", "srun --mpi=pmi2", "sharded"], found
-    fits, other = found["srun --mpi=pmi2"], found["srun --mpi=pmix"]
+    checks = {check["what"]: check for check in json.loads(output.read_text())}
+    assert list(checks)[:3] == ["mpi4py", "srun --mpi=pmi2", "sharded"], checks
+    fits, other = checks["srun --mpi=pmi2"], checks["srun --mpi=pmix"]
     assert fits["ok"], fits
-    assert fits["found"].startswith("2 ranks of MPICH")
-    assert found["sharded"]["ok"], found["sharded"]
+    assert fits["checks"].startswith("2 ranks of MPICH")
+    assert checks["sharded"]["ok"], checks["sharded"]
     assert not other["ok"], "MPICH's wheel speaks no PMIx"
     assert other["remedy"] == "no need: trials take --mpi=pmi2"
-    assert found["mpiexec"]["ok"], found["mpiexec"]
+    assert checks["mpiexec"]["ok"], checks["mpiexec"]

@@ -150,7 +150,7 @@ def test_jobs_join_a_study_leave_it_and_take_over(desk: Desk, nodes: list[str]) 
     assert progress.hosts() == set(nodes)
     assert_each_trial_once(progress, TRIALS)
     assert owner_record(progress.directory)["job"] == third
-    recorded = {(one.run, one.host): one.idle_w for one in recordings(progress.directory)}
+    recorded = {(recording.run, recording.host): recording.idle_w for recording in recordings(progress.directory)}
     assert {(1, host) for host in nodes} <= recorded.keys(), "nodes that came later have meters, too"
     assert all(idle_w == pytest.approx((10.0,), rel=0.01) for idle_w in recorded.values()), "and baselines"
 
