@@ -23,7 +23,7 @@ def test_two_ranks_on_two_nodes(lab: Lab, nodes: list[str], tmp_path: Path) -> N
     assert list(checks)[:3] == ["mpi4py", "srun --mpi=pmi2", "sharded"], checks
     fits, other = checks["srun --mpi=pmi2"], checks["srun --mpi=pmix"]
     assert fits["ok"], fits
-    assert fits["checks"].startswith("2 ranks of MPICH")
+    assert fits["found"].startswith("2 ranks of MPICH")
     assert checks["sharded"]["ok"], checks["sharded"]
     assert not other["ok"], "MPICH's wheel speaks no PMIx"
     assert other["remedy"] == "no need: trials take --mpi=pmi2"
