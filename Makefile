@@ -45,7 +45,7 @@ test-lowest:
 	uv pip compile -q pyproject.toml --group dev --resolution lowest-direct --python build/lowest -o build/lowest.txt
 	uv pip install -q --python build/lowest -r build/lowest.txt
 	uv pip install -q --python build/lowest --no-deps -r requirements-energy.lock -r requirements-peers.lock
-	uv pip install -q --python build/lowest --no-build-isolation --no-deps --config-settings=build-dir=build/lowest-native .
+	uv pip install -q --python build/lowest --no-build-isolation --no-deps --config-settings=build-dir=build/lowest-native -e .
 	build/lowest/bin/python -m pytest tests -m "not slow and not alone" -n 2 -o filterwarnings=default
 
 # The documentation as a site, in build/site; a link or a name that is nowhere is an error.
