@@ -50,7 +50,7 @@ test-lowest:
 
 # The documentation as a site, in build/site; a link or a name that is nowhere is an error.
 docs: .venv/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
