@@ -1,7 +1,4 @@
-"""Whether rows can tell all main effects apart, and which rows to add where they cannot.
-
-Owns this check and its words. Does not own aliases of rows that pass it, nor how rows are chosen in the first place.
-"""
+"""Whether rows can tell all main effects apart, and which rows to add where they cannot. See also `aliases.py`."""
 
 from __future__ import annotations
 
@@ -10,24 +7,27 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hadamard.orchestrator.design.aliases import THE_MEAN, inseparable
+from hadamard.orchestrator.design.base import DesignError, DesignSettings, Point
+from hadamard.orchestrator.design.candidates import coded_rows, combinations
 from hadamard.orchestrator.design.columns import Matrix, main_effect_columns
 from hadamard.orchestrator.design.factors import Factor, level_label, value_text
-from hadamard.orchestrator.design.kinds import DesignError
-from hadamard.orchestrator.design.points import Point, coded_value, combinations
 
 _FAINT = 1e-6
-"""Of prior information in every direction: so little that whatever the rows cannot see at all comes first."""
+"""Prior information in every direction, so little that whatever the rows cannot see at all comes first."""
 _SHOWN = 6
 
 
-def check_estimable(kind: str, factors: Sequence[Factor], coded: Matrix, seed: int) -> None:
-    """Raise a DesignError, with what is mixed up and which rows would help, unless the mean and every main effect have an estimate.
+def check_estimable(settings: DesignSettings, factors: Sequence[Factor], coded: Matrix, seed: int) -> None:
+    """Refuse rows that cannot estimate the mean and every main effect.
 
     Args:
-        kind: of the design, for the message.
-        factors: the design's factors.
-        coded: its rows [rows, factors].
-        seed: draws the candidates for rows to add where factors have very many combinations of levels.
+        settings: Of the design, for the message.
+        factors: The design's factors.
+        coded: Its rows [rows, factors].
+        seed: Draws the candidates for rows to add where factors have very many combinations of levels.
+
+    Raises:
+        DesignError: Effects cannot be told apart; the message names them, and rows that would help.
     """
     terms, mains = main_effect_columns(factors, coded)
     groups, needed = inseparable(terms, mains), 1 + len(terms)
@@ -35,14 +35,14 @@ def check_estimable(kind: str, factors: Sequence[Factor], coded: Matrix, seed: i
         return
     rows, of_factors = f"{len(coded)} row{'s' * (len(coded) > 1)}", f"{len(factors)} factor{'s' * (len(factors) > 1)}"
     if len(coded) < needed:
-        problem = f"{kind} has {rows}, but the mean and the main effects of {of_factors} need {needed}"
+        problem = f"{settings.kind} has {rows}, but the mean and the main effects of {of_factors} need {needed}"
     else:
-        problem = f"the {rows} of this {kind} design cannot tell all main effects apart"
+        problem = f"the {rows} of this {settings.kind} design cannot tell all main effects apart"
     factor_of = {term.label: term.factor for term in terms}
     mixed = [sorted({factor_of[label] for label in group if label != THE_MEAN}) for group in groups]
     added = [_as_written(factors, point) for point in rows_to_add(factors, coded, seed)]
     more = f" and {len(added) - _SHOWN} more" if len(added) > _SHOWN else ""
-    advice = "Add" if kind == "explicit" else "Ask for more rows or take another seed; missing are rows such as"
+    advice = "Add" if settings.written_rows() else "Ask for more rows or take another seed; missing are rows such as"
     raise DesignError(
         f"{problem}: {'; '.join(_in_words(factors, coded, mixed))}. "
         f"{advice} {', '.join(added[:_SHOWN])}{more}. Or take out factors or levels."
@@ -56,7 +56,7 @@ def rows_to_add(factors: Sequence[Factor], coded: Matrix, seed: int) -> list[Poi
     is something that the rows cannot see, that is a row which sees it.
     """
     candidates = combinations([factor.choices for factor in factors], seed)
-    offered = np.array([list(map(coded_value, factors, point)) for point in candidates])
+    offered = coded_rows(factors, candidates)
     choices = _model(factors, offered)
     chosen: list[int] = []
     while len(chosen) < choices.shape[1]:
@@ -76,7 +76,7 @@ def _model(factors: Sequence[Factor], coded: Matrix) -> Matrix:
 
 
 def _in_words(factors: Sequence[Factor], coded: Matrix, mixed: Sequence[Sequence[int]]) -> Iterator[str]:
-    """Say of factors that share groups what is the matter: one that never moves, a level that is missing, several that move together."""
+    """Yield why factors cannot be estimated: one never changes, a level is missing, or several always change together."""
     for group in mixed:
         names = [factors[i].path for i in group]
         alone = [text for i in group if (text := _unmoved(factors[i], coded[:, i]))]
@@ -91,7 +91,7 @@ def _in_words(factors: Sequence[Factor], coded: Matrix, mixed: Sequence[Sequence
 
 
 def _unmoved(factor: Factor, column: Matrix) -> str | None:
-    """Return that a factor has one level only, or that one of several unordered levels is never used; None where neither is so."""
+    """Return which level of a factor is the only one, or which unordered level is never used; None where neither is so."""
     used = sorted(set(column))
     if len(used) == 1:
         return f"{factor.path} is {level_label(factor, used[0])} in every row"

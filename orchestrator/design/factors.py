@@ -1,7 +1,4 @@
-"""A factor of a study: a setting by its dotted path, and the levels a design may give it.
-
-Owns the translation between coded and real values, and how factors and levels are written. Does not own which combinations are run.
-"""
+"""A factor of a study: a setting by its dotted path, the levels a design may give it, and its coded and real values."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ Value = float | int | str | bool
 
 @dataclass(frozen=True)
 class Factor:
-    """One factor, either listed (`levels`, in the order given) or a range (`low`, `high`).
+    """One factor, either listed (`levels`, in their order) or a range (`low`, `high`).
 
     Examples:
         Factor("head.qubits", levels=(6, 10))                              # numeric, two levels
@@ -35,7 +32,7 @@ class Factor:
 
     @property
     def is_range(self) -> bool:
-        """Whether the factor was given as `{low, high}` and so can take any value between."""
+        """Whether the factor is written as `{low, high}`, so that it can take any value between."""
         return self.low is not None
 
     @property
@@ -45,8 +42,22 @@ class Factor:
 
     @property
     def is_unordered(self) -> bool:
-        """Whether there are more than two levels without an order: then no single step from low to high says it all."""
+        """Whether there are more than two levels without an order, so that no single step from low to high describes the effect."""
         return not self.is_numeric and len(self.levels) > 2
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The low and high end of a range."""
+        if self.low is None or self.high is None:
+            raise AssertionError(f"{self.path} is not a range")
+        return self.low, self.high
+
+    @property
+    def has_middle(self) -> bool:
+        """Whether there is a value halfway between the ends, other than these."""
+        if self.is_range:
+            return self.at(-1) != self.at(0) != self.at(1)
+        return self.is_numeric and len(self.levels) % 2 == 1
 
     @property
     def choices(self) -> tuple[Value, ...]:
@@ -60,15 +71,36 @@ class Factor:
 
         A range is interpolated on its scale; listed levels sit evenly over [-1, 1] and the nearest one is taken.
         """
-        if self.low is None or self.high is None:
+        if not self.is_range:
             position = (coded + 1) / 2 * (len(self.levels) - 1)
             return self.levels[math.floor(position + 0.5)]
-        part = (coded + 1) / 2
-        if self.scale == "log":
-            value = math.exp(math.log(self.low) + part * (math.log(self.high) - math.log(self.low)))
-        else:
-            value = self.low + part * (self.high - self.low)
+        (low, high), part, on_log_scale = self.ends, (coded + 1) / 2, self.scale == "log"
+        value = math.exp(math.log(low) + part * (math.log(high) - math.log(low))) if on_log_scale else low + part * (high - low)
         return round(value) if self.integer else float(f"{value:.12g}")
+
+    def at_fraction(self, fraction: float) -> Value:
+        """Return the value at a fraction in [0, 1), where levels, and whole numbers on a linear scale, get equal shares."""
+        if not self.is_range:
+            return self.levels[int(fraction * len(self.levels))]
+        low, high = self.ends
+        if self.integer and self.scale == "linear":
+            return round(low) + int(fraction * (round(high) - round(low) + 1))
+        return self.at(2 * fraction - 1)
+
+    def coded(self, value: Value) -> float:
+        """Return the coded value of a level, or of a value of a range: see `Row.coded`.
+
+        The inverse of `at`, except where that rounds to whole numbers.
+        """
+        if not self.is_range:
+            index = self.levels.index(value)
+            return float(index) if self.is_unordered else 2.0 * index / (len(self.levels) - 1) - 1
+        low, high = self.ends
+        number = float(value)
+        if self.scale == "log":
+            low, high, number = math.log(low), math.log(high), math.log(number)
+        # Eight decimals: real values carry twelve digits, and ends and middles must be exactly -1, 0 and 1.
+        return round(min(max(2 * (number - low) / (high - low) - 1, -1.0), 1.0), 8) + 0.0
 
     def __str__(self) -> str:
         """Return path and levels, as used in plans."""
@@ -78,12 +110,12 @@ class Factor:
 def short_names(factors: Sequence[Factor]) -> list[str]:
     """Return the last part of each path, or the last two where that would name two factors alike."""
     tails = [factor.path.split(".")[-1] for factor in factors]
-    found = [tail if tails.count(tail) == 1 else " ".join(factor.path.split(".")[-2:]) for factor, tail in zip(factors, tails, strict=True)]
-    return [name.replace("_", " ") for name in found]
+    names = [tail if tails.count(tail) == 1 else " ".join(factor.path.split(".")[-2:]) for factor, tail in zip(factors, tails, strict=True)]
+    return [name.replace("_", " ") for name in names]
 
 
 def shortly_named(factors: Sequence[Factor]) -> list[Factor]:
-    """Return the factors with their short names as paths, as people read of them."""
+    """Return the factors with their short names as paths, for tables and figures."""
     return [replace(factor, path=name) for factor, name in zip(factors, short_names(factors), strict=True)]
 
 
@@ -95,7 +127,7 @@ def value_text(value: Value) -> str:
 
 
 def level_label(factor: Factor, coded: float) -> str:
-    """Return the text of a coded level; for unordered levels the code is the place in the list."""
+    """Return the text of a coded level; the code of an unordered level is its index."""
     return value_text(factor.levels[round(coded)] if factor.is_unordered else factor.at(coded))
 
 

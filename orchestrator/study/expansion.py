@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.model.trial import Trial
+from hadamard.orchestrator.design.base import DesignError
 from hadamard.orchestrator.design.design import Design, build
-from hadamard.orchestrator.design.kinds import DesignError
 from hadamard.orchestrator.design.power import splits_needed
 from hadamard.orchestrator.study.file import Problem, StudyError, StudyFile
 from hadamard.orchestrator.study.schema import Study, study_of

@@ -17,7 +17,7 @@ from hadamard.model.heads.registry import HEADS, union_of
 from hadamard.model.settings import Fold, Settings
 from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.design.factors import Factor, Value
-from hadamard.orchestrator.design.kinds import DesignSettings, Explicit
+from hadamard.orchestrator.design.registry import AnyDesign
 from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.study.file import Location, Problem, StudyError, StudyFile
 from hadamard.orchestrator.study.problems import messages_of, plain_types, problems_of, suggestion
@@ -105,7 +105,7 @@ class Study(TrialSettings):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seeds run order, splits and initial parameters."""
     factors: dict[str, Levels]
-    design: DesignSettings
+    design: AnyDesign
     tune: Candidates = Field(default_factory=dict)
     """Settings to be chosen for each row and split: by cross-validation if there is a `selection`, else by the validation side."""
     selection: Selection | None = None
@@ -190,14 +190,14 @@ def _check(study: Study) -> Iterator[tuple[Location, str]]:
             for index, level in enumerate(given):
                 if message := _invalid(study.settings, path, level):
                     yield (*location, index), f"level {level!r}: {message}"
-    if isinstance(study.design, Explicit):
-        yield from _check_beside(study, study.design)
+    yield from _check_written_rows(study)
     yield from _check_candidates(study)
 
 
-def _check_beside(study: Study, design: Explicit) -> Iterator[tuple[Location, str]]:
-    """Yield what is wrong with the settings that rows of an explicit design have beside their factors."""
-    for index, row in enumerate(design.rows):
+def _check_written_rows(study: Study) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong with the settings that rows of the study file have besides their factors."""
+    rows = study.design.written_rows()
+    for index, row in enumerate(rows):
         others = {path: value for path, value in row.items() if path not in study.factors}
         for path, value in others.items():
             place: Location = ("design", "rows", index, path)
@@ -205,8 +205,8 @@ def _check_beside(study: Study, design: Explicit) -> Iterator[tuple[Location, st
                 yield place, missing
             elif message := _invalid(study.settings, path, value):
                 yield place, f"{value!r}: {message}"
-        if others.keys() != design.rows[0].keys() - study.factors.keys():
-            yield ("design", "rows", index), "sets other settings beside its factors than row 0: name the same ones in every row"
+        if others.keys() != rows[0].keys() - study.factors.keys():
+            yield ("design", "rows", index), "sets other settings besides its factors than row 0: name the same ones in every row"
 
 
 def _check_candidates(study: Study) -> Iterator[tuple[Location, str]]:

@@ -97,9 +97,9 @@ def _rows(study: Study, design: Design) -> list[Arm]:
         for candidate, values in _candidates(study.tune):
             place: Location = ("tune",) if values else ("factors",)
             try:
-                settings = with_values(study.settings, {**row.values, **row.beside, **values})
+                settings = with_values(study.settings, {**row.settings, **values})
                 _check_settings(study, settings)
-                if not any(path == "simulator" or path.startswith("mpi.") for path in (*row.values, *row.beside)):
+                if not any(path == "simulator" or path.startswith("mpi.") for path in row.settings):
                     place = ("mpi",)
                 check_ranks(settings)
             except ValidationError as error:

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
+from hadamard.orchestrator.design.base import DesignSettings
 from hadamard.orchestrator.design.factors import Factor
-from hadamard.orchestrator.design.kinds import DesignSettings
+from hadamard.orchestrator.design.registry import design_settings
 
 Matrix = NDArray[np.float64]
-_ADAPTER: TypeAdapter[DesignSettings] = TypeAdapter(DesignSettings)
 
 
-def asked(kind: str, **settings: Any) -> DesignSettings:
-    """Return the settings of the kind of design that a study file asks for."""
-    return _ADAPTER.validate_python({"kind": kind, **settings})
+def settings_of(kind: str, **settings: Any) -> DesignSettings:
+    """Return the settings of a design of this kind as a study file writes them."""
+    return design_settings({"kind": kind, **settings})
 
 
 QUBITS = Factor("head.qubits", levels=(6, 10))
@@ -57,10 +56,10 @@ def words(matrix: Matrix) -> Counter[int]:
 
 
 EVERY_KIND: list[DesignSettings] = [
-    asked("full_factorial"),
-    asked("latin_hypercube", rows=18),
-    asked("sobol", rows=16),
-    asked("d_optimal", rows=14),
-    asked("d_optimal", rows=40, model="quadratic"),
-    asked("one_at_a_time"),
+    settings_of("full_factorial"),
+    settings_of("latin_hypercube", rows=18),
+    settings_of("sobol", rows=16),
+    settings_of("d_optimal", rows=14),
+    settings_of("d_optimal", rows=40, model="quadratic"),
+    settings_of("one_at_a_time"),
 ]

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from hadamard.orchestrator.design.candidates import coded_rows
 from hadamard.orchestrator.design.design import Design, Row
 from hadamard.orchestrator.design.factors import Factor, Value
-from hadamard.orchestrator.design.points import coded_value
 
 FILTRATION = (45, 71, 48, 65, 68, 60, 80, 65, 43, 100, 45, 104, 75, 86, 70, 96)
 """Pilot plant filtration rate, 2^4 in Yates order (Montgomery, Design and Analysis of Experiments, example 6.2)."""
@@ -78,8 +78,12 @@ HARDNESS = ((7, 3, 3, 4, 8, 3, 2, 9, 5, 4), (6, 3, 5, 3, 8, 2, 4, 9, 4, 5))
 def design_of(factors: Sequence[Factor], points: Iterable[Sequence[Value]], kind: str = "explicit") -> Design:
     """Return a design with these real values, run in standard order."""
     paths = [factor.path for factor in factors]
-    rows = tuple(Row(i, tuple(map(coded_value, factors, point)), dict(zip(paths, point, strict=True))) for i, point in enumerate(points))
-    return Design(kind, tuple(factors), rows, tuple(range(len(rows))))
+    listed = list(points)
+    rows = (
+        Row(index, tuple(coded), dict(zip(paths, point, strict=True)))
+        for index, (point, coded) in enumerate(zip(listed, coded_rows(factors, [tuple(point) for point in listed]).tolist(), strict=True))
+    )
+    return Design(kind, tuple(factors), tuple(rows), tuple(range(len(listed))))
 
 
 def two_level(names: Sequence[str]) -> Design:

@@ -1,6 +1,6 @@
 """Whether the response bends between its ends, and by which factor: centre points and axial points.
 
-Owns these two proposals. Does not own the rows that they ask for (design/points.py).
+Owns these two proposals. Does not own the rows that they ask for (design/base.py).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import numpy as np
 
 from hadamard.orchestrator.analysis.curvature import curvature
 from hadamard.orchestrator.commands.augment.known import Known, Proposal
+from hadamard.orchestrator.design.base import DesignError, DesignSettings, ExtendableDesign
 from hadamard.orchestrator.design.columns import main_effect_columns
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import value_text
-from hadamard.orchestrator.design.kinds import Centred, DesignError, DesignSettings
 from hadamard.orchestrator.formats import between, count, listed, signed
 from hadamard.orchestrator.study.schema import Range, Study
 
@@ -25,7 +25,7 @@ LOG_FROM_RATIO = 10
 def bends(known: Known) -> Proposal | str | None:
     """Propose centre points where nothing shows whether the response bends, and axial points where it does and nothing shows by which."""
     settings = known.study.design
-    if not isinstance(settings, Centred) or settings.axial_points or _sees_squares(known.design):
+    if not isinstance(settings, ExtendableDesign) or settings.axial_points or _sees_squares(known.design):
         return None
     study, ranges = _with_ranges(known.study)
     words = f" {listed(list(ranges))} {'becomes a range' if len(ranges) == 1 else 'become ranges'} with the same ends." if ranges else ""

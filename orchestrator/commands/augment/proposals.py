@@ -16,9 +16,10 @@ from hadamard.orchestrator.commands.augment.bends import bends
 from hadamard.orchestrator.commands.augment.known import Known, Proposal, known_of
 from hadamard.orchestrator.commands.augment.rows import lost_terms, rows_for
 from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.base import DesignError, TwoLevelDesign
 from hadamard.orchestrator.design.design import build
-from hadamard.orchestrator.design.kinds import DesignError, Foldable
 from hadamard.orchestrator.design.power import smallest_effect, splits_needed
+from hadamard.orchestrator.design.registry import explicit_design
 from hadamard.orchestrator.formats import count, listed, p_text, points, signed
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.study.expansion import Plan
@@ -95,8 +96,8 @@ def _rows(known: Known) -> Proposal | str | None:
     added = rows_for(known.design, known.reachable)
     if not added:
         return f"rows: {lost}, and no other rows give back {listed(missing)}. Change the factors' levels, or take out what fails."
-    rows = [{**row.values, **row.beside} for row in known.design.rows] + added
-    design = {"kind": "explicit", "splits": known.study.design.splits, "rows": rows}
+    rows = [row.settings for row in known.design.rows] + added
+    design = explicit_design(rows, known.study.design.splits)
     why = f"{lost}, so {listed(missing)} cannot be estimated any more; {count(len(added), 'row')} elsewhere give it back."
     return Proposal("rows", why, (f"design={json.dumps(design)}",))
 
@@ -104,7 +105,7 @@ def _rows(known: Known) -> Proposal | str | None:
 def _fold_over(known: Known) -> Proposal | str | None:
     """Propose the mirror image where it frees main effects from two-factor interactions."""
     settings = known.study.design
-    if not isinstance(settings, Foldable) or settings.fold_over:
+    if not isinstance(settings, TwoLevelDesign) or settings.fold_over:
         return None
     now = aliases(known.named, known.reachable.coded).main_effects
     mixed = [name for name, parts in now.items() if parts]

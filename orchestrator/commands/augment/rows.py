@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hadamard.orchestrator.design.aliases import aliases
+from hadamard.orchestrator.design.base import Point
+from hadamard.orchestrator.design.candidates import coded_rows, combinations
 from hadamard.orchestrator.design.columns import Matrix, interaction_columns, main_effect_columns
 from hadamard.orchestrator.design.design import Design
 from hadamard.orchestrator.design.factors import Factor, Value
-from hadamard.orchestrator.design.points import Point, coded_value, combinations
 
 _RIDGE = 1e-6
 """Information on what the rows do not see, so that a row which sees it stands out by its inverse."""
@@ -39,7 +40,7 @@ def rows_for(design: Design, left: Design) -> list[dict[str, Value]]:
     candidates = _candidates(design, left)
     if not len(candidates):
         return []
-    coded = np.array([list(map(coded_value, design.factors, point)) for point in candidates])
+    coded = coded_rows(design.factors, candidates)
     pool, have = _model(design, coded), left.coded
     chosen: list[int] = []
     while lost_terms(design.factors, design.coded, have):

@@ -15,7 +15,7 @@ from hadamard.orchestrator.analysis.effects import Effect, Effects, adjusted_mea
 from hadamard.orchestrator.analysis.inference import lenth, sidak_level, sidak_p
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import Factor
-from tests.support.designs import asked
+from tests.support.designs import settings_of
 from tests.support.published_designs import (
     FILTRATION,
     design_of,
@@ -118,7 +118,7 @@ def test_intervals_allow_for_interactions_that_the_design_mixes_in(columns: int,
     """Five factors in 12 or 8 Plackett-Burman rows, all ten interactions present at random: trial noise alone would cover half."""
     rng = np.random.default_rng(11)
     factors = tuple(Factor(f"f{at}", levels=(-1, 1)) for at in range(columns))
-    design = design_of(factors[:5], [tuple(row.values.values())[:5] for row in build(asked("plackett_burman"), factors, seed=0).rows])
+    design = design_of(factors[:5], [tuple(row.values.values())[:5] for row in build(settings_of("plackett_burman"), factors, seed=0).rows])
     pairs = np.array([design.coded[:, i] * design.coded[:, j] for i, j in itertools.combinations(range(5), 2)])
     true = {factor.path: 0.0 for factor in factors[:5]}
     assert main_effects(design, noisy(design, 6, 3 * pairs.sum(axis=0), 1.0, rng)).error.method == method
@@ -157,7 +157,7 @@ def test_lost_rows_are_named_and_aliases_are_those_of_what_is_left() -> None:
 
 
 def test_a_saturated_design_on_one_split_gets_lenths_margins() -> None:
-    design = build(asked("plackett_burman"), tuple(Factor(name, levels=(0, 1)) for name in "abcdefghijk"), seed=0)
+    design = build(settings_of("plackett_burman"), tuple(Factor(name, levels=(0, 1)) for name in "abcdefghijk"), seed=0)
     rng = np.random.default_rng(1)
     found = main_effects(design, results_of(design, [(rng.normal(0, 1, 12) + 10 * design.coded[:, 2]).tolist()]))
     assert found.error.method == "lenth"
@@ -187,7 +187,7 @@ def test_nothing_done_is_said() -> None:
 
 
 def test_inestimable_interactions_have_a_reason() -> None:
-    design = build(asked("plackett_burman"), tuple(Factor(name, levels=(0, 1)) for name in "abcdef"), seed=0)
+    design = build(settings_of("plackett_burman"), tuple(Factor(name, levels=(0, 1)) for name in "abcdef"), seed=0)
     rng = np.random.default_rng(1)
     found = interactions(design, noisy(design, 3, np.zeros(len(design.rows)), 1, rng))
     assert found.effects == ()
@@ -208,7 +208,7 @@ def test_logarithms_turn_effects_into_ratios() -> None:
 
 def test_ranges_without_repeated_levels_are_fitted_as_lines() -> None:
     factors = (Factor("lr", low=0.001, high=0.1, scale="log"), Factor("qubits", low=4, high=12, integer=True))
-    design = build(asked("latin_hypercube", rows=10), factors, seed=2)
+    design = build(settings_of("latin_hypercube", rows=10), factors, seed=2)
     found = main_effects(design, results_of(design, [(0.5 + 0.1 * design.coded @ np.array([1, -2])).tolist()]))
     assert [effect.change for effect in found.effects] == ["0.001 → 0.1", "4 → 12"]
     assert [effect.estimate for effect in found.effects] == pytest.approx([0.2, -0.4])
@@ -241,7 +241,7 @@ def test_equal_last_parts_of_paths_are_told_apart() -> None:
 def test_trials_that_do_not_differ_within_splits_show_no_effect(seed: int) -> None:
     """Every head predicts one class: what least squares leaves is rounding, which must not stand out."""
     factors = tuple(Factor(name, levels=(0, 1)) for name in "abc")
-    design = build(asked("full_factorial", splits=5), factors, seed=1)
+    design = build(settings_of("full_factorial", splits=5), factors, seed=1)
     level = np.random.default_rng(seed).uniform(0.49, 0.51, size=5)
     results = pd.DataFrame(
         [

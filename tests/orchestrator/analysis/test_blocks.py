@@ -15,7 +15,7 @@ from hadamard.orchestrator.analysis.effects import Effects, adjusted_means, inte
 from hadamard.orchestrator.analysis.inference import least_squares
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import Factor
-from tests.support.designs import asked
+from tests.support.designs import settings_of
 from tests.support.published_designs import results_of, two_level
 
 FACTORS = tuple(Factor(name, levels=(0, 1)) for name in "abcdef")
@@ -24,7 +24,7 @@ FACTORS = tuple(Factor(name, levels=(0, 1)) for name in "abcdef")
 def study(seed: int, splits: int = 10, split_sd: float = 1.0, lost: float = 0.15) -> tuple[Design, pd.DataFrame]:
     """Return a 16-row fraction of resolution IV with noise of sd 1, and its results."""
     rng = np.random.default_rng(seed)
-    design = build(asked("fractional_factorial", resolution=4), FACTORS, 0)
+    design = build(settings_of("fractional_factorial", resolution=4), FACTORS, 0)
     responses = design.coded @ [1.0, -0.5, 0.2, 0, 0, 0] + rng.normal(0, split_sd, (splits, 1)) + rng.normal(0, 1, (splits, 16))
     return design, results_of(design, np.where(rng.random((splits, 16)) < lost, None, responses).tolist())
 

@@ -14,7 +14,7 @@ from hadamard.orchestrator.analysis.effects import main_effects
 from hadamard.orchestrator.analysis.inference import Interval
 from hadamard.orchestrator.design.design import build
 from hadamard.orchestrator.design.factors import Factor
-from tests.support.designs import asked
+from tests.support.designs import settings_of
 from tests.support.published_designs import results_of
 
 REPETITIONS = 2000
@@ -43,7 +43,7 @@ def failed(rng: np.random.Generator, share: float, count: int) -> np.ndarray:
 def test_intervals_of_main_effects_cover_at_their_level(splits: int, split_sd: float, lost: float) -> None:
     """A fraction of resolution IV, splits as blocks; two factors interact, which this design keeps out of main effects."""
     rng = np.random.default_rng(splits + round(10 * lost))
-    design = build(asked("fractional_factorial", resolution=4), tuple(Factor(name, levels=(0, 1)) for name in "abcdef"), 0)
+    design = build(settings_of("fractional_factorial", resolution=4), tuple(Factor(name, levels=(0, 1)) for name in "abcdef"), 0)
     means = design.coded @ EFFECTS / 2 + 0.2 * design.coded[:, 0] * design.coded[:, 1]
     blank = results_of(design, np.zeros((splits, 16)).tolist())
     alone, together = np.zeros(len(EFFECTS)), 0

@@ -10,7 +10,7 @@ import pytest
 from hadamard.orchestrator.analysis.curvature import curvature
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import Factor
-from tests.support.designs import asked, ranges
+from tests.support.designs import ranges, settings_of
 from tests.support.published_designs import (
     CHEMICAL_YIELD,
     CHEMICAL_YIELD_CENTRE,
@@ -56,7 +56,7 @@ def test_filtration_rate_has_montgomerys_curvature() -> None:
 def test_splits_are_blocks() -> None:
     """Splits ten times as far apart as the hump is high must not hide it; lost trials must not make one."""
     rng = np.random.default_rng(1)
-    design = build(asked("fractional_factorial", resolution=4, centre_points=3), ranges(5), 0)
+    design = build(settings_of("fractional_factorial", resolution=4, centre_points=3), ranges(5), 0)
     middle = np.all(design.coded == 0, axis=1)
     responses = 3 * middle + 5 * design.coded[:, 0] + rng.normal(0, 30, (6, 1)) + rng.normal(0, 1, (6, len(middle)))
     found = curvature(design, results_of(design, np.where(rng.random(responses.shape) < 0.2, None, responses).tolist()))
@@ -75,7 +75,7 @@ def test_a_lost_corner_does_not_look_like_curvature() -> None:
 
 
 def test_a_middle_rounded_to_a_whole_number_does_not_look_like_curvature() -> None:
-    design = build(asked("full_factorial", centre_points=2), (*ranges(2), Factor("layers", low=2, high=5, integer=True)), 0)
+    design = build(settings_of("full_factorial", centre_points=2), (*ranges(2), Factor("layers", low=2, high=5, integer=True)), 0)
     assert design.coded[-1, 2] != 0
     found = curvature(design, results_of(design, [(7 * design.coded[:, 2]).tolist()] * 3))
     assert found is not None
@@ -83,7 +83,7 @@ def test_a_middle_rounded_to_a_whole_number_does_not_look_like_curvature() -> No
 
 
 def test_axial_points_do_not_count() -> None:
-    design = build(asked("full_factorial", centre_points=3, axial_points=True), ranges(2), 0)
+    design = build(settings_of("full_factorial", centre_points=3, axial_points=True), ranges(2), 0)
     bent = (design.coded[:, 0] ** 2).tolist()
     found = curvature(design, results_of(design, [bent, [1 + one for one in bent]]))
     assert found is not None

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hadamard.orchestrator.design import generators
 from hadamard.orchestrator.design.aliases import aliases
 from hadamard.orchestrator.design.columns import interaction_columns, main_effect_columns
 from hadamard.orchestrator.design.design import build
 from hadamard.orchestrator.design.factors import Factor
-from tests.support.designs import EVERY_KIND, LR, MERGE, MIXED, ON_A_GRID, QUBITS, SHARED, asked, generated, ranges, two_level
+from hadamard.orchestrator.design.kinds.plackett_burman import plackett_burman
+from tests.support.designs import EVERY_KIND, LR, MERGE, MIXED, ON_A_GRID, QUBITS, SHARED, generated, ranges, settings_of, two_level
 
 
 def test_categorical_columns_sum_to_zero() -> None:
@@ -96,7 +96,7 @@ def test_signs_of_words_show_in_the_aliases() -> None:
 @pytest.mark.parametrize("factors", range(3, 12))
 def test_twelve_row_plackett_burman_spreads_interactions_in_thirds(factors: int) -> None:
     """Every main effect is partially aliased, by a third, with all interactions of two other factors (Montgomery, chapter 8)."""
-    found = aliases(two_level(factors), generators.plackett_burman(11)[:, :factors])
+    found = aliases(two_level(factors), plackett_burman(11)[:, :factors])
     assert found.resolution is None
     assert found.correlated == ()
     assert found.inseparable == ()
@@ -108,12 +108,12 @@ def test_twelve_row_plackett_burman_spreads_interactions_in_thirds(factors: int)
 
 
 def test_long_sums_are_cut() -> None:
-    lines = aliases(two_level(11), generators.plackett_burman(11)).lines()
+    lines = aliases(two_level(11), plackett_burman(11)).lines()
     assert len(lines) == 12
     assert lines[0].startswith("A ")
     assert lines[0].count(" 1/3 ") == 5
     assert lines[0].endswith("and 41 more, at most 1/3 each")
-    one_column_left = aliases(two_level(10), generators.plackett_burman(11)[:, :10]).lines()
+    one_column_left = aliases(two_level(10), plackett_burman(11)[:, :10]).lines()
     assert len(one_column_left) == 12
     assert one_column_left[10].count(" = ") == 3
     assert one_column_left[10].endswith(" and 41 more")
@@ -121,7 +121,7 @@ def test_long_sums_are_cut() -> None:
 
 @pytest.mark.parametrize("factors", [5, 7, 9, 11, 19])
 def test_fold_over_frees_main_effects(factors: int) -> None:
-    folded = build(asked("plackett_burman", fold_over=True, centre_points=2), ranges(factors), 0)
+    folded = build(settings_of("plackett_burman", fold_over=True, centre_points=2), ranges(factors), 0)
     assert not any(aliases(ranges(factors), folded.coded).main_effects.values())
     assert aliases(ranges(factors), folded.coded).resolution == (4 if factors in (5, 7) else None)
 
@@ -129,7 +129,8 @@ def test_fold_over_frees_main_effects(factors: int) -> None:
 @settings(deadline=None, max_examples=40)
 @given(
     design=st.sampled_from(
-        [build(kind, ON_A_GRID, 0) for kind in EVERY_KIND] + [build(asked("plackett_burman"), two_level(count), 0) for count in (5, 7, 11)]
+        [build(kind, ON_A_GRID, 0) for kind in EVERY_KIND]
+        + [build(settings_of("plackett_burman"), two_level(count), 0) for count in (5, 7, 11)]
     ),
     data=st.data(),
 )
@@ -190,7 +191,7 @@ def test_before_any_row_has_finished_nothing_can_be_estimated() -> None:
 
 
 def test_overlapping_main_effects_are_named() -> None:
-    design = build(asked("one_at_a_time"), (QUBITS, LR, SHARED), 0)
+    design = build(settings_of("one_at_a_time"), (QUBITS, LR, SHARED), 0)
     found = {(one, other): r for one, other, r in aliases(design.factors, design.coded).correlated}
     assert len(found) == 3
     assert found["head.qubits", "training.lr"] == pytest.approx(-1 / 3)
@@ -198,7 +199,7 @@ def test_overlapping_main_effects_are_named() -> None:
 
 def test_a_middle_rounded_to_a_whole_number_is_no_alias() -> None:
     epochs = Factor("training.epochs", low=10, high=100, scale="log", integer=True)
-    design = build(asked("definitive_screening"), (*ranges(3), epochs, SHARED), 0)
+    design = build(settings_of("definitive_screening"), (*ranges(3), epochs, SHARED), 0)
     assert 32 in {row.values["training.epochs"] for row in design.rows}
     assert not any(aliases(design.factors, design.coded).main_effects.values())
     assert aliases(design.factors, design.coded).estimable == ()

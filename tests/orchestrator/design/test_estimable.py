@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hadamard.orchestrator.design.base import DesignError
 from hadamard.orchestrator.design.columns import main_effect_columns
 from hadamard.orchestrator.design.design import build
 from hadamard.orchestrator.design.estimable import rows_to_add
 from hadamard.orchestrator.design.factors import Factor, Value
-from hadamard.orchestrator.design.kinds import DesignError
-from hadamard.orchestrator.design.points import coded_value
-from tests.support.designs import BATCH, LAYERS, LR, MERGE, MIXED, QUBITS, SHARED, asked, two_level
+from tests.support.designs import BATCH, LAYERS, LR, MERGE, MIXED, QUBITS, SHARED, settings_of, two_level
 from tests.support.published_designs import design_of
 
 TOGETHER: list[tuple[Value, ...]] = [(6, 1, False), (10, 5, False), (6, 1, True), (10, 5, True)]
@@ -23,7 +22,7 @@ TOGETHER: list[tuple[Value, ...]] = [(6, 1, False), (10, 5, False), (6, 1, True)
 def refusal(factors: tuple[Factor, ...], points: list[tuple[Any, ...]]) -> str:
     rows = [{factor.path: value for factor, value in zip(factors, point, strict=True)} for point in points]
     with pytest.raises(DesignError) as caught:
-        build(asked("explicit", rows=rows), factors, 0)
+        build(settings_of("explicit", rows=rows), factors, 0)
     return str(caught.value)
 
 
@@ -59,7 +58,7 @@ def test_what_is_mixed_up_is_named(factors: tuple[Factor, ...], points: list[tup
 
 def test_kinds_without_a_list_of_rows_say_which_setting_helps() -> None:
     with pytest.raises(DesignError, match=r"sobol has 4 rows.*need 8.*Ask for more rows or take another seed; missing are rows such as \{"):
-        build(asked("sobol", rows=4), MIXED, 0)
+        build(settings_of("sobol", rows=4), MIXED, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -79,7 +78,7 @@ def test_of_rows_that_would_do_the_one_with_the_largest_determinant_is_proposed(
     (added,) = rows_to_add(factors, design_of(factors, points).coded, 0)
 
     def determinant(point: tuple[Any, ...]) -> float:
-        coded = np.array([[coded_value(factor, value) for factor, value in zip(factors, one, strict=True)] for one in [*points, point]])
+        coded = np.array([[factor.coded(value) for factor, value in zip(factors, one, strict=True)] for one in [*points, point]])
         model = np.column_stack([np.ones(len(coded)), coded])
         return float(np.linalg.det(model.T @ model))
 

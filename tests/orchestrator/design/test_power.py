@@ -11,7 +11,7 @@ from hadamard.orchestrator.design.columns import main_effect_columns
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import Factor
 from hadamard.orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed, splits_needed_for_difference
-from tests.support.designs import asked
+from tests.support.designs import settings_of
 from tests.support.published_designs import design_of
 
 MERGE = Factor("merge", levels=("mean", "concatenate", "blocks"))
@@ -22,7 +22,7 @@ def two_level(count: int) -> tuple[Factor, ...]:
 
 
 def two_groups(each: int) -> Design:
-    return build(asked("explicit", rows=[{"f0": i % 2} for i in range(2 * each)]), two_level(1), 0)
+    return build(settings_of("explicit", rows=[{"f0": i % 2} for i in range(2 * each)]), two_level(1), 0)
 
 
 def twins() -> Design:
@@ -43,9 +43,9 @@ def test_two_groups_need_the_sizes_of_cohens_table(effect: float, each: int) -> 
 def test_effects_are_found_as_often_as_promised() -> None:
     """Simulate an unbalanced design with blocks; fit it with a dummy for each split; count rejections for each term."""
     factors = (*two_level(2), MERGE)
-    full = build(asked("full_factorial"), factors, 0)
+    full = build(settings_of("full_factorial"), factors, 0)
     rows = [full.rows[i].values for i in (0, 1, 2, 4, 5, 7, 8, 10, 11)]
-    design = build(asked("explicit", rows=rows), factors, 0)
+    design = build(settings_of("explicit", rows=rows), factors, 0)
     splits, sd, power, repeats = 3, 0.7, 0.8, 20_000
     columns = np.tile(main_effect_columns(factors, design.coded)[1], (splits, 1))
     blocks = np.repeat(np.eye(splits), len(rows), axis=0)
@@ -81,7 +81,7 @@ def test_power_must_exceed_alpha() -> None:
 
 
 def test_effects_scale_with_noise_and_shrink_with_splits() -> None:
-    design = build(asked("plackett_burman"), two_level(5), 0)
+    design = build(settings_of("plackett_burman"), two_level(5), 0)
     one, two, more = (smallest_effect(design, splits, sd)[0].effect for splits, sd in ((3, 1.0), (3, 2.0), (12, 1.0)))
     assert one is not None
     assert two is not None
@@ -92,7 +92,7 @@ def test_effects_scale_with_noise_and_shrink_with_splits() -> None:
 
 
 def test_no_residual_degrees_of_freedom_is_none_with_a_reason() -> None:
-    saturated = build(asked("plackett_burman"), two_level(7), 0)
+    saturated = build(settings_of("plackett_burman"), two_level(7), 0)
     found = smallest_effect(saturated, 1, 1.0)
     assert [one.effect for one in found] == [None] * 7
     assert found[0].reason is not None
@@ -112,7 +112,7 @@ def test_effects_that_share_a_column_are_none_with_a_reason() -> None:
 
 def test_a_level_against_the_mean_has_its_textbook_variance() -> None:
     """In a balanced one-way layout of k levels with n trials each, level mean less grand mean has variance sd^2 (k - 1) / (k n)."""
-    design = build(asked("explicit", rows=[{"merge": level} for level in MERGE.levels * 4]), (MERGE,), 0)
+    design = build(settings_of("explicit", rows=[{"merge": level} for level in MERGE.levels * 4]), (MERGE,), 0)
     splits = 5
     df = 12 * splits - splits - 2
     expected = detectable_noncentrality(df, 0.05, 0.8) * np.sqrt(2 / 3 / (4 * splits))
@@ -134,7 +134,7 @@ def test_paired_differences_need_as_many_splits_as_statsmodels_says(power: float
 
 
 def test_the_splits_needed_are_the_fewest_that_find_the_effect() -> None:
-    design = build(asked("full_factorial"), (*two_level(1), MERGE), 0)
+    design = build(settings_of("full_factorial"), (*two_level(1), MERGE), 0)
     needed = splits_needed(design, sd=0.01, effect=0.006, power=0.9)
     assert needed is not None
     assert needed > 2
@@ -146,12 +146,12 @@ def test_the_splits_needed_are_the_fewest_that_find_the_effect() -> None:
 
 
 def test_a_saturated_design_needs_a_second_split() -> None:
-    assert splits_needed(build(asked("plackett_burman"), two_level(7), 0), sd=0.001, effect=1.0, power=0.8) == 2
+    assert splits_needed(build(settings_of("plackett_burman"), two_level(7), 0), sd=0.001, effect=1.0, power=0.8) == 2
 
 
 def test_no_number_of_splits_finds_what_rows_mix_up_or_what_is_too_small() -> None:
     assert splits_needed(twins(), sd=0.01, effect=1.0, power=0.8) is None
-    assert splits_needed(build(asked("full_factorial"), two_level(2), 0), sd=1.0, effect=1e-3, power=0.8) is None
+    assert splits_needed(build(settings_of("full_factorial"), two_level(2), 0), sd=1.0, effect=1e-3, power=0.8) is None
     assert splits_needed_for_difference(1.0, 1e-3, 0.8) is None
     with pytest.raises(ValueError, match="above zero"):
         splits_needed_for_difference(1.0, 0.0, 0.8)

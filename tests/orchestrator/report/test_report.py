@@ -35,7 +35,7 @@ from hadamard.orchestrator.report.pictures import Found, Picture, draw
 from hadamard.orchestrator.report.remarks import remarks
 from hadamard.orchestrator.report.tables import row_table, tiles
 from hadamard.orchestrator.study.schema import REPRESENTATION
-from tests.support.designs import asked
+from tests.support.designs import settings_of
 
 FACTORS = (
     Factor("head.qubits", levels=(6, 10)),
@@ -127,7 +127,7 @@ def synthetic(design: Design, splits: int, baselines: Mapping[str, tuple[float, 
 
 def represented(splits: int, representations: tuple[str, ...] = ("frozen", "setfit")) -> Study:
     """Return a study in which SetFit gives every head, quantum or not, 3 points, and each classical head runs on both embeddings."""
-    design = build(asked("full_factorial"), (replace(EMBEDDINGS, levels=representations), FACTORS[0], FACTORS[1]), seed=1)
+    design = build(settings_of("full_factorial"), (replace(EMBEDDINGS, levels=representations), FACTORS[0], FACTORS[1]), seed=1)
     both = {
         f"{name}.{level}": (accuracy + SETFIT_GAIN * (level == "setfit"), size)
         for name, (accuracy, size) in BASELINES.items()
@@ -162,11 +162,11 @@ def costs_of(results: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def screening() -> Design:
-    return build(asked("plackett_burman"), FACTORS, seed=3)
+    return build(settings_of("plackett_burman"), FACTORS, seed=3)
 
 
 def small() -> Study:
-    return synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=3)
+    return synthetic(build(settings_of("full_factorial"), FACTORS[:2], seed=1), splits=3)
 
 
 def without(study: Study, lost: Callable[[pd.DataFrame], Any], status: str = "failed") -> Study:
@@ -186,18 +186,18 @@ STATES: dict[str, Callable[[], Study]] = {
     "all failed": lambda: without(small(), lambda r: r["key"].notna()),
     "one trial": lambda: without(small(), lambda r: r.index > 0, "owed"),
     "one split": lambda: synthetic(screening(), splits=1),
-    "one factor": lambda: synthetic(build(asked("full_factorial"), FACTORS[:1], seed=1), splits=4),
-    "no baselines": lambda: synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=3, baselines={}),
+    "one factor": lambda: synthetic(build(settings_of("full_factorial"), FACTORS[:1], seed=1), splits=4),
+    "no baselines": lambda: synthetic(build(settings_of("full_factorial"), FACTORS[:2], seed=1), splits=3, baselines={}),
     "only baselines done": lambda: without(small(), lambda r: r["row"].notna(), "owed"),
     "baselines on other splits": lambda: without(small(), lambda r: r["row"].isna() == (r["split"] < 2)),
     "baselines on some splits": lambda: without(small(), lambda r: r["row"].isna() & (r["split"] > 0)),
     "a level lost": lambda: without(small(), lambda r: r["head.qubits"] == 10),
     "half done": lambda: without(small(), lambda r: r.index % 2 == 1, "owed"),
-    "explicit rows": lambda: synthetic(build(asked("explicit", rows=EXPLICIT), FACTORS[:3], seed=1), splits=4),
-    "shots": lambda: synthetic(build(asked("full_factorial"), (SHOTS, FACTORS[0]), seed=1), splits=3),
-    "forty arms": lambda: synthetic(build(asked("full_factorial"), (MANY, QUBITS), seed=1), splits=3),
+    "explicit rows": lambda: synthetic(build(settings_of("explicit", rows=EXPLICIT), FACTORS[:3], seed=1), splits=4),
+    "shots": lambda: synthetic(build(settings_of("full_factorial"), (SHOTS, FACTORS[0]), seed=1), splits=3),
+    "forty arms": lambda: synthetic(build(settings_of("full_factorial"), (MANY, QUBITS), seed=1), splits=3),
     "two representations": lambda: represented(splits=4),
-    "space filling": lambda: synthetic(build(asked("latin_hypercube", rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
+    "space filling": lambda: synthetic(build(settings_of("latin_hypercube", rows=8), (FACTORS[4], MERGE), seed=1), splits=2),
 }
 
 
@@ -316,7 +316,7 @@ def pictures_of(study: Study) -> dict[str, Picture]:
 
 
 def test_the_first_sentence_says_what_moves_accuracy() -> None:
-    study = synthetic(build(asked("full_factorial"), FACTORS[:3], seed=1), splits=20)
+    study = synthetic(build(settings_of("full_factorial"), FACTORS[:3], seed=1), splits=20)
     first = answers(study)[0]
     effects = {effect.label: effect for effect in main_effects(study["design"], study["results"]).effects}
     assert effects["qubits"].simultaneous
@@ -331,7 +331,7 @@ def test_the_first_sentence_says_what_moves_accuracy() -> None:
 
 
 def test_no_row_is_said_to_beat_a_baseline_where_none_does() -> None:
-    text = sentences(synthetic(build(asked("full_factorial"), FACTORS[:3], seed=1), splits=20))
+    text = sentences(synthetic(build(settings_of("full_factorial"), FACTORS[:3], seed=1), splits=20))
     assert "No quantum row beats logistic regression, svc or mlp on the same embeddings, not even the one that tests best." in text
     assert "holds for all 9 comparisons together" in text
     assert "by luck alone" in text
@@ -349,7 +349,7 @@ def test_the_headline_says_when_a_row_beats_a_baseline() -> None:
 
 def test_many_baselines_are_told_by_their_extremes() -> None:
     heads = {f"head{at}": (0.75 + at / 200, 100) for at in range(8)}
-    study = synthetic(build(asked("full_factorial"), FACTORS[:2], seed=1), splits=6, baselines=heads)
+    study = synthetic(build(settings_of("full_factorial"), FACTORS[:2], seed=1), splits=6, baselines=heads)
     text = sentences(study)
     assert "No quantum row beats any of the 8 classical heads" in text
     picked = [one for one in paired_differences(study["results"]) if one.arm == best_by_validation(study["results"])]
@@ -434,7 +434,7 @@ def test_published_gaps_are_drawn_beside_sst2_alone() -> None:
 
 def test_a_bend_that_centre_points_show_is_told() -> None:
     ranges = (Factor("training.lr", low=0.003, high=0.03, scale="log"), Factor("training.weight_decay", low=0.0, high=0.01))
-    design = build(asked("full_factorial", centre_points=2), ranges, seed=1)
+    design = build(settings_of("full_factorial", centre_points=2), ranges, seed=1)
     assert "above what the corners predict: accuracy bends between levels" in sentences(synthetic(design, splits=6, hump=0.03))
     assert "no sign of a bend" in sentences(synthetic(design, splits=6))
 
@@ -525,9 +525,9 @@ def test_accuracy_against_qubits_has_a_line_for_each_representation() -> None:
     assert {"quantum, frozen", "quantum, setfit"} <= set(labels)
     assert sum(label.endswith(" frozen") for label in labels) == 2  # the quantum rows and a classical head on the same embeddings
     assert len(axes.collections) == 2  # a band for each
-    alone = synthetic(build(asked("full_factorial"), (QUBITS,), seed=1), splits=4)
+    alone = synthetic(build(settings_of("full_factorial"), (QUBITS,), seed=1), splits=4)
     assert pictures_of(alone)["qubits"].figure.axes[0].texts[0].get_text() == "quantum rows"
-    assert "qubits" not in pictures_of(synthetic(build(asked("full_factorial"), FACTORS[1:3], seed=1), splits=2))
+    assert "qubits" not in pictures_of(synthetic(build(settings_of("full_factorial"), FACTORS[1:3], seed=1), splits=2))
 
 
 def test_the_pareto_front_holds_what_nothing_cheaper_equals() -> None:
@@ -550,7 +550,7 @@ def test_accuracy_is_set_against_energy_only_where_all_of_it_was_measured() -> N
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("splits", "intervals"), [(1, False), (2, False), (3, True)])
 def test_intervals_are_spoken_of_only_where_there_are_any(splits: int, intervals: bool, tmp_path: Path) -> None:
-    study = synthetic(build(asked("full_factorial"), FACTORS[:1], seed=1), splits)
+    study = synthetic(build(settings_of("full_factorial"), FACTORS[:1], seed=1), splits)
     section = Page(write(tmp_path, **study).read_text()).text.split("Against classical heads")[-1].split("What accuracy costs")[0]
     assert ("too few for an interval" in section) != intervals
     pictures = pictures_of(study)
@@ -634,7 +634,7 @@ def test_energy_that_was_not_measured_is_never_a_number() -> None:
 
 
 def test_rows_are_shown_real_and_coded_with_the_pick_marked() -> None:
-    study = without(synthetic(build(asked("latin_hypercube", rows=8), FACTORS[4:6], seed=1), splits=2), lambda r: r.index == 0)
+    study = without(synthetic(build(settings_of("latin_hypercube", rows=8), FACTORS[4:6], seed=1), splits=2), lambda r: r.index == 0)
     rows = row_table(study["design"], study["results"])
     assert [row["name"] for row in rows[-3:]] == ["logistic", "mlp", "svc"]
     assert sum(row["best"] for row in rows) == 1
