@@ -1,4 +1,4 @@
-"""Designs of experiments: factors, the kinds of design, their rows, what is confounded with what, and what they can show.
+"""Designs of experiments: factors, kinds of design, their rows, aliases and power, all known before a trial runs.
 
-Owns everything that is known before a trial runs. Does not own the trials, nor the analysis of what they gave.
+Kinds are in `kinds/`, listed by `registry.py`. Trials are in `orchestrator/study/`, the analysis of responses in `orchestrator/analysis/`.
 """

@@ -1,7 +1,4 @@
-"""What a set of rows can tell apart, and what it confounds: aliases.
-
-Owns this for any subset of rows, such as those that really finished. Does not own how rows are chosen, nor the analysis of responses.
-"""
+"""Aliases: what a set of rows can tell apart and what it confounds, for any subset of rows, such as those that have finished."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from hadamard.orchestrator.design.columns import Matrix, Term, interaction_colum
 from hadamard.orchestrator.design.factors import Factor
 
 _NEGLIGIBLE = 0.02
-"""What counts as nothing, as a part of a full effect or column: a middle rounded to a whole number may leave that much."""
+"""Part of a full effect or column that counts as zero: a middle rounded to a whole number may leave that much."""
 _LOST = _NEGLIGIBLE**2
 _SHOWN = 4
 THE_MEAN = "the mean"
@@ -29,31 +26,31 @@ _ROMAN = ("0", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X")
 
 @dataclass(frozen=True)
 class Aliases:
-    """Which effects the rows mix up. Labels are those of `Term` and `Interaction`; coefficients are in coded units."""
+    """Which effects the rows confound. Labels are those of `Term` and `Interaction`; coefficients are in coded units."""
 
     resolution: int | None
     """Length of the shortest word of a regular two-level fraction; None for any other design and for a full factorial."""
     main_effects: dict[str, dict[str, float]]
-    """For each main effect that can be estimated: what is added to it per unit of each interaction, largest first.
+    """For each main effect that can be estimated, the coefficient of each interaction that biases it, largest first.
 
-    These are the entries of the alias matrix (X1'X1)^-1 X1'X2 above 0.02, X1 being mean and main effects."""
+    These are the entries of the alias matrix (X1'X1)^-1 X1'X2 above 0.02, where X1 holds mean and main effects."""
     correlated: tuple[tuple[str, str, float], ...]
     """Pairs of main effects of different factors whose columns correlate by more than 0.02."""
     inseparable: tuple[tuple[str, ...], ...]
     """Groups of main effects (and perhaps `the mean`) that the rows cannot tell apart, whatever the interactions."""
     confounded: tuple[tuple[str, ...], ...]
-    """Groups of interactions whose columns are the same up to their sign (`-`), beside mean and main effects."""
+    """Groups of interactions whose columns, after mean and main effects are projected out, are the same up to their sign (`-`)."""
     estimable: tuple[str, ...]
     """Interactions with a unique least-squares estimate in the model of mean, all main effects and all two-factor interactions."""
     interactions: int
-    """How many columns of two-factor interactions there are."""
+    """Number of columns of two-factor interactions."""
 
     def to_json(self) -> dict[str, object]:
         """Return dicts, tuples, strings and numbers for `json.dumps`."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """Return the aliases in words, one statement a line; long sums show their largest parts."""
+        """Return one statement per line; long sums show their largest parts."""
         lines = (
             [] if self.resolution is None or self.inseparable else [f"Regular two-level design of resolution {_roman(self.resolution)}."]
         )
@@ -69,7 +66,7 @@ class Aliases:
     def _overlap_lines(self) -> list[str]:
         partly = [pair for pair in self.correlated if abs(pair[2]) < 1 - _LOST]
         shown, rest = partly[:_SHOWN], partly[_SHOWN:]
-        lines = [f"{one} and {other} overlap: correlation {r:.2f}" for one, other, r in shown]
+        lines = [f"{first} and {second} overlap: correlation {r:.2f}" for first, second, r in shown]
         return lines + ([f"{len(rest)} more pairs of main effects overlap: correlation at most {abs(rest[0][2]):.2f}"] if rest else [])
 
     def _estimable_lines(self) -> list[str]:
@@ -78,27 +75,32 @@ class Aliases:
         if len(self.estimable) == self.interactions:
             return ["Every two-factor interaction can be estimated."]
         if not self.estimable:
-            return ["No two-factor interaction can be estimated beside all the others."]
-        return [f"Two-factor interactions that can be estimated beside all others: {', '.join(self.estimable)}"]
+            return ["No two-factor interaction can be estimated together with all the others."]
+        return [f"Two-factor interactions that can be estimated together with all others: {', '.join(self.estimable)}"]
 
 
 def aliases(factors: Sequence[Factor], coded: Matrix) -> Aliases:
-    """Return what these rows (coded [rows, factors]) mix up."""
+    """Return what these rows confound.
+
+    Args:
+        factors: Of the design.
+        coded: Coded values of the rows [rows, factors].
+    """
     terms, mains = main_effect_columns(factors, coded)
     products, crossed = interaction_columns(factors, coded)
     model = np.column_stack([np.ones(len(coded)), mains])
-    inverse, unseen = _solve(model)
+    inverse, vanishing = _solve(model)
     alias_matrix = inverse @ crossed
-    beside = crossed - model @ alias_matrix
+    residual = crossed - model @ alias_matrix
     names = [product.label for product in products]
-    known = np.diag(unseen) < _LOST
+    known = np.diag(vanishing) < _LOST
     return Aliases(
         resolution=_resolution(factors, coded),
         main_effects={t.label: _largest_first(names, alias_matrix[i]) for i, t in enumerate(terms, start=1) if known[i]},
         correlated=_correlated(terms, mains),
-        inseparable=_groups([THE_MEAN, *(term.label for term in terms)], unseen),
-        confounded=_same_columns(names, beside),
-        estimable=tuple(name for name, lost in zip(names, np.diag(_solve(beside)[1]), strict=True) if lost < _LOST),
+        inseparable=_groups([THE_MEAN, *(term.label for term in terms)], vanishing),
+        confounded=_same_columns(names, residual),
+        estimable=tuple(name for name, lost in zip(names, np.diag(_solve(residual)[1]), strict=True) if lost < _LOST),
         interactions=len(products),
     )
 
@@ -114,18 +116,18 @@ def _solve(columns: Matrix) -> tuple[Matrix, Matrix]:
     The projector's diagonal is 0 where a coefficient is unique.
     """
     left, sizes, right = np.linalg.svd(columns, full_matrices=False)
-    # An absolute limit, since beside the main effects there may be nothing but rounding noise.
+    # An absolute limit, since the residual of the main effects may hold nothing but rounding noise.
     seen = sizes > _NEGLIGIBLE * max(1, len(columns)) ** 0.5
     inverse = (right[seen].T / sizes[seen]) @ left[:, seen].T
     return np.asarray(inverse), np.asarray(np.eye(columns.shape[1]) - right[seen].T @ right[seen])
 
 
-def _groups(names: Sequence[str], unseen: Matrix) -> tuple[tuple[str, ...], ...]:
+def _groups(names: Sequence[str], vanishing: Matrix) -> tuple[tuple[str, ...], ...]:
     """Return the sets of columns that take part in the same vanishing combinations."""
-    linked = np.abs(unseen) > _LOST
-    count, member = connected_components(linked, directed=False)
+    linked = np.abs(vanishing) > _LOST
+    count, component = connected_components(linked, directed=False)
     lost = np.diag(linked)
-    groups = [tuple(name for j, name in enumerate(names) if member[j] == i and lost[j]) for i in range(count)]
+    groups = [tuple(name for j, name in enumerate(names) if component[j] == i and lost[j]) for i in range(count)]
     return tuple(group for group in groups if group and group != (THE_MEAN,))
 
 
@@ -133,8 +135,8 @@ def _correlated(terms: Sequence[Term], mains: Matrix) -> tuple[tuple[str, str, f
     unit = _unit_columns(mains - mains.mean(axis=0)) if len(mains) else mains
     r = unit.T @ unit
     pairs = itertools.combinations(range(len(terms)), 2)
-    found = [(i, j) for i, j in pairs if terms[i].factor != terms[j].factor and abs(r[i, j]) > _NEGLIGIBLE]
-    return tuple((terms[i].label, terms[j].label, float(r[i, j])) for i, j in sorted(found, key=lambda ij: -abs(np.round(r[ij], 6))))
+    overlapping = [(i, j) for i, j in pairs if terms[i].factor != terms[j].factor and abs(r[i, j]) > _NEGLIGIBLE]
+    return tuple((terms[i].label, terms[j].label, float(r[i, j])) for i, j in sorted(overlapping, key=lambda ij: -abs(np.round(r[ij], 6))))
 
 
 def _same_columns(names: Sequence[str], columns: Matrix) -> tuple[tuple[str, ...], ...]:
@@ -151,7 +153,7 @@ def _same_columns(names: Sequence[str], columns: Matrix) -> tuple[tuple[str, ...
 
 
 def _unit_columns(columns: Matrix) -> Matrix:
-    """Return the columns at length 1, or 0 where nothing but rounding noise is in them."""
+    """Return the columns scaled to length 1; those of nothing but rounding noise become 0."""
     lengths = np.linalg.norm(columns, axis=0)
     present = lengths > _NEGLIGIBLE * max(1, len(columns)) ** 0.5
     return np.asarray(columns * present / np.where(present, lengths, 1))
@@ -179,14 +181,14 @@ def _resolution(factors: Sequence[Factor], coded: Matrix) -> int | None:
 
 def _basis(bits: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return independent vectors over GF(2) that span all of these, by elimination [rank, factors]."""
-    left, basis = bits.copy(), []
-    for column in range(left.shape[1]):
-        with_one = np.flatnonzero(left[:, column])
+    remaining, basis = bits.copy(), []
+    for column in range(remaining.shape[1]):
+        with_one = np.flatnonzero(remaining[:, column])
         if len(with_one):
-            pivot = left[with_one[0]].copy()
+            pivot = remaining[with_one[0]].copy()
             basis.append(pivot)
-            left[with_one] ^= pivot
-    return np.array(basis, dtype=np.int64).reshape(len(basis), left.shape[1])
+            remaining[with_one] ^= pivot
+    return np.array(basis, dtype=np.int64).reshape(len(basis), remaining.shape[1])
 
 
 def _largest_first(names: Sequence[str], coefficients: Matrix) -> dict[str, float]:

@@ -1,7 +1,4 @@
-"""The linear model of a design: its terms, and their columns over a set of rows.
-
-Owns how factors of each sort enter the model. Does not own what the columns are used for: aliases, power, analysis.
-"""
+"""The linear model of a design: its terms, and their columns over a set of rows. Aliases, power and analysis use them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def check_estimable(settings: DesignSettings, factors: Sequence[Factor], coded: 
 
 
 def rows_to_add(factors: Sequence[Factor], coded: Matrix, seed: int) -> list[Point]:
-    """Return the fewest rows, in real values, with which all main effects can be estimated beside these rows [rows, factors].
+    """Return the fewest rows, in real values, with which all main effects can be estimated together with these rows [rows, factors].
 
     Greedily the one combination of levels that raises the determinant of X'X most (Dykstra, Technometrics 13, 1971): as long as there
     is something that the rows cannot see, that is a row which sees it.

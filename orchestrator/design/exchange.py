@@ -15,12 +15,12 @@ _RIDGE = 1e-6
 
 
 def d_optimal(candidates: Matrix, rows: int, seed: int) -> Indices:
-    """Return which candidates [rows] (sorted, repeats allowed) make the determinant of X'X largest.
+    """Return the indices of the candidates [rows] (sorted, repeats allowed) that make the determinant of X'X largest.
 
     Args:
-        candidates: model matrix [candidates, columns], intercept included.
-        rows: at least as many as there are columns.
-        seed: of the random starts.
+        candidates: Model matrix [candidates, columns], intercept included.
+        rows: At least as many as there are columns.
+        seed: Of the random starts.
 
     Fedorov's exchange (1972): swap the pair of rows that multiplies the determinant most, until none does. Not pyDOE's
     `optimal_design`, which ignores the seed, never repeats a row, needs minutes where this takes a second, and starts from

@@ -1,13 +1,11 @@
-"""How small an effect a design can find, and how many splits a wanted one takes: the price of rows and splits, before anything is run.
+"""Power of t tests of main effects with splits as blocks: the smallest effect that a design can find, and the splits that one needs.
 
-Owns the power of t tests of main effects with splits as blocks, and of paired differences. Does not own the noise of the response, which
-the caller supplies or assumes.
+The noise of the response is the caller's: measured, or assumed before anything is run.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,11 +39,11 @@ def smallest_effect(design: Design, splits: int, sd: float, alpha: float = 0.05,
     The model is response = split + main effects + noise, so rows * splits - splits - terms degrees of freedom are left for the noise.
 
     Args:
-        design: its rows and factors.
-        splits: how often every row is run; each split is a block.
-        sd: standard deviation of one trial within its block, in the response's units (1 gives effects in such deviations).
-        alpha: two-sided significance level, of each test by itself.
-        power: wanted probability of finding the effect.
+        design: The rows and factors.
+        splits: How often every row is run; each split is a block.
+        sd: Standard deviation of one trial within its block, in the response's units (1 gives effects in such deviations).
+        alpha: Two-sided significance level, of each test by itself.
+        power: Wanted probability of finding the effect.
     """
     terms, columns = main_effect_columns(design.factors, design.coded)
     centred = columns - columns.mean(axis=0)
@@ -55,70 +53,46 @@ def smallest_effect(design: Design, splits: int, sd: float, alpha: float = 0.05,
     reach = detectable_noncentrality(df, alpha, power) if df > 0 else None
     # A coefficient's standard error: the diagonal of (X'X)^-1 over all rows of all splits.
     errors = sd * np.sqrt(np.sum(inverse**2, axis=1) / splits)
-    found = []
+    effects = []
     for i, term in enumerate(terms):
         one_of_several = design.factors[term.factor].is_unordered
         meaning: Meaning = "level against the mean of levels" if one_of_several else "low to high"
         if not unique[i]:
-            found.append(SmallestEffect(term.label, None, meaning, "the rows cannot tell this effect from others"))
+            effects.append(SmallestEffect(term.label, None, meaning, "the rows cannot tell this effect from others"))
         elif reach is None:
             reason = f"no residual degrees of freedom are left by {len(centred)} rows, splits = {splits} and {len(terms)} terms"
-            found.append(SmallestEffect(term.label, None, meaning, reason))
+            effects.append(SmallestEffect(term.label, None, meaning, reason))
         else:
             # From -1 to 1 is twice the coefficient.
-            found.append(SmallestEffect(term.label, float(reach * errors[i]) * (1 if one_of_several else 2), meaning))
-    return tuple(found)
+            effects.append(SmallestEffect(term.label, float(reach * errors[i]) * (1 if one_of_several else 2), meaning))
+    return tuple(effects)
 
 
 def splits_needed(design: Design, sd: float, effect: float, power: float, alpha: float = 0.05) -> int | None:
     """Return the fewest splits with which every main effect of this size is found, each by its own test; see `smallest_effect`.
 
     Args:
-        design: its rows and factors.
-        sd: standard deviation of one trial within its block, in the response's units.
-        effect: wanted; from low to high, or of a level against the mean of levels where a factor has more than two unordered ones.
-        power: wanted probability of finding it.
-        alpha: two-sided significance level.
+        design: The rows and factors.
+        sd: Standard deviation of one trial within its block, in the response's units.
+        effect: Wanted; from low to high, or of a level against the mean of levels where a factor has more than two unordered ones.
+        power: Wanted probability of finding it.
+        alpha: Two-sided significance level.
 
     Returns:
         None where no number of splits up to 10,000 is enough: the rows cannot tell some effect from others, or the effect is too small.
 
     Raises:
-        ValueError: the effect is not above zero, or power not above alpha.
+        ValueError: The effect is not above zero, or power not above alpha.
     """
 
-    def finds(splits: int) -> bool:
-        found = [term.effect for term in smallest_effect(design, splits, sd, alpha, power)]
-        return all(one is not None and one <= effect for one in found)
+    def finds(splits: int) -> bool:  # more splits never find less
+        detectable = [term.effect for term in smallest_effect(design, splits, sd, alpha, power)]
+        return all(smallest is not None and smallest <= effect for smallest in detectable)
 
-    return _fewest(finds, effect)
-
-
-def splits_needed_for_difference(sd: float, effect: float, power: float, alpha: float = 0.05) -> int | None:
-    """Return the fewest common splits with which a paired t test finds this difference of two heads; None if 10,000 are too few.
-
-    Args:
-        sd: standard deviation over splits of the difference of the two heads, in the response's units.
-        effect: wanted difference.
-        power: wanted probability of finding it.
-        alpha: two-sided significance level.
-
-    Raises:
-        ValueError: the effect is not above zero, or power not above alpha.
-    """
-
-    def finds(splits: int) -> bool:
-        return splits > 1 and detectable_noncentrality(splits - 1, alpha, power) * sd / np.sqrt(splits) <= effect
-
-    return _fewest(finds, effect)
-
-
-def _fewest(finds: Callable[[int], bool], effect: float) -> int | None:
-    """Return the smallest number of splits that finds the effect, given that more splits never find less."""
     if effect <= 0:
         raise ValueError(f"effect = {effect} must be above zero: no number of splits finds nothing")
-    found = bisect.bisect_left(range(1, MOST_SPLITS + 1), True, key=finds) + 1
-    return found if found <= MOST_SPLITS else None
+    fewest = bisect.bisect_left(range(1, MOST_SPLITS + 1), True, key=finds) + 1
+    return fewest if fewest <= MOST_SPLITS else None
 
 
 def detectable_noncentrality(df: int, alpha: float, power: float) -> float:
@@ -127,7 +101,7 @@ def detectable_noncentrality(df: int, alpha: float, power: float) -> float:
     t squared is noncentral F with 1 and df degrees of freedom, which SciPy computes where its noncentral t returns NaN.
 
     Raises:
-        ValueError: power is not above alpha, which a test reaches even without an effect.
+        ValueError: Power is not above alpha, which a test reaches even without an effect.
     """
     if not alpha < power < 1:
         raise ValueError(f"power = {power} must lie between alpha = {alpha} and 1")

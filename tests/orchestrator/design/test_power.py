@@ -10,7 +10,7 @@ from statsmodels.stats.power import TTestPower
 from hadamard.orchestrator.design.columns import main_effect_columns
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.factors import Factor
-from hadamard.orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed, splits_needed_for_difference
+from hadamard.orchestrator.design.power import detectable_noncentrality, smallest_effect, splits_needed
 from tests.support.designs import settings_of
 from tests.support.published_designs import design_of
 
@@ -119,18 +119,23 @@ def test_a_level_against_the_mean_has_its_textbook_variance() -> None:
     assert [found.effect for found in smallest_effect(design, splits, 1.0)] == pytest.approx([expected, expected])
 
 
+def paired_difference(splits: int, alpha: float, power: float) -> float:
+    """Return the smallest difference of two heads that a paired t test over splits finds, in standard deviations of the difference."""
+    return detectable_noncentrality(splits - 1, alpha, power) / float(np.sqrt(splits))
+
+
 @pytest.mark.parametrize(("effect", "splits"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_paired_differences_need_the_splits_of_published_tables(effect: float, splits: int) -> None:
     """Paired t test, two-sided 0.05, power 0.80, effects in standard deviations of the difference, as G*Power and its manual give them."""
-    assert splits_needed_for_difference(1.0, effect, 0.8) == splits
-    assert splits_needed_for_difference(0.01, 0.01 * effect, 0.8) == splits
+    assert paired_difference(splits, 0.05, 0.8) <= effect < paired_difference(splits - 1, 0.05, 0.8)
 
 
 @pytest.mark.parametrize(("power", "alpha"), [(0.8, 0.05), (0.95, 0.01)])
 def test_paired_differences_need_as_many_splits_as_statsmodels_says(power: float, alpha: float) -> None:
     for effect in (0.35, 1.1):
         exact = TTestPower().solve_power(effect_size=effect, alpha=alpha, power=power)
-        assert splits_needed_for_difference(2.0, 2 * effect, power, alpha) == int(np.ceil(exact))
+        splits = int(np.ceil(exact))
+        assert paired_difference(splits, alpha, power) <= effect < paired_difference(splits - 1, alpha, power)
 
 
 def test_the_splits_needed_are_the_fewest_that_find_the_effect() -> None:
@@ -152,6 +157,5 @@ def test_a_saturated_design_needs_a_second_split() -> None:
 def test_no_number_of_splits_finds_what_rows_mix_up_or_what_is_too_small() -> None:
     assert splits_needed(twins(), sd=0.01, effect=1.0, power=0.8) is None
     assert splits_needed(build(settings_of("full_factorial"), two_level(2), 0), sd=1.0, effect=1e-3, power=0.8) is None
-    assert splits_needed_for_difference(1.0, 1e-3, 0.8) is None
     with pytest.raises(ValueError, match="above zero"):
-        splits_needed_for_difference(1.0, 0.0, 0.8)
+        splits_needed(twins(), sd=0.01, effect=0.0, power=0.8)
