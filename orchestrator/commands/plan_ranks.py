@@ -12,7 +12,7 @@ from typing import Any
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import bytes_in_words, duration, listed
 from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
-from hadamard.orchestrator.planning.packs import Pack, need
+from hadamard.orchestrator.planning.packs import Pack, rank_memory_bytes
 from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import Step, step_of, step_seconds
 
@@ -49,11 +49,11 @@ def shared(packs: Sequence[Pack]) -> list[Shared]:
 
 
 def _shared(trial: Trial, pack: Pack, arms: Sequence[str]) -> Shared:
-    settings, sharing, step = trial.settings, pack.sharing, None
+    settings, sharing, step = trial.settings, pack.layout, None
     simulator = simulator_of(settings, sharing)
     if simulator and simulator.ranks == "groups":
         step = step_of(settings.head, settings.training.batch, sharing, 8 if settings.precision == "float64" else 4)
-    return Shared(tuple(arms), sharing, need(trial, sharing), step)
+    return Shared(tuple(arms), sharing, rank_memory_bytes(trial, sharing), step)
 
 
 def lines(found: Sequence[Shared]) -> list[str]:

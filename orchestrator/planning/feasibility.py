@@ -14,7 +14,7 @@ from hadamard.cluster.mpi import known_library, mpiexec
 from hadamard.model.errors import UserError
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import count
-from hadamard.orchestrator.planning.packs import Pack, need
+from hadamard.orchestrator.planning.packs import Pack, rank_memory_bytes
 from hadamard.orchestrator.planning.rank_layout import ALONE, least_nodes, nodes_for
 from hadamard.orchestrator.study.file import Location, Problem, StudyError
 from hadamard.orchestrator.study.rank_settings import can_share
@@ -43,7 +43,7 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
         ranks, named = f"{arm}: {count(pack.ranks, 'rank')}", setting(trial, "mpi.ranks")
         if pack.ranks > 1 and (missing := missing_for_mpi()):
             yield Problem(f"{ranks} need MPI: {missing}", named)
-        elif allocation.apart and pack.ranks > 1 and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > 1:
+        elif allocation.apart and pack.ranks > 1 and nodes_for(pack.layout, allocation, pack.memory_bytes, pack.gpus) > 1:
             yield Problem(
                 f"{ranks} have to be on one node here: steps of Slurm over several take `srun`, and a Ray that slurm/sweep.sbatch has "
                 f"started. Each needs a core{', a GPU' if pack.gpus else ''} and {pack.memory_bytes / 2**30:.1f} GiB; there are "
@@ -54,7 +54,7 @@ def _problems(packs: Sequence[Pack], allocation: Allocation, memory_known: bool)
             yield Problem(f"{ranks} need a core each, there are {allocation.total_cpus}: {allocation.description}", named)
         elif pack.gpus and pack.ranks > allocation.total_gpus:
             yield Problem(f"{ranks} need a GPU each, there are {allocation.total_gpus}: {allocation.description}", named)
-        elif memory_known and nodes_for(pack.sharing, allocation, pack.memory_bytes, pack.gpus) > allocation.nodes:
+        elif memory_known and nodes_for(pack.layout, allocation, pack.memory_bytes, pack.gpus) > allocation.nodes:
             yield Problem(f"{arm} needs about {_memory(pack, allocation)}. {_remedy(trial, allocation)}", ("factors",))
 
 
@@ -77,11 +77,11 @@ def _remedy(trial: Trial, allocation: Allocation) -> str:
     settings = trial.settings
     if not can_share(settings.simulator):
         settings = settings.model_copy(update={"simulator": "auto"})
-    found = least_nodes(settings, allocation, lambda sharing: need(trial.model_copy(update={"settings": settings}), sharing))
+    found = least_nodes(settings, allocation, lambda sharing: rank_memory_bytes(trial.model_copy(update={"settings": settings}), sharing))
     if found is None or found[0] == ALONE:
         return fix
     sharing, nodes = found
-    each = need(trial.model_copy(update={"settings": settings}), sharing) / 2**30
+    each = rank_memory_bytes(trial.model_copy(update={"settings": settings}), sharing) / 2**30
     such = count(nodes, "such node") if nodes > 1 else "it"
     how = f"simulator: {settings.simulator}, mpi.ranks: auto"
     return f"{fix}; {sharing.ranks} MPI ranks with {each:.1f} GiB each would fit {such} ({how})"

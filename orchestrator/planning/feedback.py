@@ -242,7 +242,7 @@ def _of_packs(packs: Sequence[Pack], lasted_s: Mapping[str, float], records: Seq
     for pack in (pack for pack in packs if pack.parts):
         work: dict[str, float] = {}
         for trial in pack.trials:
-            part = part_of(trial.settings, pack.sharing)
+            part = part_of(trial.settings, pack.layout)
             work[part] = work.get(part, 0.0) + own_s[trial.key]
         parts = dict(pack.parts)
         if pack.ranks > 1 or any(trial.settings.sentence_encoder.representation == "setfit" for trial in pack.trials):
