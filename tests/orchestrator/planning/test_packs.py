@@ -195,13 +195,12 @@ def test_trials_that_need_the_same_encoder_tuned_share_a_pack(tmp_path: Path) ->
 def test_time_grows_with_the_number_of_trials(tmp_path: Path) -> None:
     """Ten times the trials, of ten times as many shapes, must not take much more than ten times as long."""
     trial = plan_of(tmp_path).trials[0]
-    assert trial.settings.head.kind == "quantum"
 
     def seconds(count: int) -> float:
         trials = []
         for number in range(count):
-            data = trial.settings.data.model_copy(update={"train_per_class": 16 + number // 50})
-            settings = trial.settings.model_copy(update={"data": data})
+            training = trial.settings.training.model_copy(update={"epochs": 1 + number // 50})
+            settings = trial.settings.model_copy(update={"training": training})
             trials.append(trial.model_copy(update={"key": f"r{number}-s00-{number}", "settings": settings}))
         began = time.process_time()
         pack_up(trials, machine(64, 256, nodes=100))
