@@ -54,33 +54,14 @@ def run(
 
 @app.command()
 def plan(
-    study: Annotated[Path | None, typer.Argument(metavar="[STUDY]", help="The study file; without --scale it is needed.")] = None,
+    study: StudyPath,
     overrides: Overrides = None,
     sd: Annotated[
         float, typer.Option(min=1e-6, help="Standard deviation of one trial's accuracy within a split, for the power; SST-2 showed 0.02.")
     ] = 0.02,
-    scale: Annotated[
-        bool, typer.Option("--scale", help="Instead: price 30 to 46 qubits of the study's head, or the paper's, shared by MPI ranks.")
-    ] = False,
-    memory_gib: Annotated[float | None, typer.Option(min=0.1, help="With --scale: memory of a rank. Default: 4.")] = None,
-    network_gb_s: Annotated[float | None, typer.Option(min=1e-6, help="With --scale: GB/s that a rank sends. Default: 0.195.")] = None,
-    watts: Annotated[float | None, typer.Option(min=1e-6, help="With --scale: watts of a rank. Default: 6.")] = None,
-    kernel_ns: Annotated[float | None, typer.Option(min=1e-6, help="With --scale: ns per gate and amplitude. Default: measured.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="With --scale: where the picture goes. Default: runs/scale.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the design, its aliases and power, and what running it will take. Runs nothing."""
-    ranks = {"memory_gib": memory_gib, "network_gb_s": network_gb_s, "watts": watts, "kernel_ns": kernel_ns}
-    given = {name: value for name, value in ranks.items() if value is not None}
-    if scale:
-        from hadamard.orchestrator.commands.plan_scale import machine, show_scale
-
-        typer.echo(show_scale(study, overrides or [], machine(**given), out or Path("runs/scale"), as_json), nl=False)
-        return
-    if given or out:
-        raise UserError(f"--{next(iter(given), 'out').replace('_', '-')} goes with --scale")
-    if study is None:
-        raise UserError("name the study to plan, such as configs/quickstart.yaml")
     from hadamard.orchestrator.commands.plan import show_plan
 
     typer.echo(show_plan(study, overrides or [], sd, as_json), nl=False)
