@@ -69,13 +69,13 @@ def plan(
 
 @app.command()
 def calibrate(
-    steps_s: Annotated[float, typer.Option(min=0.5, help="Seconds of training steps.")] = 15.0,
+    work_s: Annotated[float, typer.Option(min=0.5, help="Seconds for which every core is kept at work.")] = 20.0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure this machine by running real things, about a minute, and keep its rates for `plan`."""
+    """Measure this machine by running a small study, about a minute, and keep what it took for `plan`."""
     from hadamard.orchestrator.commands.calibrate import calibrate as measure_machine
 
-    typer.echo(measure_machine(steps_s, as_json), nl=False)
+    typer.echo(measure_machine(work_s, as_json), nl=False)
 
 
 @app.command()

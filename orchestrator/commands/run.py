@@ -92,14 +92,14 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ownership.check()
         records = ledger.records(plan.trials)
         if owed:
-            feedback.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
+            feedback.record_comparison(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
         page = _write_report(ledger, plan, records)
         shipment = shipper.ship(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, shipment, page, interrupted)
         if owed:
             ended_s = None if shipment.error else time.time()  # a server that hangs is nothing to plan by
-            taken = feedback.note(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, ended_s))
-            console.print(f"time:      {feedback.learned(plan.study.study, taken, rates)}")
+            taken = feedback.record_comparison(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, ended_s))
+            console.print(f"time:      {feedback.learn_from(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"
@@ -182,7 +182,7 @@ def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) ->
         curves=curves(records),
         right=right_sentences(records),
         provenance=ledger.provenance()["shown"],
-        planned=[row for one in feedback.comparisons(ledger.directory)[-1:] for row in feedback.rows(one)],
+        planned=[row for one in feedback.comparisons(ledger.directory)[-1:] for row in feedback.table_rows(one)],
     )
 
 

@@ -1,7 +1,7 @@
-"""How fast this machine is: the rates that plans are made from, as measured here or as they come, corrected by what earlier runs took.
+"""The rates of this machine: seconds of one core for each kind of work, and the corrections that runs on it have taught.
 
-Owns the numbers and the file in the cache that keeps each machine's. Does not own how they are measured (calibration/), what is planned
-from them (estimates.py, price.py), nor what a run teaches (lessons.py).
+Corrections are kept in a file of the cache, one for each machine. `feedback.py` measures them; `cost_model.py` and `cost_estimate.py` turn
+rates into the seconds of trials and runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,29 +25,27 @@ from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.simulators.base import Positive, Rate
 from hadamard.model.simulators.registry import SIMULATORS
 
-NOT_OURS = "rates measured on one 2.3 GHz server core"
-LESSONS_USED = 5
-"""Of each part the last so many; their median is not moved by one run on a busy machine."""
-LESSONS_KEPT = 20
-MOST_CORRECTED = 5.0
-"""More than that is not believed of one run: the machine did something else besides."""
+DEFAULT_ORIGIN = "rates measured on one 2.3 GHz server core"
+RUNS_USED = 5
+"""A part is corrected by the median of this many runs, the last ones that had it: one run on a busy machine does not move it."""
+RUNS_KEPT = 20
 START, PACK_START, END, FITTED, DENSE, UNFROZEN = "start", "pack start", "end", "closed form", "dense", "unfrozen"
 """Parts of a run's time, the last three of which are heads without a circuit and those trained with their sentence encoder; the others are
 simulators by name, and `embeddings`."""
 
 
 class RatesError(UserError):
-    """The file of rates cannot be used."""
+    """The file of a machine's corrections cannot be used."""
 
 
 def default_rates() -> dict[str, Rate]:
-    """Return the rates of simulators before this machine was measured; those whose time is not planned by one have none."""
+    """Return the default rates of simulators; those whose time is not planned by one have none."""
     return {name: kind.rate for name, kind in SIMULATORS.items() if kind.rate}
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What one core takes, one thread each; as they come, those of one core of a 2.3 GHz server.
+    """Seconds of one core with one thread, by default those of one core of a 2.3 GHz server.
 
     Attributes:
         simulators: By name.
@@ -59,16 +57,16 @@ class Rates:
         closed_form_s: Fit of a head that is fitted in one go, on some hundred sentences.
         closed_form_row_s: Its evaluation of a sentence.
         pack_start_s: From launch to first epoch, and from the last to the end: interpreter, torch, scikit-learn, corpus, files.
-        embedding_start_s: The process that computes embeddings, but for these.
+        embedding_start_s: The process that computes embeddings, without these.
         characters_per_core_s: Of sentences that all-MiniLM-L6-v2 embeds per second; a larger encoder takes longer, all-mpnet six times.
         tuned_per_core_s: Sentences per second and core in a training step of all-MiniLM-L6-v2, in bfloat16 on a core that multiplies it.
-        run_start_s: From the command to the first pack, but for embeddings: imports, the plan, Ray.
-        run_end_s: From the last pack to the end, but for what is of each trial: the report, and MLflow's start.
-        trial_end_s: Of each trial, which is shipped and reported.
+        run_start_s: From the command to the first pack, without embeddings: imports, the plan, Ray.
+        run_end_s: From the last pack to the end, without what each trial adds: the report, and MLflow's start.
+        trial_end_s: Tracking and reporting of each trial.
         core_w: Watts of a busy core, its share of what is around it included; None: not measured.
         gpu_w: Likewise of a GPU.
-        watts_by: How these watts were come by.
-        factors: By part of a run, what its time is multiplied by: learned from earlier runs.
+        watts_by: How these watts were measured.
+        factors: By part of a run, what its time is multiplied by, learned from runs on this machine.
         origin: Where all this is from, in words.
     """
 
@@ -91,7 +89,7 @@ class Rates:
     gpu_w: Positive | None = None
     watts_by: Method = "counter"
     factors: Mapping[str, Positive] = field(default_factory=dict)
-    origin: str = NOT_OURS
+    origin: str = DEFAULT_ORIGIN
 
     def corrected(self, part: str, seconds: float) -> float:
         """Return the seconds of a part of a run as earlier runs correct them."""
@@ -103,25 +101,24 @@ DEFAULTS = Rates()
 
 @dataclass(frozen=True)
 class Machine:
-    """What rates hold for: machines alike in this are taken to be alike."""
+    """What corrections hold for: machines that agree in this are taken to be alike."""
 
     processor: str
     cores: int
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Rates that were measured on a machine."""
-
-    when: str
-    """The time, UTC."""
-    took_s: float
-    rates: Rates
-
-
-@dataclass(frozen=True)
 class Observation:
-    """What one run taught: what to multiply the time of each of its parts by, and the watts that it was seen to take."""
+    """One run on a machine, compared with the default rates.
+
+    Attributes:
+        when: The time of its end, UTC.
+        study: Its name.
+        factors: By part, the seconds that it took divided by those that the default rates give.
+        core_w: Watts of each of its busy cores; None if not measured.
+        gpu_w: Likewise of GPUs.
+        watts_by: How watts are measured there.
+    """
 
     when: str
     study: str
@@ -131,20 +128,25 @@ class Observation:
     watts_by: Method = "counter"
 
 
+def observe(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w: float | None) -> Observation:
+    """Return the observation of a run that ends now, by the method by which joules are measured here."""
+    return Observation(datetime.now(UTC).isoformat(timespec="seconds"), study, factors, core_w, gpu_w, method_asked_for())
+
+
 @dataclass(frozen=True)
 class RatesFile:
-    """The file of one machine."""
+    """The file of one machine: what `hadamard calibrate` observed, then what runs did, the last ones of them."""
 
     machine: Machine
-    calibration: Calibration | None = None
-    lessons: tuple[Observation, ...] = ()
+    calibration: Observation | None = None
+    runs: tuple[Observation, ...] = ()
 
 
-_KEPT = TypeAdapter(RatesFile)
+_CONTENT = TypeAdapter(RatesFile)
 
 
 def this_machine() -> Machine:
-    """Return what this machine's rates are kept by; its cores are counted whatever part of them may be used."""
+    """Return this machine; its cores are counted whatever part of them may be used."""
     return Machine(processor(), os.cpu_count() or 1)
 
 
@@ -159,111 +161,94 @@ def processor() -> str:
 
 
 def rates_file(machine: Machine) -> Path:
-    """Return where a machine's rates are kept."""
+    """Return the path of a machine's file."""
     digest = hashlib.sha256(f"{machine.processor} {machine.cores}".encode()).hexdigest()[:12]
-    return cache_directory() / "rates" / f"{digest}.json"
+    return cache_directory() / "machine_rates" / f"{digest}.json"
 
 
 def known_rates() -> Rates:
-    """Return the rates of this machine: calibrated if they were, as they come if not, with what its last runs taught.
+    """Return the rates of this machine: the default ones, corrected by its calibration and its last runs.
 
-    Those of a file that cannot be read are as they come, and say so: rates decide no result, and no study waits for them.
+    A file that cannot be read corrects nothing, and `origin` says so: rates decide no result, and no study waits for them.
     """
+    machine, method = this_machine(), method_asked_for()
     try:
-        return effective(_read(rates_file(this_machine()), this_machine()), method_asked_for())
+        return corrected_rates(_read(rates_file(machine), machine), method)
     except RatesError as error:
-        return replace(DEFAULTS, watts_by=method_asked_for(), origin=f"{NOT_OURS} ({error})")
+        return replace(DEFAULTS, watts_by=method, origin=f"{DEFAULT_ORIGIN} ({error})")
 
 
-def effective(kept: RatesFile, watts_by: Method = "counter") -> Rates:
-    """Return a machine's rates with what its last runs taught; a calibration has a say like a run's, lest one bad hour decides.
-
-    Watts that were come by in another way than `watts_by` are not known.
-    """
-    base = kept.calibration.rates if kept.calibration else DEFAULTS
-    said_first = [1.0] if kept.calibration else []
-    parts = {part for lesson in kept.lessons for part in lesson.factors}
-    factors = {part: _median([*said_first, *(lesson.factors.get(part) for lesson in kept.lessons)]) for part in sorted(parts)}
-    alike = [lesson for lesson in kept.lessons if lesson.watts_by == watts_by]
-    if base.watts_by != watts_by:
-        base = replace(base, core_w=None, gpu_w=None)
+def corrected_rates(file: RatesFile, watts_by: Method = "counter") -> Rates:
+    """Return the default rates with the corrections of a file; watts that were measured in another way than `watts_by` are not used."""
+    observations = [file.calibration, *file.runs] if file.calibration else file.runs
+    metered = [run for run in observations if run.watts_by == watts_by]
+    parts = sorted({part for run in observations for part in run.factors})
+    factors = {part: _median(run.factors.get(part) for run in observations) for part in parts}
     return replace(
-        base,
+        DEFAULTS,
         factors={part: factor for part, factor in factors.items() if factor is not None},
-        core_w=_median([base.core_w, *(lesson.core_w for lesson in alike)]),
-        gpu_w=_median([base.gpu_w, *(lesson.gpu_w for lesson in alike)]),
+        core_w=_median(run.core_w for run in metered),
+        gpu_w=_median(run.gpu_w for run in metered),
         watts_by=watts_by,
-        origin=_origin(kept),
+        origin=_origin(file),
     )
 
 
-def calibrated(rates: Rates, took_s: float) -> Path:
-    """Keep rates that were measured on this machine; what runs taught about those of before is forgotten. Returns the file."""
-    return _change(lambda kept: RatesFile(kept.machine, Calibration(_now(), took_s, rates)), forgive=True)
+def save_calibration(observation: Observation) -> Path:
+    """Keep a calibration of this machine, which forgets what was known before; return the file."""
+    return _change(lambda machine, _: RatesFile(machine, observation))
 
 
-def learn(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w: float | None) -> None:
-    """Keep what a run on this machine taught.
-
-    Args:
-        study: Its name.
-        factors: By part, what its time as of `Rates` without factors is to be multiplied by.
-        core_w: Watts of each of its busy cores; None if not measured.
-        gpu_w: Likewise of GPUs.
+def learn(observation: Observation) -> Path:
+    """Keep what a run on this machine taught; return the file.
 
     Raises:
         RatesError: The file is damaged, or cannot be written.
     """
-    believed = {part: min(MOST_CORRECTED, max(1 / MOST_CORRECTED, factor)) for part, factor in factors.items()}
-    lesson = Observation(_now(), study, believed, core_w, gpu_w, method_asked_for())
-    _change(lambda kept: replace(kept, lessons=(*kept.lessons, lesson)[-LESSONS_KEPT:]), forgive=False)
+
+    def with_run(machine: Machine, path: Path) -> RatesFile:
+        file = _read(path, machine)
+        return replace(file, runs=(*file.runs, observation)[-RUNS_KEPT:])
+
+    return _change(with_run)
 
 
-def _change(change: Callable[[RatesFile], RatesFile], forgive: bool) -> Path:
-    """Change this machine's file, one process at a time; a damaged one is begun anew if that is forgiven."""
+def _change(content: Callable[[Machine, Path], RatesFile]) -> Path:
+    """Write this machine's file anew, one process at a time."""
     machine = this_machine()
-    file = rates_file(machine)
+    path = rates_file(machine)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with open(file.with_suffix(".lock"), "w") as lock:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path.with_suffix(".lock"), "w") as lock:
             locked(lock, wait=True)
-            try:
-                before = _read(file, machine)
-            except RatesError:
-                if not forgive:
-                    raise
-                before = RatesFile(machine)
-            write_atomically(file, _KEPT.dump_json(change(before), indent=1))
+            write_atomically(path, _CONTENT.dump_json(content(machine, path), indent=1))
     except OSError as error:
-        raise RatesError(f"{file} cannot be written: {error.strerror}. Set HADAMARD_CACHE to another directory") from error
-    return file
+        raise RatesError(f"{path} cannot be written: {error.strerror}. Set HADAMARD_CACHE to another directory") from error
+    return path
 
 
-def _read(file: Path, machine: Machine) -> RatesFile:
+def _read(path: Path, machine: Machine) -> RatesFile:
     try:
-        kept = _KEPT.validate_json(file.read_bytes())
+        file = _CONTENT.validate_json(path.read_bytes())
     except FileNotFoundError:
         return RatesFile(machine)
     except OSError as error:
-        raise RatesError(f"{file} cannot be read: {error.strerror}") from error
+        raise RatesError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         fix = "Delete it, or measure anew by `hadamard calibrate`"
-        raise RatesError(f"{file}: damaged rates: {where}: {first['msg']}. {fix}") from error
-    return kept if kept.machine == machine else RatesFile(machine)
+        raise RatesError(f"{path}: damaged rates: {where}: {first['msg']}. {fix}") from error
+    return file if file.machine == machine else RatesFile(machine)
 
 
-def _median(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None][-LESSONS_USED:]
+def _median(values: Iterable[float | None]) -> float | None:
+    """Return the median of the last values that are known."""
+    known = [value for value in values if value is not None][-RUNS_USED:]
     return statistics.median(known) if known else None
 
 
-def _origin(kept: RatesFile) -> str:
-    base = NOT_OURS if kept.calibration is None else f"rates measured on this machine on {kept.calibration.when[:10]}"
-    lessons = len(kept.lessons)
-    return f"{base}, corrected by {lessons} run{'s' if lessons > 1 else ''}" if lessons else base
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _origin(file: RatesFile) -> str:
+    base = DEFAULT_ORIGIN if file.calibration is None else f"rates calibrated on this machine on {file.calibration.when[:10]}"
+    runs = len(file.runs)
+    return f"{base}, corrected by {runs} run{'s' if runs > 1 else ''}" if runs else base

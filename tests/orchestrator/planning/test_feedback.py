@@ -1,4 +1,4 @@
-"""Lessons: what of a run can be compared with its plan, what must not be learned from, and that the next plan is the better for it."""
+"""Feedback: which parts of a run can be compared with its plan, what must not be learned from, and that the next plan is better for it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from hadamard.orchestrator.planning.feedback import (
     WHOLE,
     compare,
     comparisons,
-    factors,
     in_words,
-    learned,
-    note,
+    learn_from,
+    observation,
     process_began_s,
-    rows,
+    record_comparison,
+    table_rows,
     with_watts,
 )
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, END, PACK_START, START, known_rates
@@ -70,9 +70,9 @@ def run_of(packs: Sequence[Pack], lasts_s: float = 20.0) -> list[PackUse]:
     return [use(EMBEDDINGS, 1004.0, 1014.0), *(use(pack.id, 1018.0, 1018.0 + lasts_s) for pack in packs)]
 
 
-def test_each_part_of_a_run_is_set_beside_its_plan(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
-    found = compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
+def test_each_part_of_a_run_is_compared_with_its_plan(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
+    packs, estimate = planned
+    found = compare(RUN, packs, estimate, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
     took = {line.part: line.took_s for line in found.lines}
     trials = sum(len(pack.trials) for pack in packs)
     quantum = sum(trial.arm != "logistic" for pack in packs for trial in pack.trials)
@@ -82,17 +82,17 @@ def test_each_part_of_a_run_is_set_beside_its_plan(planned: tuple[tuple[Pack, ..
             "torch": 2 * quantum, "closed form": 2 * (trials - quantum), PACK_START: 2 * 20 - 2 * trials,
         }
     )  # fmt: skip
-    assert found.line(WHOLE).planned_s == asked.wall_s
+    assert found.line(WHOLE).planned_s == estimate.wall_s
     assert found.line("torch").planned_s == pytest.approx(sum(pack.parts.get("torch", 0) for pack in packs))
     assert found.packs == found.of_packs == 2
     assert in_words(found).startswith("50 s, planned ")
 
 
 def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack, ...], RunEstimate], tmp_path: Path) -> None:
-    packs, asked = planned
+    packs, estimate = planned
     records = [record(trial, 0.04 if trial.arm == "logistic" else 2.0) for pack in packs for trial in pack.trials]
-    found = compare(RUN, packs, asked, run_of(packs), records, (BEGAN_S, 1050.0))
-    learned("study", found, DEFAULTS)
+    found = compare(RUN, packs, estimate, run_of(packs), records, (BEGAN_S, 1050.0))
+    learn_from("study", found, DEFAULTS)
     rates = known_rates()
     trials = [trial for pack in packs for trial in pack.trials]
     again = pack_up(trials, TWO_CORES, rates)
@@ -103,12 +103,12 @@ def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack
     assert sum(pack.seconds or 0 for pack in again) == pytest.approx(40, rel=1e-3), "but for what takes moments"
     assert (next_time.packs_s or 0) < 30, "they may be dealt out otherwise"
     twice = compare(RUN, again, next_time, run_of(again), records, (BEGAN_S, 1050.0))
-    assert factors(twice, rates) == pytest.approx(rates.factors), "they are of rates without corrections, so nothing is corrected twice"
+    assert observation("study", twice, rates).factors == pytest.approx(rates.factors), "relative to default rates: corrected only once"
 
 
 @pytest.mark.parametrize("what", ["going on", "stopped", "twice", "elsewhere", "resumed", "failed"])
 def test_what_was_not_done_here_at_once_teaches_nothing(planned: tuple[tuple[Pack, ...], RunEstimate], what: str) -> None:
-    packs, asked = planned
+    packs, estimate = planned
     good, bad = packs
     uses, records = run_of(packs), records_of(packs)
     first = bad.trials[0]
@@ -125,14 +125,14 @@ def test_what_was_not_done_here_at_once_teaches_nothing(planned: tuple[tuple[Pac
             records = [record(one.trial, attempts=2) if one.trial is first else one for one in records]
         case "failed":
             records = [record(one.trial, status="failed") if one.trial is first else one for one in records]
-    found = compare(RUN, packs, asked, uses, records, (BEGAN_S, 1050.0))
+    found = compare(RUN, packs, estimate, uses, records, (BEGAN_S, 1050.0))
     assert (found.packs, found.of_packs) == (1, 2)
     for line in found.lines:
         if line.of_cores and line.part != PACK_START:
             assert line.took_s == pytest.approx(2.0 * sum(part == line.part for part in _parts(good)))
     assert found.line(START).took_s == pytest.approx(8)
     known = what == "elsewhere"  # by the clock, all of it was done at once
-    assert (found.line(PACKS).took_s is not None, END in factors(found, DEFAULTS)) == (known, known)
+    assert (found.line(PACKS).took_s is not None, END in observation("study", found, DEFAULTS).factors) == (known, known)
     assert (found.line(WHOLE).took_s is not None) == known
 
 
@@ -141,23 +141,23 @@ def _parts(pack: Pack) -> list[str]:
 
 
 def test_other_runs_of_the_study_do_not_count(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
+    packs, estimate = planned
     before = [use(pack.id, 10.0, 500.0, cause="stopped", run=RUN - 1) for pack in packs]
-    both = compare(RUN, packs, asked, [*before, *run_of(packs)], records_of(packs), (BEGAN_S, 1050.0))
-    assert both == compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
+    both = compare(RUN, packs, estimate, [*before, *run_of(packs)], records_of(packs), (BEGAN_S, 1050.0))
+    assert both == compare(RUN, packs, estimate, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
 
 
 def test_a_run_that_began_nothing_teaches_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
-    found = compare(RUN, packs, asked, [], records_of(packs), (BEGAN_S, 1050.0))
-    assert factors(found, DEFAULTS) == {}
+    packs, estimate = planned
+    found = compare(RUN, packs, estimate, [], records_of(packs), (BEGAN_S, 1050.0))
+    assert observation("study", found, DEFAULTS).factors == {}
     assert "0 of 2 packs" in in_words(found)
 
 
 def test_moments_teach_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
-    found = compare(RUN, packs, asked, run_of(packs), records_of(packs, seconds=1e-3), (BEGAN_S, 1050.0))
-    assert "closed form" not in factors(found, DEFAULTS)
+    packs, estimate = planned
+    found = compare(RUN, packs, estimate, run_of(packs), records_of(packs, seconds=1e-3), (BEGAN_S, 1050.0))
+    assert "closed form" not in observation("study", found, DEFAULTS).factors
 
 
 def recording(watts: float, until_s: float, method: str | None = "counter") -> Recording:
@@ -167,30 +167,30 @@ def recording(watts: float, until_s: float, method: str | None = "counter") -> R
 
 
 def test_watts_are_those_of_busy_cores_while_packs_ran(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
+    packs, estimate = planned
     uses = run_of(packs)
-    found = compare(RUN, packs, asked, uses, records_of(packs), (BEGAN_S, 1050.0))
+    found = compare(RUN, packs, estimate, uses, records_of(packs), (BEGAN_S, 1050.0))
     assert with_watts(found, uses, [recording(30.0, 1050.0)]).core_w == pytest.approx(15.0), "two cores were busy"
     assert with_watts(found, uses, [recording(30.0, 1050.0)]).gpu_w is None
     for unknown in ([], [recording(30.0, 1050.0, method=None)], [recording(30.0, 1030.0)], [replace(recording(30.0, 1050.0), run=1)]):
         assert with_watts(found, uses, unknown).core_w is None
     short = run_of(packs, lasts_s=8.0)
-    brief = compare(RUN, packs, asked, short, records_of(packs, 0.5), (BEGAN_S, 1050.0))
+    brief = compare(RUN, packs, estimate, short, records_of(packs, 0.5), (BEGAN_S, 1050.0))
     assert with_watts(brief, short, [recording(30.0, 1050.0)]).core_w is None, "meters say little of so short a window"
 
 
 def test_comparisons_are_kept_with_the_study(planned: tuple[tuple[Pack, ...], RunEstimate], tmp_path: Path) -> None:
-    packs, asked = planned
+    packs, estimate = planned
     study = tmp_path / "study"
     study.mkdir()
-    kept = [note(study, run, packs, asked, records_of(packs), (BEGAN_S, 1050.0)) for run in (1, 2)]
+    kept = [record_comparison(study, run, packs, estimate, records_of(packs), (BEGAN_S, 1050.0)) for run in (1, 2)]
     assert comparisons(study) == kept
     assert comparisons(tmp_path / "nothing") == []
 
 
 def test_a_comparison_is_shown_with_ratios_and_gaps(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
-    packs, asked = planned
-    shown = {what: cells for what, *cells in rows(compare(RUN, packs, asked, run_of(packs), records_of(packs), (BEGAN_S, None)))}
+    packs, estimate = planned
+    shown = {what: cells for what, *cells in table_rows(compare(RUN, packs, estimate, run_of(packs), records_of(packs), (BEGAN_S, None)))}
     assert shown[START] == ["10 s", "8 s", "0.80"]
     assert shown[END][1:] == shown[WHOLE][1:] == [NONE, NONE]
     assert shown[f"{PACK_START}, all cores"] == ["12 s", "20 s", "1.67"]
