@@ -21,9 +21,9 @@ from rich.table import Table
 
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.orchestrator.formats import bytes_in_words, duration, joules
-from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
+from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARDED_KERNELS
 from hadamard.orchestrator.planning.rank_layout import RankLayout
-from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, shared_amplitudes, step_of, step_seconds
+from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, rank_amplitudes, step_of, step_seconds
 from hadamard.orchestrator.plotting import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
 from hadamard.orchestrator.study.file import StudyFile
 from hadamard.orchestrator.study.rank_settings import most_shards
@@ -94,8 +94,8 @@ def machine(
         watts: Power of each.
         kernel_ns: Forward and gradient of a gate, per amplitude; None: as measured for states larger than caches.
     """
-    amplitude_s = SHARED_KERNELS.far_s if kernel_ns is None else kernel_ns * 1e-9
-    kernels = Kernels(SHARED_KERNELS.gate_s, amplitude_s, amplitude_s, 0)
+    amplitude_s = SHARDED_KERNELS.uncached_s if kernel_ns is None else kernel_ns * 1e-9
+    kernels = Kernels(SHARDED_KERNELS.gate_s, amplitude_s, amplitude_s, 0)
     return Machine(round(memory_gib * 2**30), kernels, Link(network_gb_s * 1e9, MESSAGE_S), watts)
 
 
@@ -103,7 +103,7 @@ def estimate_step(head: QuantumHead, ranks: Machine, amplitude_bytes: int) -> St
     """Return a step on one sentence by as few ranks as hold it; None where not even the most do."""
     for power in range(most_shards(head).bit_length()):
         layout = RankLayout(2**power, 2**power)
-        memory_bytes = PROCESS_BYTES + amplitude_bytes * shared_amplitudes(head, 1, layout)
+        memory_bytes = PROCESS_BYTES + amplitude_bytes * rank_amplitudes(head, 1, layout)
         if memory_bytes <= ranks.memory_bytes:
             step = step_of(head, 1, layout, amplitude_bytes)
             compute_s, exchange_s = step_seconds(step, ranks.kernels, ranks.link)
@@ -124,7 +124,7 @@ def assumptions(head: QuantumHead, ranks: Machine, amplitude_bytes: int) -> list
         f"a training step on one sentence; head with E = {head.encoders}, {head.encoder_layers} encoder layers, C = {head.connectivity}, "
         f"N = {head.reuploads}, {head.layers} layers; real amplitudes of {amplitude_bytes} bytes",
         f"each rank: {ranks.memory_bytes / 2**30:.3g} GiB, of which a process takes {bytes_in_words(PROCESS_BYTES)}; "
-        f"{ranks.kernels.far_s * 1e9:.3g} ns per gate and amplitude, forward and gradient; "
+        f"{ranks.kernels.uncached_s * 1e9:.3g} ns per gate and amplitude, forward and gradient; "
         f"{ranks.link.bytes_s / 1e9:.3g} GB/s and {ranks.link.message_s * 1e6:.3g} us per message; {ranks.watts:.3g} W",
         "computing and exchanging one after the other; a network that carries all ranks' messages at once at that speed",
     ]

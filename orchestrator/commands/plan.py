@@ -27,8 +27,8 @@ from hadamard.orchestrator.design.factors import short_names, value_text
 from hadamard.orchestrator.design.power import SmallestEffect, smallest_effect
 from hadamard.orchestrator.execution.budget_guard import against
 from hadamard.orchestrator.formats import count, duration, joules
-from hadamard.orchestrator.planning.cost_estimate import RunEstimate, pack_joules, price
-from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.cost_estimate import RunEstimate, estimate_run, pack_joules
+from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import Rates, known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
 from hadamard.orchestrator.study.budget import Used
@@ -55,7 +55,7 @@ def show_plan(path: Path, overrides: Sequence[str], sd: float, as_json: bool) ->
     allocation, rates = detect(), known_rates()
     packs = pack_up(plan.trials, allocation, rates)
     with located(path, overrides):
-        check_fit(packs, allocation)
+        check_feasible(packs, allocation)
     found = aliases(plan.design.factors, plan.design.coded)
     power = smallest_effect(plan.design, plan.study.design.splits, sd)
     if as_json:
@@ -173,7 +173,7 @@ def _as_text(
         console.print(f"{'ranks':<10}{line}", soft_wrap=True)
     process = "process" if any(pack.ranks > 1 for pack in packs) else "pack"
     console.print(f"{'memory':<10}up to {max(pack.memory_bytes for pack in packs) / 2**30:.1f} GiB per {process}, estimated")
-    asked = price(packs, allocation, rates)
+    asked = estimate_run(packs, allocation, rates)
     for heading, text in price_lines(asked, allocation, rates)[:3]:
         console.print(f"{heading:<10}{text}" if len(heading) < 10 else f"{heading} {text}", soft_wrap=True)
     if (limits := against(study.budget, Used(asked.wall_s, asked.node_hours, asked.energy_j, asked.trials))) is not None:
@@ -206,7 +206,7 @@ def _by_effect(power: Sequence[SmallestEffect]) -> dict[str, list[str]]:
 def _as_json(
     plan: Plan, packs: Sequence[Pack], found: Aliases, power: Sequence[SmallestEffect], sd: float, allocation: Allocation, rates: Rates
 ) -> dict[str, Any]:
-    asked = price(packs, allocation, rates)
+    asked = estimate_run(packs, allocation, rates)
     counted = _parameters(plan)
     inputs = inputs_of(plan.study.settings)
     train, validation = plan.study.data.set_sizes

@@ -11,7 +11,7 @@ from typing import Any
 
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import bytes_in_words, duration, listed
-from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS, simulator_of
+from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARDED_KERNELS, simulator_of
 from hadamard.orchestrator.planning.packs import Pack, rank_memory_bytes
 from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import Step, step_of, step_seconds
@@ -36,7 +36,7 @@ class Shared:
     @property
     def step_s(self) -> float | None:
         """Expected seconds of the circuits in a step."""
-        return sum(step_seconds(self.step, SHARED_KERNELS, LOCAL_LINK)) if self.step else None
+        return sum(step_seconds(self.step, SHARDED_KERNELS, LOCAL_LINK)) if self.step else None
 
 
 def shared(packs: Sequence[Pack]) -> list[Shared]:

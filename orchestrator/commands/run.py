@@ -42,8 +42,8 @@ from hadamard.orchestrator.ledger.provenance import provenance
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.ledger.resource_log import runs_used
 from hadamard.orchestrator.planning import feedback
-from hadamard.orchestrator.planning.cost_estimate import price
-from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.cost_estimate import estimate_run
+from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
 from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
@@ -71,9 +71,9 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     ledger.check(plan.study, len(owed))
     rates = known_rates()
     packs = pack_up(owed, allocation, rates)
-    asked = price(packs, allocation, rates)
+    asked = estimate_run(packs, allocation, rates)
     with located(path, overrides):
-        check_fit(packs, allocation)
+        check_feasible(packs, allocation)
         _check_budget(plan.study.budget, ledger, packs)
     _check_simulators(packs)
     if any(pack.ranks > 1 for pack in packs):

@@ -24,8 +24,8 @@ from hadamard.orchestrator.formats import count, duration
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.owner_record import OwnerRecord
-from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, price
-from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, estimate_run
+from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import read_plan
@@ -103,14 +103,14 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: RequestedResources
     rates, usable = known_rates(), usable_s(wanted)
     packs = pack_up(owed, allocation, rates)
     with located(request.study, request.overrides):
-        check_fit(packs, allocation, memory_known=wanted.memory_bytes is not None)
+        check_feasible(packs, allocation, memory_known=wanted.memory_bytes is not None)
     lines = [f"job:       {asked_in_words(wanted)}"]
     if leader is not None:
         lines.append(f"joins:     job {leader.job} on {leader.host}, which leads the study")
     elif request.join:
         lines.append("joins:     no job leads the study now; the first of these to start will")
     else:
-        seconds = price(packs, allocation, rates).wall_s
+        seconds = estimate_run(packs, allocation, rates).wall_s
         lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds, rates)}{rounds(seconds, usable, request.chain)}")
     lines += [f"ranks:     {line}" for line in plan_ranks.lines(plan_ranks.shared(packs))]
     if (missing_s := embedding_seconds(owed, allocation.cpus, rates)) > 0:

@@ -1,7 +1,6 @@
-"""What packs are expected to take of an allocation, all four of it: time, node-hours, joules, and trials.
+"""The cost estimate of a run: time, node-hours, joules and trials, from its packs, uneven load and all around them included.
 
-Owns the way from packs to the time of a whole run, uneven load and everything around the packs included. Does not own the packs, the
-rates, nor what a study may take (budget.py).
+The seconds of trials are in `cost_model.py`, the limits of a study in `study/budget.py`.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ class RunEstimate:
     """What a run is expected to take; None where that is not known.
 
     Attributes:
-        start_s: Seconds from the command to the first pack, but for embeddings.
+        start_s: Seconds from the command to the first pack, without embeddings.
         embeddings_s: Seconds in which all cores compute embeddings.
         packs_s: Seconds from the first pack to the last one's end.
         end_s: Seconds from there to the end of the command.
-        nodes: Of the allocation, which has them all the while.
-        energy_j: What packs and embeddings take.
-        trials: How many are trained.
+        nodes: Of the allocation, which are taken for all that time.
+        energy_j: Joules of packs and embeddings.
+        trials: Number of trials that are trained.
     """
 
     start_s: float
@@ -54,8 +53,8 @@ class RunEstimate:
         return None if self.wall_s is None else self.nodes * self.wall_s / 3600
 
 
-def price(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> RunEstimate:
-    """Return what packs are expected to take; embeddings that are in the cache take nothing.
+def estimate_run(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> RunEstimate:
+    """Return what a run of packs is expected to take; embeddings that are in the cache take nothing.
 
     Args:
         packs: All of a run, or those that are left of it; none take no time.
@@ -64,17 +63,17 @@ def price(packs: Sequence[Pack], allocation: Allocation, rates: Rates) -> RunEst
     """
     trials = [trial for pack in packs for trial in pack.trials]
     embeddings_s = embedding_seconds(trials, allocation.cpus, rates)
-    joules = [pack_joules(pack, rates) for pack in packs]
+    energies_j = [pack_joules(pack, rates) for pack in packs]
     if embeddings_s:
-        joules.append(None if rates.core_w is None else embeddings_s * allocation.cpus * rates.core_w)
-    known = [one for one in joules if one is not None]
+        energies_j.append(None if rates.core_w is None else embeddings_s * allocation.cpus * rates.core_w)
+    known_j = [energy_j for energy_j in energies_j if energy_j is not None]
     return RunEstimate(
         start_s=rates.corrected(START, rates.run_start_s) if packs else 0.0,
         embeddings_s=embeddings_s,
         packs_s=packs_seconds(packs, allocation),
         end_s=rates.corrected(END, rates.run_end_s + rates.trial_end_s * sum(trial.fold is None for trial in trials)) if packs else 0.0,
         nodes=allocation.nodes,
-        energy_j=sum(known) if len(known) == len(joules) else None,
+        energy_j=sum(known_j) if len(known_j) == len(energies_j) else None,
         trials=len(trials),
     )
 
@@ -92,23 +91,23 @@ def packs_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None
     Packs begin in the order in which they are launched, each as soon as cores, GPUs and memory for it are free, whatever waits before it.
     """
     waiting = starting_order(packs)
-    free = _Free(allocation.total_cpus, allocation.total_gpus, allocation.memory_bytes * allocation.nodes)
+    free = _FreeResources(allocation.total_cpus, allocation.total_gpus, allocation.memory_bytes * allocation.nodes)
     launched: list[Pack] = []
-    running: list[tuple[float, int]] = []  # when it ends, and the place of the pack among those launched
+    running: list[tuple[float, int]] = []  # the end of a pack, and its index among those launched
     now = 0.0
     while waiting or running:
         held_back: list[Pack] = []
-        for place, pack in enumerate(waiting):
+        for index, pack in enumerate(waiting):
             if pack.seconds is None:
                 return None
-            if free.takes(pack) or not (running or held_back):  # what can never fit is refused elsewhere
+            if free.hold(pack) or not (running or held_back):  # what can never fit is refused elsewhere
                 free.change(pack, -1)
                 heapq.heappush(running, (now + pack.seconds, len(launched)))
                 launched.append(pack)
             else:
                 held_back.append(pack)
             if free.cores <= 0:
-                held_back += waiting[place + 1 :]
+                held_back += waiting[index + 1 :]
                 break
         waiting = held_back
         now, ended = heapq.heappop(running)
@@ -117,7 +116,13 @@ def packs_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None
 
 
 def embedding_seconds(trials: Sequence[Trial], cpus: int, rates: Rates) -> float:
-    """Return the expected time for the embeddings that are not in the cache yet, with so many cores: by encoders as they are, and tuned."""
+    """Return the expected seconds for the embeddings that are not in the cache yet, of sentence encoders as they are and tuned.
+
+    Args:
+        trials: Whose embeddings.
+        cpus: Cores that compute them.
+        rates: Of the machine.
+    """
     missing: dict[Path, float] = {}
     tuned_s: dict[Path, float] = {}
     for trial in trials:
@@ -135,14 +140,14 @@ def embedding_seconds(trials: Sequence[Trial], cpus: int, rates: Rates) -> float
 
 
 @dataclass
-class _Free:
-    """What no pack has."""
+class _FreeResources:
+    """Cores, GPUs and memory that no pack uses."""
 
     cores: int
     gpus: int
     memory_bytes: int
 
-    def takes(self, pack: Pack) -> bool:
+    def hold(self, pack: Pack) -> bool:
         enough = self.cores >= pack.ranks and self.memory_bytes >= pack.ranks * pack.memory_bytes
         return enough and (not pack.gpus or self.gpus >= pack.ranks * pack.gpus)
 

@@ -1,6 +1,6 @@
-"""What trials that are trained together are expected to need: seconds and memory, from their circuits and a machine's rates.
+"""The cost model of trials that are trained together: seconds and memory, from their circuits and a machine's rates.
 
-Owns this model, and what memory takes. Does not own the rates of cores (rates.py), packs and prices, nor what a run really took.
+Rates are in `machine_rates.py`, the estimate of a whole run is in `cost_estimate.py`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from hadamard.model.simulators.sharded.rank_protocol import rows_at_once
 from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.planning.machine_rates import DENSE, FITTED, UNFROZEN, Rates
 from hadamard.orchestrator.planning.rank_layout import RankLayout
-from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, shared_amplitudes, step_of, step_seconds
+from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, rank_amplitudes, step_of, step_seconds
 
-SHARED_KERNELS = Kernels(gate_s=8e-6, near_s=0.14e-9, far_s=0.18e-9, near_bytes=4 * 2**20)
-"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; as measured by commands/bench/shared_step.py."""
+SHARDED_KERNELS = Kernels(gate_s=8e-6, cached_s=0.14e-9, uncached_s=0.18e-9, cache_bytes=4 * 2**20)
+"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; measured by the benchmark `shared_step`."""
 LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 CHARACTERS = 100
 """Of a sentence, where sentences are counted; SST-2's have 103 on average."""
 MEASURED_COMPONENTS = 384**2 * 435
-"""What principal components take goes with the smaller of sentences and dimensions, squared, times the larger; here, those measured."""
+"""Principal components take time in proportion to the smaller of sentences and dimensions, squared, times the larger; here, those of
+`Rates.components_s`."""
 FORWARD_SHARE = 0.3
 """Part of forward plus gradient that the forward pass alone takes."""
 TUNING_COPIES, TUNING_ACTIVATION_BYTES = 12, 600 * 2**20
-"""While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; what a step keeps for them."""
+"""While a sentence encoder is tuned: copies of its weights, with gradients, both moments and temporary ones; the activations of a step."""
 PROCESS_BYTES = 700 * 2**20
 """A training process before its first state: torch, scikit-learn, and the corpus."""
 STATES_KEPT = 3
@@ -41,26 +42,26 @@ GATE_STATES_KEPT = 2
 STATES_EVALUATED = 4
 """Real states per row in an evaluation, which needs no gradient."""
 PARAMETER_COPIES = 10
-"""A trial's row of the parameters and both moments, each in the pack and in the group that trains; its gradient, and temporary ones."""
+"""Copies of a trial's parameters: these and both moments, each in the pack and in the group that trains; the gradient, temporary ones."""
 
 
-def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharing: RankLayout, rates: Rates) -> float | None:
-    """Return the expected seconds of training and evaluating trials, a core for each rank; None for simulators without a measured rate.
+def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, layout: RankLayout, rates: Rates) -> float | None:
+    """Return the expected seconds of training and evaluating trials, with a core for each rank; None for simulators without a rate.
 
     Args:
-        trials: Alike in shape.
+        trials: Of one shape.
         sentences: Size of the corpus, all of which is evaluated at the end.
         dimension: Length of an embedding.
-        sharing: The ranks that train them.
+        layout: The ranks that train them.
         rates: Of the machine.
     """
     settings, count = trials[0].settings, len(trials)
     head, training = settings.head, settings.training
     train, validation, test = sides(trials[0], sentences)
-    part = part_of(settings, sharing)
+    part = part_of(settings, layout)
     if isinstance(head, ClosedFormHead):
         return rates.corrected(part, count * (rates.closed_form_s + rates.closed_form_row_s * (train + validation + test)))
-    simulator = simulator_of(settings, sharing)
+    simulator = simulator_of(settings, layout)
     if simulator and simulator.ranks != "groups" and simulator.name not in rates.simulators:
         return None
     step_s = rates.step_s + count * (rates.row_s * training.batch + rates.parameter_s * (head.parameters(dimension) or 0))
@@ -68,9 +69,9 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
     blocks = training.epochs * math.ceil(validation / EVALUATION_ROWS) + math.ceil((train + validation + test) / EVALUATION_ROWS)
     evaluated = (training.epochs * validation + train + validation + test) * count
     seconds = (
-        steps * (step_s + _pass_seconds(settings, count * training.batch, sharing, rates))
+        steps * (step_s + _pass_seconds(settings, count * training.batch, layout, rates))
         + evaluated * rates.row_s
-        + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, sharing, rates))
+        + FORWARD_SHARE * blocks * (rates.step_s + _pass_seconds(settings, evaluated / blocks, layout, rates))
         + training.epochs * count * rates.trial_epoch_s
     )
     if head.principal_components(dimension):
@@ -82,13 +83,13 @@ def work_seconds(trials: Sequence[Trial], sentences: int, dimension: int, sharin
     return rates.corrected(part, seconds)
 
 
-def part_of(settings: TrialSettings, sharing: RankLayout) -> str:
-    """Return the part of a run's time that a trial belongs to, for what is learned from runs."""
+def part_of(settings: TrialSettings, layout: RankLayout) -> str:
+    """Return the part of a run's time that a trial belongs to, as runs correct it."""
     if settings.sentence_encoder.representation == "unfrozen":
         return UNFROZEN
     if isinstance(settings.head, ClosedFormHead):
         return FITTED
-    simulator = simulator_of(settings, sharing)
+    simulator = simulator_of(settings, layout)
     if simulator is None:
         return DENSE
     return f"{simulator.name} on a GPU" if runs_on_gpu(simulator) else simulator.name
@@ -105,13 +106,19 @@ def sides(trial: Trial, sentences: int) -> tuple[int, int, int]:
 
 
 def tuning_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
-    """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding a corpus of that size."""
+    """Return the expected seconds of one core for tuning the sentence encoder on a trial's split, and embedding the corpus.
+
+    Args:
+        trial: Whose split.
+        sentences: Size of the corpus.
+        rates: Of the machine.
+    """
     tuning, numbers = trial.settings.sentence_encoder.tuning, sides(trial, sentences)
     return 4 * tuning.pairs * tuning.epochs * numbers[0] / rates.tuned_per_core_s + sum(numbers) * CHARACTERS / rates.characters_per_core_s
 
 
 def tuning_bytes(trial: Trial, encoder: LocatedSentenceEncoder) -> int:
-    """Return the memory that a process needs where the sentence encoder is tuned in it, whatever trials it trains beside."""
+    """Return the memory that tuning the sentence encoder adds to a process, whatever it trains."""
     if trial.settings.sentence_encoder.representation == "frozen":
         return 0
     return TUNING_COPIES * encoder.weight_bytes + TUNING_ACTIVATION_BYTES
@@ -127,13 +134,13 @@ def _unfrozen_seconds(trial: Trial, sentences: int, rates: Rates) -> float:
     )
 
 
-def trial_bytes(trial: Trial, dimension: int, sharing: RankLayout) -> int:
+def trial_bytes(trial: Trial, dimension: int, layout: RankLayout) -> int:
     """Return the memory that each trial of a pack adds to each process's: parameters, and the states of its rows of a batch.
 
     Args:
         trial: Any trial of the pack.
         dimension: Length of an embedding.
-        sharing: The ranks that train it; only the first of them holds parameters, but they are planned alike.
+        layout: The ranks that train it; only the first of them holds parameters, but all are planned alike.
     """
     settings, head = trial.settings, trial.settings.head
     if isinstance(head, ClosedFormHead):
@@ -142,32 +149,32 @@ def trial_bytes(trial: Trial, dimension: int, sharing: RankLayout) -> int:
     numbers = PARAMETER_COPIES * (head.parameters(dimension) or 0) + 2 * settings.training.batch * dimension
     if components := head.principal_components(dimension):  # in the pack and in the group that trains, and what they are fitted on
         numbers += dimension * (2 * components + settings.data.set_sizes[0])
-    if simulator := simulator_of(settings, sharing):
+    if simulator := simulator_of(settings, layout):
         number_bytes = simulator.amplitude_bytes or number_bytes
         if simulator.ranks == "groups":
-            numbers += _shared_numbers(head, settings.training.batch, sharing, number_bytes)
+            numbers += _rank_numbers(head, settings.training.batch, layout, number_bytes)
         else:
             amplitudes = max(_step_amplitudes(head, simulator, settings.training.batch), _evaluation_amplitudes(head, simulator))
-            numbers += amplitudes // sharing.shards
+            numbers += amplitudes // layout.shards
     return number_bytes * numbers
 
 
-def simulator_of(settings: TrialSettings, sharing: RankLayout) -> SimulatorKind | None:
+def simulator_of(settings: TrialSettings, layout: RankLayout) -> SimulatorKind | None:
     """Return the simulator of a trial; None where nothing is simulated for its head."""
     if not settings.head.simulated:
         return None
     circuits = [use.circuit for use in settings.head.circuits()]
-    return resolve(settings.simulator, circuits, settings.precision, sharing.ranks).kind
+    return resolve(settings.simulator, circuits, settings.precision, layout.ranks).kind
 
 
-def _shared_numbers(head: HeadSettings, batch: int, sharing: RankLayout, number_bytes: int) -> int:
-    """Return how many real numbers the shards of a rank are, in a step or in an evaluation, which needs no cotangent."""
+def _rank_numbers(head: HeadSettings, batch: int, layout: RankLayout, number_bytes: int) -> int:
+    """Return how many real numbers the shards of a rank hold, in a step or in an evaluation, which needs no cotangent."""
     evaluated = 0
     for use in head.circuits():
-        shard = use.evaluation_rows * (1 << use.circuit.qubits) // sharing.shards
-        rows = min(rows_at_once(use.evaluation_rows, number_bytes * shard // use.evaluation_rows), sharing.rows(EVALUATION_ROWS))
+        shard = use.evaluation_rows * (1 << use.circuit.qubits) // layout.shards
+        rows = min(rows_at_once(use.evaluation_rows, number_bytes * shard // use.evaluation_rows), layout.rows(EVALUATION_ROWS))
         evaluated = max(evaluated, round((1 + EXCHANGE_BUFFER) * rows * shard))
-    return max(shared_amplitudes(head, batch, sharing), evaluated)
+    return max(rank_amplitudes(head, batch, layout), evaluated)
 
 
 def _step_amplitudes(head: HeadSettings, simulator: SimulatorKind, sentences: int) -> int:
@@ -188,14 +195,14 @@ def _evaluation_amplitudes(head: HeadSettings, simulator: SimulatorKind) -> int:
     return STATES_EVALUATED * EVALUATION_ROWS * max(rows, default=0)
 
 
-def _pass_seconds(settings: TrialSettings, rows: float, sharing: RankLayout, rates: Rates) -> float:
-    """Return the seconds of forward and gradient of so many rows of sentences, all trials together."""
-    head, simulator = settings.head, simulator_of(settings, sharing)
+def _pass_seconds(settings: TrialSettings, rows: float, layout: RankLayout, rates: Rates) -> float:
+    """Return the seconds of forward and gradient of a number of sentences, of all trials together."""
+    head, simulator = settings.head, simulator_of(settings, layout)
     if simulator is None or not head.circuits():
         return 0.0
     if simulator.ranks == "groups":
         number_bytes = 8 if settings.precision == "float64" else 4
-        return sum(step_seconds(step_of(head, math.ceil(rows), sharing, number_bytes), SHARED_KERNELS, LOCAL_LINK))
+        return sum(step_seconds(step_of(head, math.ceil(rows), layout, number_bytes), SHARDED_KERNELS, LOCAL_LINK))
     rate = rates.simulators[simulator.name]
     return sum(
         len(use.circuit.gates) * (rate.gate_s + rate.amplitude_s * use.training_rows * rows * (1 << use.circuit.qubits))

@@ -1,6 +1,6 @@
-"""How trials are shared out among MPI ranks: what `mpi: {ranks, shards}` comes to for a head and an allocation.
+"""The layout of MPI ranks: how many train a trial and share its states, from `mpi: {ranks, shards}`, memory and nodes.
 
-Owns the meaning of `auto`, and which settings cannot go together. Does not own how much memory a rank needs, nor how ranks are launched.
+Which settings can go together on any machine is in `study/rank_settings.py`; how ranks are launched is in `cluster/mpi.py`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from hadamard.orchestrator.study.rank_settings import can_share, most_shards, sh
 
 @dataclass(frozen=True)
 class RankLayout:
-    """So many processes train a trial, in groups of `shards` that share each state; the groups share out the rows of a batch."""
+    """Ranks of a trial, in groups of `shards` that share each state; the groups divide the rows of a batch among them."""
 
     ranks: int = 1
     shards: int = 1
 
     @property
     def groups(self) -> int:
-        """Groups of ranks."""
+        """Number of groups."""
         return self.ranks // self.shards
 
     def rows(self, rows: int) -> int:
-        """Return how many of so many rows a group has at most."""
+        """Return how many rows of a batch the group with most of them has."""
         return math.ceil(rows / self.groups)
 
 
@@ -36,40 +36,59 @@ ALONE = RankLayout()
 
 
 def layout_of(
-    settings: TrialSettings, allocation: Allocation, need: Callable[[RankLayout], int], gpus: Callable[[RankLayout], int]
+    settings: TrialSettings, allocation: Allocation, memory_bytes: Callable[[RankLayout], int], gpus: Callable[[RankLayout], int]
 ) -> RankLayout:
-    """Return how a trial is shared out: as little as memory allows, one process where that will do.
+    """Return the layout of a trial with the fewest ranks and shards that memory allows.
 
     Args:
         settings: Of the trial, checked.
         allocation: What there is.
-        need: The bytes that each process needs.
-        gpus: The GPUs that each process needs.
+        memory_bytes: What each rank needs.
+        gpus: The GPUs that each rank needs.
 
     Returns:
-        The first way that fits; where none does, that with the fewest processes and of these the most shards, for others to refuse.
+        The first layout that fits; where none does, the one with the fewest ranks and of these the most shards, for
+        `feasibility.check_feasible` to refuse.
     """
-    ways = tuple(_ways(settings))
-    fitting = (way for way in ways if nodes_for(way, allocation, need(way), gpus(way)) <= allocation.rank_nodes)
-    return next(fitting, min(ways, key=lambda way: (way.ranks, -way.shards)))
+    layouts = tuple(_layouts(settings))
+    fitting = (layout for layout in layouts if nodes_for(layout, allocation, memory_bytes(layout), gpus(layout)) <= allocation.rank_nodes)
+    return next(fitting, min(layouts, key=lambda layout: (layout.ranks, -layout.shards)))
 
 
-def nodes_for(sharing: RankLayout, allocation: Allocation, need: int, gpus: int = 0) -> float:
-    """Return how many nodes like those of the allocation hold the ranks of a trial, each with a core of its own; inf if no number does."""
-    on_one = min(allocation.cpus, allocation.memory_bytes // need, *([allocation.gpus // gpus] if gpus else []))
-    return math.ceil(sharing.ranks / on_one) if on_one else math.inf
+def nodes_for(layout: RankLayout, allocation: Allocation, memory_bytes: int, gpus: int = 0) -> float:
+    """Return how many nodes like those of the allocation hold the ranks of a trial, each with a core of its own; inf if no number does.
+
+    Args:
+        layout: The ranks.
+        allocation: Whose nodes.
+        memory_bytes: What each rank needs.
+        gpus: The GPUs that each rank needs.
+    """
+    on_one = min(allocation.cpus, allocation.memory_bytes // memory_bytes, *([allocation.gpus // gpus] if gpus else []))
+    return math.ceil(layout.ranks / on_one) if on_one else math.inf
 
 
-def least_nodes(settings: TrialSettings, allocation: Allocation, need: Callable[[RankLayout], int]) -> tuple[RankLayout, int] | None:
-    """Return the way that would fit on the fewest nodes like those of the allocation, if `mpi` were left to `auto`, and their number."""
+def fewest_nodes(
+    settings: TrialSettings, allocation: Allocation, memory_bytes: Callable[[RankLayout], int]
+) -> tuple[RankLayout, int] | None:
+    """Return the layout that fits the fewest nodes like those of the allocation if `mpi` is left to `auto`, and their number.
+
+    Args:
+        settings: Of the trial.
+        allocation: Whose nodes.
+        memory_bytes: What each rank needs.
+
+    Returns:
+        None if no number of nodes holds any layout.
+    """
     free = settings.model_copy(update={"mpi": type(settings.mpi)()})
-    found = [(nodes_for(way, allocation, need(way)), way.ranks, way) for way in _ways(free)]
-    nodes, _, way = min(found, key=lambda one: one[:2])
-    return (way, int(nodes)) if nodes < math.inf else None
+    options = [(nodes_for(layout, allocation, memory_bytes(layout)), layout.ranks, layout) for layout in _layouts(free)]
+    nodes, _, layout = min(options, key=lambda option: option[:2])
+    return (layout, int(nodes)) if nodes < math.inf else None
 
 
-def _ways(settings: TrialSettings) -> Iterator[RankLayout]:
-    """Yield the ways that the settings leave open, those of few processes and shards first."""
+def _layouts(settings: TrialSettings) -> Iterator[RankLayout]:
+    """Yield the layouts that the settings leave open, those of few ranks and shards first."""
     mpi, head = settings.mpi, settings.head
     if not head.simulated or not can_share(settings.simulator):
         yield ALONE

@@ -1,6 +1,6 @@
-"""A training step that ranks share: its stages, messages, bytes and memory, and the seconds it takes at given rates.
+"""The model of a training step of several ranks: its stages, messages, bytes and memory, and its seconds at the rates of a machine.
 
-Owns this model of a step. Does not own the stages, nor the rates of any machine (estimates.py, scale_view.py).
+Stages are planned by `model/simulators/sharded/stages.py`. `cost_model.py` has the rates of ranks on one node.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from hadamard.orchestrator.planning.rank_layout import RankLayout
 GRADIENT_MOVES = 3
 """A forward pass moves the state; a gradient moves state and cotangent back, in messages that hold both."""
 EXCHANGE_BUFFER = 0.25
-"""Part of a shard that is on its way at any time."""
+"""Part of a shard that is being sent at any time."""
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """Forward and gradient of one gate, or rotation, by one rank.
+    """Speed of one rank: forward and gradient of one gate, or rotation.
 
     Attributes:
-        gate_s: Seconds that it takes however small a shard is.
-        near_s: Seconds per amplitude while a row's shard, and its cotangent, stay in a cache.
-        far_s: Likewise where they do not.
-        near_bytes: The largest shard that does.
+        gate_s: Seconds, however small a shard is.
+        cached_s: Seconds per amplitude while a row's shard, and its cotangent, stay in a cache.
+        uncached_s: Seconds per amplitude of larger shards.
+        cache_bytes: The largest shard that stays in a cache.
     """
 
     gate_s: float
-    near_s: float
-    far_s: float
-    near_bytes: int
+    cached_s: float
+    uncached_s: float
+    cache_bytes: int
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a rank sends to the others of its group: bytes per second, and seconds that a message takes however small it is."""
+    """Speed at which a rank sends to the others of its group: bytes per second, and seconds of a message however small it is."""
 
     bytes_s: float
     message_s: float
@@ -47,14 +47,14 @@ class Step:
     """A training step: forward and gradient of a head on some sentences.
 
     Attributes:
-        stages: Of both circuits.
-        messages: Of one rank, to one other each, forward and backward.
-        moved_bytes: Between ranks, over all of them.
-        rank_bytes: What one rank sends of them, in a group that has as many rows as any.
-        gates: Gates or rotations of both circuits, one after the other.
-        gate_amplitudes: Of one rank, summed over these.
+        stages: Number of stages of all circuits.
+        messages: Number of messages that one rank sends, each to one other, forward and backward.
+        moved_bytes: Bytes sent by all ranks together.
+        rank_bytes: Bytes that one rank sends, in a group that has as many rows as any.
+        gates: Number of gates or rotations of all circuits.
+        gate_amplitudes: Amplitudes of one rank, summed over these.
         shard_bytes: The larger shard of one row.
-        state_bytes: Of one rank: states, cotangent, and what is on its way.
+        state_bytes: Memory of one rank for states, cotangent, and what is being sent.
     """
 
     stages: int
@@ -67,13 +67,20 @@ class Step:
     state_bytes: int
 
 
-def step_of(head: HeadSettings, sentences: int, sharing: RankLayout, amplitude_bytes: int) -> Step:
-    """Return a training step on so many sentences, all trials of a pack together."""
+def step_of(head: HeadSettings, sentences: int, layout: RankLayout, amplitude_bytes: int) -> Step:
+    """Return a training step.
+
+    Args:
+        head: Of the trials.
+        sentences: Of all trials of a pack together.
+        layout: The ranks.
+        amplitude_bytes: 4 or 8.
+    """
     uses = head.circuits()
-    plans = [plan_stages(use.circuit, sharing.shards) for use in uses]
+    plans = [plan_stages(use.circuit, layout.shards) for use in uses]
     states = [amplitude_bytes * 2**use.circuit.qubits for use in uses]
     rows = [use.training_rows * sentences for use in uses]
-    share = [sharing.rows(count) / sharing.shards for count in rows]
+    share = [layout.rows(count) / layout.shards for count in rows]
     return Step(
         stages=sum(len(plan.stages) for plan in plans),
         messages=2 * sum(2 ** len(stage.exchange.places) - 1 for plan in plans for stage in plan.stages if stage.exchange),
@@ -81,21 +88,21 @@ def step_of(head: HeadSettings, sentences: int, sharing: RankLayout, amplitude_b
         rank_bytes=sum(GRADIENT_MOVES * plan.moved * state * part for plan, state, part in zip(plans, states, share, strict=True)),
         gates=sum(plan.items for plan in plans),
         gate_amplitudes=sum(plan.items * part * 2**use.circuit.qubits for plan, use, part in zip(plans, uses, share, strict=True)),
-        shard_bytes=max(states) // sharing.shards,
-        state_bytes=amplitude_bytes * shared_amplitudes(head, sentences, sharing),
+        shard_bytes=max(states) // layout.shards,
+        state_bytes=amplitude_bytes * rank_amplitudes(head, sentences, layout),
     )
 
 
-def shared_amplitudes(head: HeadSettings, sentences: int, sharing: RankLayout) -> int:
-    """Return the most amplitudes that a rank holds during a step: what earlier circuits left, and a circuit's state and cotangent."""
-    held = [use.training_rows * 2**use.circuit.qubits * sharing.rows(sentences) for use in head.circuits()]
+def rank_amplitudes(head: HeadSettings, sentences: int, layout: RankLayout) -> int:
+    """Return the most amplitudes that a rank holds during a step: the states of earlier circuits, and a circuit's state and cotangent."""
+    held = [use.training_rows * 2**use.circuit.qubits * layout.rows(sentences) for use in head.circuits()]
     kept: int = sum(held[:-1]) or sum(held)
-    return round((kept + (2 + EXCHANGE_BUFFER) * max(held, default=0)) / sharing.shards)
+    return round((kept + (2 + EXCHANGE_BUFFER) * max(held, default=0)) / layout.shards)
 
 
 def step_seconds(step: Step, kernels: Kernels, link: Link) -> tuple[float, float]:
-    """Return for how long a rank computes, and for how long it sends and receives."""
-    amplitude_s = kernels.near_s if step.shard_bytes <= kernels.near_bytes else kernels.far_s
+    """Return the seconds for which a rank computes, and those for which it sends and receives."""
+    amplitude_s = kernels.cached_s if step.shard_bytes <= kernels.cache_bytes else kernels.uncached_s
     return (
         step.gates * kernels.gate_s + step.gate_amplitudes * amplitude_s,
         step.rank_bytes / link.bytes_s + step.messages * link.message_s,

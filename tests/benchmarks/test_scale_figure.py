@@ -9,7 +9,7 @@ from PIL import Image
 
 from benchmarks.scale_figure import PAPER, QUBITS, assumptions, estimate_step, estimates, machine, main
 from hadamard.model.heads.quantum.settings import QuantumHead
-from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARED_KERNELS
+from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, SHARDED_KERNELS
 from hadamard.orchestrator.planning.rank_layout import ALONE
 from tests.support.studies import TINY, write_study
 
@@ -63,4 +63,4 @@ def test_machines_are_compared_by_their_numbers() -> None:
     (other,) = estimates(PAPER, [30], machine(network_gb_s=1, kernel_ns=2), 4)
     assert one.step == other.step
     assert one.exchange_s - other.exchange_s == pytest.approx(one.step.rank_bytes * (1 / 0.1e9 - 1 / 1e9))
-    assert other.compute_s - one.compute_s == pytest.approx(one.step.gate_amplitudes * (2e-9 - SHARED_KERNELS.far_s))
+    assert other.compute_s - one.compute_s == pytest.approx(one.step.gate_amplitudes * (2e-9 - SHARDED_KERNELS.uncached_s))

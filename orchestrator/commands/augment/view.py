@@ -21,8 +21,8 @@ from hadamard.orchestrator.commands.plan import NARROW, expected
 from hadamard.orchestrator.formats import count, points
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.reopen import reopen
-from hadamard.orchestrator.planning.cost_estimate import price
-from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.cost_estimate import estimate_run
+from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import Plan, read_plan
@@ -83,7 +83,7 @@ def _sized(ledger: Ledger, now: Plan, proposal: Proposal, allocation: Allocation
         records = ledger.records(plan.trials)
         rates = known_rates()
         packs = pack_up([record.trial for record in records if record.owed], allocation, rates)
-        check_fit(packs, allocation)
+        check_feasible(packs, allocation)
     except StudyError as error:
         return f"{proposal.name}: {error.problems[0].message}"
     return Sized(
@@ -92,7 +92,7 @@ def _sized(ledger: Ledger, now: Plan, proposal: Proposal, allocation: Allocation
         trials=len(plan.trials) - len(now.trials),
         done=sum(record.status == "done" for record in records),
         owed=sum(record.owed for record in records),
-        expected_s=price(packs, allocation, rates).wall_s,
+        expected_s=estimate_run(packs, allocation, rates).wall_s,
         command=_command(ledger, proposal.settings),
     )
 

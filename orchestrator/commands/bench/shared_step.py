@@ -20,7 +20,7 @@ from hadamard.model.simulators.sharded.exchange import Exchanger
 from hadamard.model.simulators.sharded.rank_protocol import all_or_none, dismiss, follow
 from hadamard.model.simulators.sharded.simulator import ShardedSimulator
 from hadamard.orchestrator.commands.bench.exchanges import PAPER_HEAD
-from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARED_KERNELS
+from hadamard.orchestrator.planning.cost_model import LOCAL_LINK, SHARDED_KERNELS
 from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import step_of, step_seconds
 
@@ -51,7 +51,7 @@ def _line(simulator: ShardedSimulator, qubits: int, sentences: int, sharing: Ran
     measured = min(_step_s(simulator, qubits, sentences) for _ in range(repeats))  # the least: others may use the same cores
     sent = (Exchanger.sent_bytes - before) / repeats
     step = step_of(PAPER_HEAD.model_copy(update={"qubits": qubits}), sentences, sharing, 4)
-    compute_s, exchange_s = step_seconds(step, SHARED_KERNELS, LOCAL_LINK)
+    compute_s, exchange_s = step_seconds(step, SHARDED_KERNELS, LOCAL_LINK)
     predicted = compute_s + exchange_s
     of_bytes = f"{sent / step.rank_bytes:.3f}" if step.rank_bytes else "nothing"
     cells = (f"{measured:.3g}", f"{predicted:.3g}", f"{exchange_s:.2g}", f"{predicted / measured:.2f}", of_bytes)

@@ -27,7 +27,7 @@ from hadamard.orchestrator.commands.bench import machine
 from hadamard.orchestrator.commands.bench.ordinary import DEVICE, Rates, measure
 from hadamard.orchestrator.execution.driver import embed
 from hadamard.orchestrator.formats import count, duration
-from hadamard.orchestrator.planning.cost_estimate import price
+from hadamard.orchestrator.planning.cost_estimate import estimate_run
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import Plan, read_plan
@@ -129,7 +129,7 @@ def _splits_in(plan: Plan, budget_s: float, allocation: Allocation) -> int:
     rates = known_rates()
     for splits in range(plan.study.design.splits, 1, -1):
         trials = [trial for trial in plan.trials if trial.split < splits]
-        expected = price(pack_up(trials, allocation, rates), allocation, rates).wall_s
+        expected = estimate_run(pack_up(trials, allocation, rates), allocation, rates).wall_s
         if expected is not None and expected <= budget_s:
             return splits
     return 1

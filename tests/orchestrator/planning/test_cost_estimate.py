@@ -9,7 +9,7 @@ import pytest
 
 from hadamard.cluster.allocation import Allocation
 from hadamard.orchestrator.commands.plan import price_lines
-from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, pack_joules, packs_seconds, price
+from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, estimate_run, pack_joules, packs_seconds
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
 from hadamard.orchestrator.planning.packs import Pack, pack_up
 from hadamard.orchestrator.planning.rank_layout import RankLayout
@@ -48,7 +48,7 @@ def test_packs_begin_in_their_order_as_soon_as_there_is_room(packs: list[Pack], 
 
 
 def test_one_pack_of_unknown_length_makes_all_unknown() -> None:
-    unknown = price([pack(3), pack(None)], machine(), replace(DEFAULTS, core_w=10.0))
+    unknown = estimate_run([pack(3), pack(None)], machine(), replace(DEFAULTS, core_w=10.0))
     assert (unknown.packs_s, unknown.wall_s, unknown.node_hours, unknown.energy_j) == (None, None, None, None)
     assert dict(price_lines(unknown, machine(), DEFAULTS))["time"].startswith("not known")
 
@@ -57,7 +57,7 @@ def test_the_time_holds_all_from_the_command_to_its_end(tmp_path: Path, monkeypa
     monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
     trials = read(tmp_path).trials
     rates = replace(DEFAULTS, factors={"start": 2.0, "embeddings": 3.0, "end": 0.5, PACK_START: 4.0})
-    plain, corrected = (price(pack_up(trials, machine(), one), machine(), one) for one in (DEFAULTS, rates))
+    plain, corrected = (estimate_run(pack_up(trials, machine(), one), machine(), one) for one in (DEFAULTS, rates))
     assert plain.wall_s == plain.start_s + plain.embeddings_s + (plain.packs_s or 0) + plain.end_s
     assert plain.start_s == DEFAULTS.run_start_s
     assert plain.end_s == pytest.approx(DEFAULTS.run_end_s + len(trials) * DEFAULTS.trial_end_s)
@@ -83,13 +83,13 @@ def test_embeddings_take_longer_where_sentences_do_and_nothing_once_cached(tmp_p
 
 
 def test_node_hours_are_those_of_all_nodes_all_the_while() -> None:
-    asked = price([pack(3600)] * 2, machine(1, nodes=4), DEFAULTS)
-    assert asked.wall_s is not None
-    assert asked.node_hours == pytest.approx(4 * asked.wall_s / 3600)
+    estimate = estimate_run([pack(3600)] * 2, machine(1, nodes=4), DEFAULTS)
+    assert estimate.wall_s is not None
+    assert estimate.node_hours == pytest.approx(4 * estimate.wall_s / 3600)
 
 
 def test_nothing_to_do_takes_nothing() -> None:
-    nothing = price([], machine(), DEFAULTS)
+    nothing = estimate_run([], machine(), DEFAULTS)
     assert (nothing.wall_s, nothing.energy_j, nothing.trials) == (0, 0, 0)
 
 
@@ -100,16 +100,16 @@ def test_joules_are_those_of_cores_and_gpus_and_unknown_without_their_watts() ->
     assert pack_joules(pack(5, ranks=4), of_cores) == 200
     assert pack_joules(pack(5, gpus=1), of_cores) is None
     assert pack_joules(pack(5, ranks=2, gpus=1), of_both) == 5 * 2 * 310
-    assert price([pack(5), pack(6)], machine(), of_cores).energy_j == 110
-    assert price([pack(5), pack(6, gpus=1)], machine(gpus=1), of_cores).energy_j is None
+    assert estimate_run([pack(5), pack(6)], machine(), of_cores).energy_j == 110
+    assert estimate_run([pack(5), pack(6, gpus=1)], machine(gpus=1), of_cores).energy_j is None
 
 
 def test_joules_that_are_not_known_are_said_to_be_so_with_the_reason() -> None:
-    lines = dict(price_lines(price([pack(5)], machine(), DEFAULTS), machine(), DEFAULTS))
+    lines = dict(price_lines(estimate_run([pack(5)], machine(), DEFAULTS), machine(), DEFAULTS))
     assert lines["energy"].startswith("not known: ")
     assert len(lines["energy"]) > 40
     known = replace(DEFAULTS, core_w=10.0)
-    assert "50 J" in dict(price_lines(price([pack(5)], machine(), known), machine(), known))["energy"]
+    assert "50 J" in dict(price_lines(estimate_run([pack(5)], machine(), known), machine(), known))["energy"]
 
 
 def test_other_rates_change_no_trial_and_lose_none_though_they_may_pack_otherwise(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import NONE, duration
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, Held, PackUse
-from hadamard.orchestrator.planning.cost_estimate import RunEstimate, price
+from hadamard.orchestrator.planning.cost_estimate import RunEstimate, estimate_run
 from hadamard.orchestrator.planning.feedback import (
     PACKS,
     WHOLE,
@@ -49,7 +49,7 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[tuple[Pack
     monkeypatch.setenv("HADAMARD_CACHE", str(tmp_path / "cache"))
     packs = pack_up(read(tmp_path, overrides=["simulator=torch", "training.epochs=200"]).trials, TWO_CORES)
     assert len(packs) == 2
-    return packs, price(packs, TWO_CORES, DEFAULTS)
+    return packs, estimate_run(packs, TWO_CORES, DEFAULTS)
 
 
 def record(trial: Trial, seconds: float = 2.0, attempts: int = 1, status: str = "done") -> TrialRecord:
@@ -96,7 +96,7 @@ def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack
     rates = known_rates()
     trials = [trial for pack in packs for trial in pack.trials]
     again = pack_up(trials, TWO_CORES, rates)
-    next_time = price(again, TWO_CORES, rates)
+    next_time = estimate_run(again, TWO_CORES, rates)
     assert next_time.start_s == pytest.approx(8)
     assert next_time.embeddings_s == pytest.approx(10)
     assert next_time.end_s == pytest.approx(12)

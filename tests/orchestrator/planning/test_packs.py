@@ -10,9 +10,9 @@ import pytest
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.plan import simulators_in_words
-from hadamard.orchestrator.planning.cost_estimate import packs_seconds, price
+from hadamard.orchestrator.planning.cost_estimate import estimate_run, packs_seconds
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
-from hadamard.orchestrator.planning.feasibility import check_fit
+from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.planning.rank_layout import ALONE
@@ -104,12 +104,12 @@ def test_a_pack_is_no_larger_than_its_part_of_the_memory(tmp_path: Path) -> None
 def test_a_row_that_cannot_fit_is_refused_with_what_it_needs(tmp_path: Path) -> None:
     plan, small = plan_of(tmp_path, "factors.head.qubits=[3, 28]"), machine(2)
     with pytest.raises(StudyError, match=r"r0\d needs about \d+\.\d GiB of memory, this machine has 24\.0"):
-        check_fit(pack_up(plan.trials, small), small)
+        check_feasible(pack_up(plan.trials, small), small)
 
 
 def test_the_time_is_not_known_for_simulators_without_a_measured_rate(tmp_path: Path) -> None:
-    assert price(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), machine(2), DEFAULTS).wall_s is None
-    assert price(pack_up(plan_of(tmp_path).trials, machine(2)), machine(2), DEFAULTS).wall_s is not None
+    assert estimate_run(pack_up(plan_of(tmp_path, "simulator=lightning.qubit").trials, machine(2)), machine(2), DEFAULTS).wall_s is None
+    assert estimate_run(pack_up(plan_of(tmp_path).trials, machine(2)), machine(2), DEFAULTS).wall_s is not None
 
 
 def test_many_nodes_share_the_work_but_not_the_memory(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_many_nodes_share_the_work_but_not_the_memory(tmp_path: Path) -> None:
     assert shared == pytest.approx(alone / 2, rel=0.01), "eight packs alike: two rounds on six cores, four on two"
     large = plan_of(tmp_path, "factors.head.qubits=[3, 36]")
     with pytest.raises(StudyError, match=r"this machine has 24\.0"):
-        check_fit(pack_up(large.trials, machine(2, nodes=9)), machine(2, nodes=9))
+        check_feasible(pack_up(large.trials, machine(2, nodes=9)), machine(2, nodes=9))
 
 
 GPU_ROWS = TINY.replace("training.lr: [0.02, 0.1]", "simulator: [compiled, lightning.gpu]")

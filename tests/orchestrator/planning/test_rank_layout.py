@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,10 @@ from hadamard.model.settings import Mpi
 from hadamard.model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
 from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.commands.plan import show_plan
-from hadamard.orchestrator.planning import feasibility
 from hadamard.orchestrator.planning.cost_estimate import packs_seconds
-from hadamard.orchestrator.planning.feasibility import check_fit
-from hadamard.orchestrator.planning.packs import need, pack_up
-from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout, layout_of, least_nodes, nodes_for
+from hadamard.orchestrator.planning.feasibility import check_feasible, missing_for_mpi
+from hadamard.orchestrator.planning.packs import Pack, pack_up, rank_memory_bytes
+from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout, fewest_nodes, layout_of, nodes_for
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.file import StudyError
 from hadamard.orchestrator.study.rank_settings import check_ranks, most_shards
@@ -49,7 +49,7 @@ def settings(
 
 def halves(total_gib: float, process_gib: float = 0.5):  # type: ignore[no-untyped-def]
     """Return what each process needs of states that take so much in all, beside a process."""
-    return lambda sharing: round((process_gib + total_gib / sharing.ranks) * GIB)
+    return lambda layout: round((process_gib + total_gib / layout.ranks) * GIB)
 
 
 def no_gpus(_: RankLayout) -> int:
@@ -86,8 +86,8 @@ def test_named_ranks_and_shards_are_taken_as_they_are() -> None:
 
 
 def test_shards_of_named_ranks_are_as_few_as_memory_allows() -> None:
-    def states_alone(sharing: RankLayout) -> int:
-        return 16 * GIB // sharing.shards
+    def states_alone(layout: RankLayout) -> int:
+        return 16 * GIB // layout.shards
 
     assert layout_of(settings(4), machine(4, 33), states_alone, no_gpus) == RankLayout(4, 2)
     assert layout_of(settings(4), machine(4, 31), states_alone, no_gpus) == RankLayout(4, 4)
@@ -158,7 +158,7 @@ def test_packs_of_one_number_of_ranks_and_places_for_each(tmp_path: Path) -> Non
     plan = ranked(tmp_path, "mpi.shards=1", "training.epochs=1000000", "design.splits=8")
     roomy = machine(8, 1000)
     packs = pack_up(plan.trials, roomy)
-    check_fit(packs, roomy)
+    check_feasible(packs, roomy)
     assert {pack.ranks for pack in packs} == {1, 4}
     assert {pack.shards for pack in packs} == {1}
     for pack in packs:
@@ -173,27 +173,26 @@ def test_packs_of_one_number_of_ranks_and_places_for_each(tmp_path: Path) -> Non
 def test_shards_and_groups_take_less_memory(tmp_path: Path) -> None:
     plan = read(tmp_path, RANKS.replace("qubits: 5", "qubits: 18"), ["training.batch=32", "head.reduction=none"])
     trial = plan.trials[0]
-    bytes_of = {shards: need(trial, RankLayout(shards, shards)) for shards in (2, 4)}
+    bytes_of = {shards: rank_memory_bytes(trial, RankLayout(shards, shards)) for shards in (2, 4)}
     state = 2**18 * 4 * 32  # float32, batch 32
     assert bytes_of[2] - bytes_of[4] == pytest.approx(3.25 * state / 4, rel=0.01)
-    assert need(trial, RankLayout(4, 2)) == pytest.approx(bytes_of[4], rel=0.001), "two groups have half of the rows each"
+    assert rank_memory_bytes(trial, RankLayout(4, 2)) == pytest.approx(bytes_of[4], rel=0.001), "two groups have half of the rows each"
 
 
-@pytest.fixture
-def mpi_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feasibility, "_missing_for_mpi", lambda: None)
+def check(packs: Sequence[Pack], allocation: Allocation) -> None:
+    """Check packs as on a machine that has MPI."""
+    check_feasible(packs, allocation, missing_for_mpi=lambda: None)
 
 
-@pytest.mark.usefixtures("mpi_here")
 def test_more_ranks_than_cores_or_gpus_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = ranked(tmp_path)
     small = machine(2)
     with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need a core each, there are 2: 2 cores, "):
-        check_fit(pack_up(plan.trials, small), small)
+        check(pack_up(plan.trials, small), small)
     monkeypatch.setattr("hadamard.model.simulators.hardware.gpu_in_sight", lambda: True)
     one_gpu = machine(8, gpus=1)
     with pytest.raises(StudyError, match=r"4 ranks need a GPU each, there are 1: 8 cores, 1 GPU"):
-        check_fit(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
+        check(pack_up(ranked(tmp_path, "simulator=lightning.gpu").trials, one_gpu), one_gpu)
 
 
 @pytest.mark.parametrize(("simulator", "all_gpus"), [("lightning.gpu", True), ("lightning.kokkos", False), ("sharded", False)])
@@ -202,17 +201,16 @@ def test_ranks_of_a_device_that_picks_its_gpu_are_to_see_all_of_their_node(tmp_p
     assert {pack.all_gpus for pack in packs} == {all_gpus}
 
 
-@pytest.mark.usefixtures("mpi_here")
 def test_ranks_that_would_wait_for_ever_for_one_node_are_refused(tmp_path: Path) -> None:
     two_nodes = machine(2, nodes=2)
-    check_fit(pack_up(ranked(tmp_path).trials, two_nodes), two_nodes)
+    check(pack_up(ranked(tmp_path).trials, two_nodes), two_nodes)
     apart = dataclasses.replace(two_nodes, apart=True)
     with pytest.raises(
         StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks have to be on one node here: .*; there are 2 nodes, each with 2 c"
     ):
-        check_fit(pack_up(ranked(tmp_path).trials, apart), apart)
+        check(pack_up(ranked(tmp_path).trials, apart), apart)
     fitting = dataclasses.replace(machine(4, nodes=2), apart=True)
-    check_fit(pack_up(ranked(tmp_path).trials, fitting), fitting)
+    check(pack_up(ranked(tmp_path).trials, fitting), fitting)
 
 
 def test_auto_takes_no_ranks_on_nodes_that_they_do_not_reach() -> None:
@@ -224,27 +222,26 @@ def test_auto_takes_no_ranks_on_nodes_that_they_do_not_reach() -> None:
 LARGE = RANKS.replace("qubits: 5", "qubits: 24").replace("  mpi.ranks: [1, 4]", "  head.connectivity: [1, 2]")
 
 
-@pytest.mark.usefixtures("mpi_here")
 def test_a_row_that_cannot_fit_says_how_many_ranks_of_what_memory_would_do(tmp_path: Path) -> None:
     plan, small = ranked(tmp_path, "head.reduction=none", "baselines=[]", content=LARGE), machine(4, 2)
     with pytest.raises(StudyError, match=r"r00 needs about .* GiB of memory, this machine has 2.0.*; (\d+) MPI ranks with") as caught:
-        check_fit(pack_up(plan.trials, small), small)
-    found = least_nodes(plan.trials[0].settings, small, lambda sharing: need(plan.trials[0], sharing))
+        check(pack_up(plan.trials, small), small)
+    found = fewest_nodes(plan.trials[0].settings, small, lambda layout: rank_memory_bytes(plan.trials[0], layout))
     assert found is not None
-    sharing, nodes = found
-    assert f"; {sharing.ranks} MPI ranks with {need(plan.trials[0], sharing) / GIB:.1f} GiB each would fit {nodes} such nodes" in str(
-        caught.value
+    layout, nodes = found
+    assert (
+        f"; {layout.ranks} MPI ranks with {rank_memory_bytes(plan.trials[0], layout) / GIB:.1f} GiB each would fit {nodes} such nodes"
+        in str(caught.value)
     )
     enough = machine(4, 2, nodes=nodes)
     packs = pack_up(plan.trials, enough)
-    check_fit(packs, enough)
+    check(packs, enough)
     assert {pack.ranks > 1 for pack in packs} == {True}, "what it said would do, does"
     fewer = machine(4, 2, nodes=nodes - 1)
     with pytest.raises(StudyError, match="needs about"):
-        check_fit(pack_up(plan.trials, fewer), fewer)
+        check(pack_up(plan.trials, fewer), fewer)
 
 
-@pytest.mark.usefixtures("mpi_here")
 def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8))
     path = write_study(tmp_path, RANKS.replace("qubits: 5", "qubits: 9"))
@@ -270,26 +267,29 @@ def test_a_plan_says_what_ranks_share(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "on 8 GPUs, one GPU for each process\n" in show_plan(path, overrides, 0.02, as_json=False)
 
 
-@pytest.mark.parametrize("what", ["mpi4py", "launcher"])
-def test_missing_mpi_is_refused_before_anything_is_launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_missing_mpi_is_looked_for_once_and_where_ranks_need_it(tmp_path: Path) -> None:
     looks = []
 
-    def library() -> str:
-        looks.append(what)
-        return mpi.library()
+    def missing() -> str:
+        looks.append(1)
+        return "no mpiexec"
 
-    monkeypatch.setattr(feasibility, "known_library", library)
+    packs = pack_up(ranked(tmp_path).trials, machine(8))
+    with pytest.raises(StudyError, match=r"factors.mpi.ranks: r0\d: 4 ranks need MPI: no mpiexec"):
+        check_feasible(packs, machine(8), missing_for_mpi=missing)
+    assert len(looks) == 1, "two arms miss it, and each look starts a Python"
+    alone = pack_up(ranked(tmp_path, "factors.mpi.ranks=[1, auto]").trials, machine(8))
+    check_feasible(alone, machine(8), missing_for_mpi=missing)
+    assert len(looks) == 1, "where no ranks are needed, none are missed"
+
+
+@pytest.mark.parametrize("what", ["mpi4py", "launcher"])
+def test_what_is_missing_for_mpi_is_named_with_the_way_to_get_it(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "mpi4py":
         monkeypatch.setattr(mpi, "ASK_LIBRARY", "import mpi4py_that_is_not_installed")
     else:
         monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    monkeypatch.setattr("hadamard.orchestrator.commands.plan.detect", lambda: machine(8))
-    path = write_study(tmp_path, RANKS)
-    with pytest.raises(StudyError, match=r"study.yaml:\d+: factors.mpi.ranks: .* 4 ranks need MPI: .* pip install 'hadamard\[mpi\]'"):
-        show_plan(path, [], 0.02, as_json=False)
-    assert len(looks) == 1, "two arms miss it, and each look starts a Python"
-    assert "packs" in show_plan(path, ["factors.mpi.ranks=[1, auto]"], 0.02, as_json=False), "where no ranks are needed, none are missed"
-    assert [one.name for one in tmp_path.iterdir()] == ["study.yaml"]
+    assert "pip install 'hadamard[mpi]'" in (missing_for_mpi(mpi.library) or "")
 
 
 def test_bad_ranks_are_refused_with_file_and_line(tmp_path: Path) -> None:
