@@ -27,7 +27,7 @@ from hadamard.orchestrator.planning.step_model import Kernels, Link, Step, rank_
 from hadamard.orchestrator.plotting import FAINT, LINES, MUTED, STYLE, WIDTH, save, titled
 from hadamard.orchestrator.study.file import StudyFile
 from hadamard.orchestrator.study.rank_settings import most_shards
-from hadamard.orchestrator.study.schema import study_of
+from hadamard.orchestrator.study.validation import study_of
 
 PAPER = QuantumHead(encoders=1, encoder_layers=3, connectivity=2, reuploads=2, layers=2)
 QUBITS = range(30, 47, 2)

@@ -1,1 +1,1 @@
-"""The study file: its schema, its trials, and their keys."""
+"""The study: its file, what is valid in it, its plan, and its trials with their keys."""

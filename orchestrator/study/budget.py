@@ -1,6 +1,6 @@
-"""A study's budget: how much time, how many node-hours, joules and trials it may use, in all of its runs together.
+"""The budget of a study: the time, node-hours, joules and trials that all of its runs together may use.
 
-Owns the setting with its units, and when a budget is used up. Does not own what was used, nor who looks (spending.py).
+`execution/budget_guard.py` enforces it while a study runs.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _QUANTITY = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*")
 
 
 def _in(units: Mapping[str, float]) -> BeforeValidator:
-    """Return what turns `2 h` into its number in the first of these units; a number alone is in that unit."""
+    """Return a validator that turns `2 h` into its number in the first of these units; a number alone is in that unit."""
 
-    def convert(given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        found = _QUANTITY.fullmatch(given)
-        if found is None or found[2] not in units:
-            raise ValueError(f"is a number with a unit: {', '.join(units)}, such as `2 {list(units)[-2]}`; not {given!r}")
-        return float(found[1]) * units[found[2]]
+    def convert(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        quantity = _QUANTITY.fullmatch(value)
+        if quantity is None or quantity[2] not in units:
+            raise ValueError(f"is a number with a unit: {', '.join(units)}, such as `2 {list(units)[-2]}`; not {value!r}")
+        return float(quantity[1]) * units[quantity[2]]
 
     return BeforeValidator(convert)
 
 
 class Budget(Settings):
-    """What a study may use; None: as much as it takes."""
+    """What a study may use; None: no limit."""
 
     wall: Annotated[float, _in(SECONDS), Field(gt=0)] | None = None
-    """Time by the clock while it is run, as `90 min` or `2 h`; seconds, if no unit is given."""
+    """Time by the clock while it runs, as `90 min` or `2 h`; a number without a unit is seconds."""
     node_hours: Annotated[float, Field(gt=0)] | None = None
     """Hours of all nodes together."""
     energy: Annotated[float, _in(JOULES), Field(gt=0)] | None = None
-    """What its packs take by the nodes' meters, gross, as `2 kWh` or `500 kJ`; joules, if no unit is given. Needs meters."""
+    """Gross energy of its packs by the nodes' meters, as `2 kWh` or `500 kJ`; a number without a unit is joules. Needs meters."""
     trials: Annotated[int, Field(ge=1)] | None = None
-    """Trials that come to an end."""
+    """Trials that end."""
 
     @property
     def is_set(self) -> bool:
@@ -54,7 +54,7 @@ class Budget(Settings):
 
 @dataclass(frozen=True)
 class Used:
-    """What was used, or is expected to be; None: not known."""
+    """What was used, or is expected to be used; None: not known."""
 
     wall_s: float | None
     node_hours: float | None
@@ -62,11 +62,11 @@ class Used:
     trials: int
 
     def amounts(self) -> dict[str, float | None]:
-        """Return it by the budget's names."""
+        """Return the amounts by the budget's names."""
         return dict(zip(NAMES, (self.wall_s, self.node_hours, self.energy_j, self.trials), strict=True))
 
 
 def passed(budget: Budget, used: Used) -> list[str]:
-    """Return the names of what is used up."""
+    """Return the names of the limits that are used up."""
     limits = {name: getattr(budget, name) for name in NAMES}
     return [name for name, amount in used.amounts().items() if limits[name] is not None and amount is not None and amount >= limits[name]]

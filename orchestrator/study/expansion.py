@@ -1,6 +1,6 @@
-"""A plan: a study's design and trials, made before anything runs.
+"""The plan of a study: its design and trials, made from a study file before anything runs.
 
-Owns the way to them from a study file, or from the directory of a study that was run. Does not own seeds, packs, or how a plan is shown.
+Packs and costs are in `orchestrator/planning/`, the text of `hadamard plan` is in `orchestrator/commands/plan.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from hadamard.orchestrator.design.base import DesignError
 from hadamard.orchestrator.design.design import Design, build
 from hadamard.orchestrator.design.power import splits_needed
 from hadamard.orchestrator.study.file import Problem, StudyError, StudyFile
-from hadamard.orchestrator.study.schema import Study, study_of
+from hadamard.orchestrator.study.schema import Study
 from hadamard.orchestrator.study.trials import trials_of
+from hadamard.orchestrator.study.validation import study_of
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_plan(path: Path, overrides: Sequence[str]) -> Plan:
 
 
 def make_plan(study: Study) -> Plan:
-    """Build a study's design and trials; raises what `read_plan` does, without lines."""
+    """Return the plan of a study; raises what `read_plan` does, without lines."""
     try:
         design = build(study.design, study.factor_list(), study.seed)
     except DesignError as error:
@@ -56,15 +57,15 @@ def make_plan(study: Study) -> Plan:
 
 
 def _check_power(study: Study, design: Design) -> None:
-    """Raise a StudyError if the study has too few splits to find what it says that it wants to find."""
-    if (wanted := study.power) is None:
+    """Raise a StudyError if the study has too few splits for the effect that it is to find."""
+    if (target := study.power) is None:
         return
-    needed = splits_needed(design, wanted.sd, wanted.effect, wanted.power)
+    needed = splits_needed(design, target.sd, target.effect, target.power)
     if needed is None or needed > study.design.splits:
         enough = "no number of splits would" if needed is None else f"it takes at least design.splits: {needed}"
         reason = (
-            f"design.splits = {study.design.splits} do not find an effect of {100 * wanted.effect:g} points with power {wanted.power:g} "
-            f"where one trial's standard deviation within its split is {100 * wanted.sd:g} points: {enough}. "
-            "Take more splits or rows, or want less"
+            f"design.splits = {study.design.splits} do not find an effect of {100 * target.effect:g} points with power {target.power:g} "
+            f"where one trial's standard deviation within its split is {100 * target.sd:g} points: {enough}. "
+            "Take more splits or rows, or set a larger power.effect"
         )
         raise StudyError([Problem(reason, ("power",))])

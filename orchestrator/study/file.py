@@ -1,6 +1,6 @@
-"""A study file as text: YAML read with line numbers, `--set` overrides, and problems located at file:line.
+"""The study file as text: YAML with line numbers, `--set` overrides, and problems located at file:line.
 
-Owns where each value stands. Does not own what is valid: that is the study.
+What is valid in it is in `schema.py` and `validation.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a study: what and why, at which place of the study, and where that stands."""
+    """A mistake in a study: the message, the location in the study, and the line of the file."""
 
     message: str
     location: Location = ()
@@ -37,7 +37,7 @@ class Problem:
 
 
 class StudyError(UserError):
-    """A study that cannot be run as it is; holds every problem found, one per line of the message."""
+    """A study cannot be run as it is; the message has a line for every problem."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -50,7 +50,7 @@ class StudyError(UserError):
 
 @contextmanager
 def located(path: Path, overrides: Sequence[str]) -> Iterator[None]:
-    """Give the problems that are found in what was made of a study file their file and line."""
+    """Add file and line to the problems of a StudyError that is raised inside."""
     try:
         yield
     except StudyError as error:
@@ -64,7 +64,7 @@ class StudyFile:
     path: Path
     content: CommentedMap
     overrides: dict[Location, str] = field(default_factory=dict)
-    """Dotted path of each override, as given on the command line."""
+    """Each override as on the command line, by its location."""
 
     @classmethod
     def read(cls, path: Path, overrides: Sequence[str] = ()) -> StudyFile:
@@ -101,7 +101,7 @@ class StudyFile:
         return plain
 
     def where(self, location: Location) -> str:
-        """Return `file:line` of the value at a location, or of its nearest ancestor in the file; `--set ...` if that put it there."""
+        """Return `file:line` of the value at a location, or of its nearest ancestor in the file; `--set ...` if an override set it."""
         inside = [keys for keys in self.overrides if location and keys[: len(location)] == location]
         around = [location[:length] for length in range(len(location), 0, -1) if location[:length] in self.overrides]
         if keys := next(iter(around + inside), None):

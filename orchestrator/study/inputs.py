@@ -1,6 +1,6 @@
 """The corpus and the sentence encoder that trials read, looked up once per distinct setting.
 
-Owns the look-up and its memory. Does not own embeddings, nor how a corpus or a model is found.
+They are found by `model/data/corpus.py` and `model/representation/sentence_encoders.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hadamard.model.trial import TrialSettings
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the settings' names stand for on this machine."""
+    """The corpus and the sentence encoder that settings name, on this machine."""
 
     corpus: Corpus
     sentence_encoder: LocatedSentenceEncoder
@@ -26,8 +26,8 @@ def inputs_of(settings: TrialSettings) -> Inputs:
     """Return corpus and sentence encoder of these settings.
 
     Raises:
-        DataError: The corpus is not there or damaged.
-        SentenceEncoderError: The encoder is not there.
+        DataError: The corpus is missing or damaged.
+        SentenceEncoderError: The encoder is missing.
     """
     return Inputs(corpus_of(settings.data), _sentence_encoder(settings.sentence_encoder.name))
 

@@ -1,7 +1,4 @@
-"""What pydantic finds wrong with a study, in the words of the study file.
-
-Owns places without the tags of unions, plain wording, and suggestions for what was probably meant. Does not own what is valid.
-"""
+"""Pydantic's validation errors as problems of a study file: plain wording, locations without the tags of unions, and suggestions."""
 
 from __future__ import annotations
 
@@ -25,19 +22,19 @@ PLAIN = {
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], content: Any) -> list[Problem]:
-    """Return what is wrong, one problem per place and message.
+    """Return one problem per location and message.
 
     Args:
         error: What pydantic raised.
-        model: What was to be made.
-        content: The plain content it was to be made of: places are named as they stand there.
+        model: The class that was validated.
+        content: The plain content of the study file, in which locations are looked up.
     """
-    found = [Problem(message, _in_content(content, details)) for details, message in _messages(error, model)]
-    return list(dict.fromkeys(found))
+    problems = [Problem(message, _location(content, details)) for details, message in _messages(error, model)]
+    return list(dict.fromkeys(problems))
 
 
 def messages_of(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return what is wrong as one text, for a value whose place is said otherwise."""
+    """Return all messages as one text, for a value whose location is known."""
     return "; ".join(dict.fromkeys(message for _, message in _messages(error, model)))
 
 
@@ -62,7 +59,7 @@ def plain_types(annotation: Any) -> Iterator[Any]:
 
 
 def _messages(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[Any, str]]:
-    """Yield each of pydantic's errors and its message; a word that would do instead of a number is said with the number's."""
+    """Yield each of pydantic's errors and its message; of a number that may also be a word, both choices are in one message."""
     errors = error.errors()
     words = {details["loc"][:-1]: details for details in errors if "literal[" in str(details["loc"][-1:])}
     for details in errors:
@@ -72,16 +69,16 @@ def _messages(error: ValidationError, model: type[BaseModel]) -> Iterator[tuple[
 
 
 def _message(details: Any, model: type[BaseModel]) -> str:
-    kind, given, context = details["type"], details["input"], details.get("ctx", {})
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key.{suggestion(str(details['loc'][-1]), _fields_at(model, details['loc'][:-1]))}"
     if kind == "literal_error":
-        return f"{given!r} is not known.{suggestion(str(given), _unquoted(context['expected'].replace(' or ', ', ')))}"
+        return f"{value!r} is not known.{suggestion(str(value), _unquoted(context['expected'].replace(' or ', ', ')))}"
     if kind == "union_tag_invalid":
         return f"kind {context['tag']!r} is not known.{suggestion(context['tag'], _unquoted(context['expected_tags']))}"
     if kind == "union_tag_not_found":
-        return "needs a kind" if isinstance(given, dict) else PLAIN["dict_type"]
-    shown = f" (given: {given!r})" if isinstance(given, (str, int, float, bool)) else ""
+        return "needs a kind" if isinstance(value, dict) else PLAIN["dict_type"]
+    shown = f" (given: {value!r})" if isinstance(value, (str, int, float, bool)) else ""
     return PLAIN.get(kind, f"{details['msg'][0].lower()}{details['msg'][1:]}") + shown
 
 
@@ -89,8 +86,8 @@ def _unquoted(names: str) -> list[str]:
     return [name.strip("'") for name in names.split(", ")]
 
 
-def _in_content(node: Any, details: Any) -> Location:
-    """Return the parts of a pydantic location which the content really has, and the name of a missing key."""
+def _location(node: Any, details: Any) -> Location:
+    """Return the parts of a pydantic location that the content has, and the name of a missing key."""
     parts: list[str | int] = []
     for depth, key in enumerate(details["loc"]):
         if (isinstance(node, dict) and key in node) or (isinstance(node, list) and isinstance(key, int) and key < len(node)):
@@ -106,11 +103,11 @@ def _fields_at(model: type[BaseModel], location: Location) -> list[str]:
     candidates: list[Any] = [model]
     for key in location:
         models = [candidate for candidate in candidates if isinstance(candidate, type) and issubclass(candidate, BaseModel)]
-        tagged = [one for one in models if "kind" in one.model_fields and key in get_args(one.model_fields["kind"].annotation)]
-        tagged = tagged or [one for one in models if one.__name__.lower() == key]
-        inner = [part for one in models if key in one.model_fields for part in plain_types(one.model_fields[str(key)].annotation)]
+        tagged = [model for model in models if "kind" in model.model_fields and key in get_args(model.model_fields["kind"].annotation)]
+        tagged = tagged or [model for model in models if model.__name__.lower() == key]
+        inner = [part for model in models if key in model.model_fields for part in plain_types(model.model_fields[str(key)].annotation)]
         values = [
             part for candidate in candidates if get_origin(candidate) in (list, dict) for part in plain_types(get_args(candidate)[-1])
         ]
         candidates = tagged or inner or values or models
-    return [name for one in candidates if isinstance(one, type) and issubclass(one, BaseModel) for name in one.model_fields]
+    return [name for found in candidates if isinstance(found, type) and issubclass(found, BaseModel) for name in found.model_fields]

@@ -1,4 +1,4 @@
-"""Which settings of MPI ranks can go together with a head and a simulator, on whatever machine."""
+"""The settings of MPI ranks that a head and a simulator allow on any machine. See also `planning/rank_layout.py`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hadamard.model.trial import TrialSettings
 
 
 def check_ranks(settings: TrialSettings) -> None:
-    """Raise a SettingsError where `mpi` cannot go with the rest of the settings, on whatever machine."""
+    """Raise a SettingsError where `mpi` does not go with the other settings on any machine."""
     mpi, simulator, head, batch = settings.mpi, settings.simulator, settings.head, settings.training.batch
     if not head.simulated:
         return
     for name, value in (("ranks", mpi.ranks), ("shards", mpi.shards)):
         if value not in ("auto", 1) and not can_share(simulator):
-            those = ", ".join(("auto", *(name for name in SIMULATORS if can_share(name))))
-            raise SettingsError(f"mpi.{name} = {value}, but {simulator} runs in one process. Choose from: {those}")
+            choices = ", ".join(("auto", *(name for name in SIMULATORS if can_share(name))))
+            raise SettingsError(f"mpi.{name} = {value}, but {simulator} runs in one process. Choose from: {choices}")
     most = most_shards(head)
     if mpi.shards != "auto" and mpi.shards > most:
         raise SettingsError(
@@ -27,7 +27,7 @@ def check_ranks(settings: TrialSettings) -> None:
     if mpi.ranks == "auto":
         return
     if mpi.shards != "auto" and mpi.ranks % mpi.shards:
-        raise SettingsError(f"mpi.ranks = {mpi.ranks} is no multiple of mpi.shards = {mpi.shards}: each group has so many ranks")
+        raise SettingsError(f"mpi.ranks = {mpi.ranks} is no multiple of mpi.shards = {mpi.shards}, the ranks of each group")
     if mpi.shards != "auto" and shares_with_all(simulator) and mpi.ranks != mpi.shards:
         raise SettingsError(
             f"mpi.shards = {mpi.shards}, but {simulator} shares every state among all ranks, of which there are {mpi.ranks}. "
@@ -51,7 +51,7 @@ def can_share(simulator: str) -> bool:
 
 
 def shares_with_all(simulator: str) -> bool:
-    """Whether a simulator shares every state among all ranks, so that there are no groups which share out the rows."""
+    """Whether a simulator shares every state among all ranks, so that there is one group and rows are not divided."""
     return simulator != "auto" and SIMULATORS[simulator].ranks == "all"
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.orchestrator.study.file import StudyError, StudyFile
-from hadamard.orchestrator.study.schema import Study, study_of, with_values
+from hadamard.orchestrator.study.schema import Study, with_values
+from hadamard.orchestrator.study.validation import study_of
 
 GOOD = """\
 study: tiny
