@@ -12,10 +12,8 @@ import pytest
 
 from hadamard.cluster import mpi
 from hadamard.cluster.allocation import Allocation
-from hadamard.model.errors import SettingsError
-from hadamard.model.heads.quantum.settings import QuantumHead, encoder_and_second_module
-from hadamard.model.settings import Mpi
-from hadamard.model.simulators.sharded.stages import LEAST_LOCAL, plan_stages
+from hadamard.model.heads.quantum.settings import encoder_and_second_module
+from hadamard.model.simulators.sharded.stages import plan_stages
 from hadamard.model.trial import TrialSettings
 from hadamard.orchestrator.commands.plan import show_plan
 from hadamard.orchestrator.planning.cost_estimate import packs_seconds
@@ -24,7 +22,6 @@ from hadamard.orchestrator.planning.packs import Pack, pack_up, rank_memory_byte
 from hadamard.orchestrator.planning.rank_layout import ALONE, RankLayout, fewest_nodes, layout_of, nodes_for
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.file import StudyError
-from hadamard.orchestrator.study.rank_settings import check_ranks, most_shards
 from tests.support.studies import TINY, read, write_study
 
 GIB = 2**30
@@ -105,46 +102,10 @@ def test_simulators_of_one_process_never_get_ranks() -> None:
         assert layout_of(settings(simulator=simulator), machine(4, 8, nodes=9), halves(60), no_gpus) == ALONE
 
 
-def test_shards_leave_both_circuits_local_wires() -> None:
-    for head in (QuantumHead(qubits=5), QuantumHead(qubits=3, encoders=2, merge="concatenate")):
-        for circuit in encoder_and_second_module(head):
-            plan_stages(circuit, most_shards(head))
-        assert most_shards(head) == 2 ** (head.qubits - LEAST_LOCAL)
-        with pytest.raises(ValueError, match="shards of a state"):
-            plan_stages(encoder_and_second_module(head)[0], 2 * most_shards(head))
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        (settings(2, 4), r"mpi.ranks = 2 is no multiple of mpi.shards = 4"),
-        (settings(64, 64, qubits=7), r"mpi.shards = 64, .* with circuits of 7 qubits, 32 shards have that"),
-        (settings(64, 2, batch=16), r"mpi.ranks = 64 is more than training.batch = 16 times the shards of a state, of which there are 2:"),
-        (settings(64, qubits=4, batch=8), r"there are at most 4: some would have nothing to do"),
-        (settings(2, simulator="compiled"), r"mpi.ranks = 2, but compiled runs in one process. Choose from: auto, sharded, lightning"),
-        (settings("auto", 2, simulator="lightning.qubit"), r"mpi.shards = 2, but lightning.qubit runs in one process"),
-        (settings(4, 2, simulator="lightning.kokkos"), r"lightning.kokkos shares every state among all ranks"),
-    ],
-)
-def test_what_cannot_go_together_is_refused_with_what_could(wrong: TrialSettings, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        check_ranks(wrong)
-
-
-@pytest.mark.parametrize(
-    "right",
-    [settings(1, 1, simulator="torch"), settings(32, 2), settings(32), settings(4, 4, simulator="lightning.gpu"), settings("auto", 8)],
-)
-def test_what_can_go_together_is_not_refused(right: TrialSettings) -> None:
-    check_ranks(right)
-
-
 def test_classical_heads_ignore_ranks(tmp_path: Path) -> None:
     plan = read(tmp_path, TINY.replace("qubits: 3", "qubits: 4").replace("[2, 3]", "[4, 5]"), ["mpi.ranks=2", "baselines=[logistic, mlp]"])
     packs = pack_up(plan.trials, machine(2))
     assert {trial.arm.startswith("r"): pack.ranks for pack in packs for trial in pack.trials} == {True: 2, False: 1}
-    by_baseline = TrialSettings(head={"kind": "mlp"}, simulator="torch", mpi=Mpi(ranks=64))  # type: ignore[arg-type]
-    check_ranks(by_baseline)
 
 
 RANKS = TINY.replace("qubits: 3", "qubits: 5").replace("  head.qubits: [2, 3]", "  mpi.ranks: [1, 4]")
