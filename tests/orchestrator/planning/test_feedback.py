@@ -72,8 +72,8 @@ def run_of(packs: Sequence[Pack], lasts_s: float = 20.0) -> list[PackUse]:
 
 def test_each_part_of_a_run_is_compared_with_its_plan(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, estimate = planned
-    found = compare(RUN, packs, estimate, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
-    took = {line.part: line.took_s for line in found.lines}
+    comparison = compare(RUN, packs, estimate, run_of(packs), records_of(packs), (BEGAN_S, 1050.0))
+    took = {line.part: line.took_s for line in comparison.lines}
     trials = sum(len(pack.trials) for pack in packs)
     quantum = sum(trial.arm != "logistic" for pack in packs for trial in pack.trials)
     assert took == pytest.approx(
@@ -82,17 +82,17 @@ def test_each_part_of_a_run_is_compared_with_its_plan(planned: tuple[tuple[Pack,
             "torch": 2 * quantum, "closed form": 2 * (trials - quantum), PACK_START: 2 * 20 - 2 * trials,
         }
     )  # fmt: skip
-    assert found.line(WHOLE).planned_s == estimate.wall_s
-    assert found.line("torch").planned_s == pytest.approx(sum(pack.parts.get("torch", 0) for pack in packs))
-    assert found.packs == found.of_packs == 2
-    assert in_words(found).startswith("50 s, planned ")
+    assert comparison.line(WHOLE).planned_s == estimate.wall_s
+    assert comparison.line("torch").planned_s == pytest.approx(sum(pack.parts.get("torch", 0) for pack in packs))
+    assert comparison.packs == comparison.of_packs == 2
+    assert in_words(comparison).startswith("50 s, planned ")
 
 
 def test_learning_makes_the_next_plan_that_of_this_run(planned: tuple[tuple[Pack, ...], RunEstimate], tmp_path: Path) -> None:
     packs, estimate = planned
     records = [record(trial, 0.04 if trial.arm == "logistic" else 2.0) for pack in packs for trial in pack.trials]
-    found = compare(RUN, packs, estimate, run_of(packs), records, (BEGAN_S, 1050.0))
-    learn_from("study", found, DEFAULTS)
+    comparison = compare(RUN, packs, estimate, run_of(packs), records, (BEGAN_S, 1050.0))
+    learn_from("study", comparison, DEFAULTS)
     rates = known_rates()
     trials = [trial for pack in packs for trial in pack.trials]
     again = pack_up(trials, TWO_CORES, rates)
@@ -122,18 +122,18 @@ def test_what_was_not_done_here_at_once_teaches_nothing(planned: tuple[tuple[Pac
         case "elsewhere":
             uses[-1] = use(bad.id, 1018.0, 1038.0, host="another-node")
         case "resumed":
-            records = [record(one.trial, attempts=2) if one.trial is first else one for one in records]
+            records = [record(each.trial, attempts=2) if each.trial is first else each for each in records]
         case "failed":
-            records = [record(one.trial, status="failed") if one.trial is first else one for one in records]
-    found = compare(RUN, packs, estimate, uses, records, (BEGAN_S, 1050.0))
-    assert (found.packs, found.of_packs) == (1, 2)
-    for line in found.lines:
+            records = [record(each.trial, status="failed") if each.trial is first else each for each in records]
+    comparison = compare(RUN, packs, estimate, uses, records, (BEGAN_S, 1050.0))
+    assert (comparison.packs, comparison.of_packs) == (1, 2)
+    for line in comparison.lines:
         if line.of_cores and line.part != PACK_START:
             assert line.took_s == pytest.approx(2.0 * sum(part == line.part for part in _parts(good)))
-    assert found.line(START).took_s == pytest.approx(8)
+    assert comparison.line(START).took_s == pytest.approx(8)
     known = what == "elsewhere"  # by the clock, all of it was done at once
-    assert (found.line(PACKS).took_s is not None, END in observation("study", found, DEFAULTS).factors) == (known, known)
-    assert (found.line(WHOLE).took_s is not None) == known
+    assert (comparison.line(PACKS).took_s is not None, END in observation("study", comparison, DEFAULTS).factors) == (known, known)
+    assert (comparison.line(WHOLE).took_s is not None) == known
 
 
 def _parts(pack: Pack) -> list[str]:
@@ -149,15 +149,15 @@ def test_other_runs_of_the_study_do_not_count(planned: tuple[tuple[Pack, ...], R
 
 def test_a_run_that_began_nothing_teaches_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, estimate = planned
-    found = compare(RUN, packs, estimate, [], records_of(packs), (BEGAN_S, 1050.0))
-    assert observation("study", found, DEFAULTS).factors == {}
-    assert "0 of 2 packs" in in_words(found)
+    comparison = compare(RUN, packs, estimate, [], records_of(packs), (BEGAN_S, 1050.0))
+    assert observation("study", comparison, DEFAULTS).factors == {}
+    assert "0 of 2 packs" in in_words(comparison)
 
 
 def test_moments_teach_nothing(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, estimate = planned
-    found = compare(RUN, packs, estimate, run_of(packs), records_of(packs, seconds=1e-3), (BEGAN_S, 1050.0))
-    assert "closed form" not in observation("study", found, DEFAULTS).factors
+    comparison = compare(RUN, packs, estimate, run_of(packs), records_of(packs, seconds=1e-3), (BEGAN_S, 1050.0))
+    assert "closed form" not in observation("study", comparison, DEFAULTS).factors
 
 
 def recording(watts: float, until_s: float, method: str | None = "counter") -> Recording:
@@ -169,11 +169,11 @@ def recording(watts: float, until_s: float, method: str | None = "counter") -> R
 def test_watts_are_those_of_busy_cores_while_packs_ran(planned: tuple[tuple[Pack, ...], RunEstimate]) -> None:
     packs, estimate = planned
     uses = run_of(packs)
-    found = compare(RUN, packs, estimate, uses, records_of(packs), (BEGAN_S, 1050.0))
-    assert with_watts(found, uses, [recording(30.0, 1050.0)]).core_w == pytest.approx(15.0), "two cores were busy"
-    assert with_watts(found, uses, [recording(30.0, 1050.0)]).gpu_w is None
+    comparison = compare(RUN, packs, estimate, uses, records_of(packs), (BEGAN_S, 1050.0))
+    assert with_watts(comparison, uses, [recording(30.0, 1050.0)]).core_w == pytest.approx(15.0), "two cores were busy"
+    assert with_watts(comparison, uses, [recording(30.0, 1050.0)]).gpu_w is None
     for unknown in ([], [recording(30.0, 1050.0, method=None)], [recording(30.0, 1030.0)], [replace(recording(30.0, 1050.0), run=1)]):
-        assert with_watts(found, uses, unknown).core_w is None
+        assert with_watts(comparison, uses, unknown).core_w is None
     short = run_of(packs, lasts_s=8.0)
     brief = compare(RUN, packs, estimate, short, records_of(packs, 0.5), (BEGAN_S, 1050.0))
     assert with_watts(brief, short, [recording(30.0, 1050.0)]).core_w is None, "meters say little of so short a window"
@@ -208,11 +208,11 @@ def test_a_real_run_is_compared_and_the_next_plan_says_that_it_learned(tmp_path:
     before = json.loads(hadamard("plan", str(study), "--json"))
     said = hadamard("run", str(study), "--dir", str(directory), "--no-dashboard")
     after = json.loads(hadamard("plan", str(study), "--json"))
-    (found,) = comparisons(directory)
+    (comparison,) = comparisons(directory)
     assert f"planned {duration(before['price']['wall_s'])}" in said
-    assert (found.packs, found.of_packs) == (len(before["packs"]), len(before["packs"]))
-    assert all(line.took_s is not None and line.took_s > 0 for line in found.lines)
-    by_clock = {line.part: line.took_s or 0.0 for line in found.lines}
+    assert (comparison.packs, comparison.of_packs) == (len(before["packs"]), len(before["packs"]))
+    assert all(line.took_s is not None and line.took_s > 0 for line in comparison.lines)
+    by_clock = {line.part: line.took_s or 0.0 for line in comparison.lines}
     assert sum(by_clock[part] for part in (START, EMBEDDINGS, PACKS, END)) == pytest.approx(by_clock[WHOLE], abs=1.0)
     assert after["rates"].endswith("corrected by 1 run")
     assert after["price"]["start_s"] == pytest.approx(by_clock[START], rel=0.01)

@@ -45,7 +45,7 @@ def settings(
 
 
 def halves(total_gib: float, process_gib: float = 0.5):  # type: ignore[no-untyped-def]
-    """Return what each process needs of states that take so much in all, beside a process."""
+    """Return the bytes of a rank whose states take this many GiB in all, in addition to a process."""
     return lambda layout: round((process_gib + total_gib / layout.ranks) * GIB)
 
 
@@ -66,11 +66,11 @@ def no_gpus(_: RankLayout) -> int:
     ],
 )
 def test_auto_takes_as_few_ranks_as_memory_allows(total_gib: float, allocation: Allocation, expected: int) -> None:
-    found = layout_of(settings(), allocation, halves(total_gib), no_gpus)
-    assert found == RankLayout(expected, expected)
-    if found != ALONE:
-        assert nodes_for(found, allocation, halves(total_gib)(found)) <= allocation.nodes
-        fewer = RankLayout(found.ranks // 2, found.shards // 2)
+    layout = layout_of(settings(), allocation, halves(total_gib), no_gpus)
+    assert layout == RankLayout(expected, expected)
+    if layout != ALONE:
+        assert nodes_for(layout, allocation, halves(total_gib)(layout)) <= allocation.nodes
+        fewer = RankLayout(layout.ranks // 2, layout.shards // 2)
         assert nodes_for(fewer, allocation, halves(total_gib)(fewer)) > allocation.nodes
 
 
@@ -115,7 +115,7 @@ def ranked(tmp_path: Path, *overrides: str, content: str = RANKS) -> Plan:
     return read(tmp_path, content, overrides)
 
 
-def test_packs_of_one_number_of_ranks_and_places_for_each(tmp_path: Path) -> None:
+def test_packs_have_one_number_of_ranks_each(tmp_path: Path) -> None:
     plan = ranked(tmp_path, "mpi.shards=1", "training.epochs=1000000", "design.splits=8")
     roomy = machine(8, 1000)
     packs = pack_up(plan.trials, roomy)
@@ -187,9 +187,9 @@ def test_a_row_that_cannot_fit_says_how_many_ranks_of_what_memory_would_do(tmp_p
     plan, small = ranked(tmp_path, "head.reduction=none", "baselines=[]", content=LARGE), machine(4, 2)
     with pytest.raises(StudyError, match=r"r00 needs about .* GiB of memory, this machine has 2.0.*; (\d+) MPI ranks with") as caught:
         check(pack_up(plan.trials, small), small)
-    found = fewest_nodes(plan.trials[0].settings, small, lambda layout: rank_memory_bytes(plan.trials[0], layout))
-    assert found is not None
-    layout, nodes = found
+    fewest = fewest_nodes(plan.trials[0].settings, small, lambda layout: rank_memory_bytes(plan.trials[0], layout))
+    assert fewest is not None
+    layout, nodes = fewest
     assert (
         f"; {layout.ranks} MPI ranks with {rank_memory_bytes(plan.trials[0], layout) / GIB:.1f} GiB each would fit {nodes} such nodes"
         in str(caught.value)
