@@ -80,7 +80,7 @@ class ExtendableDesign(DesignSettings):
     have a middle."""
 
     def added_points(self, factors: Sequence[Factor], base: Sequence[Point]) -> list[Point]:
-        """Return centre points, the mirror image, then axial points, so that each is added without renumbering those before."""
+        """Return centre points, the mirror image, then axial points, so that none renumbers the rows before."""
         added = [*self._centre_points(factors), *self.mirror_image(factors, base)]
         return [*added, *self._axial_points(factors, [*base, *added])]
 

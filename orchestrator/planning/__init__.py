@@ -1,1 +1,1 @@
-"""Before anything runs: packs, their memory, seconds and price."""
+"""Planning before anything runs: packs, ranks, memory and seconds; the cost estimate of a run, and what runs teach later plans."""

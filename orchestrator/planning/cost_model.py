@@ -178,7 +178,7 @@ def _rank_numbers(head: HeadSettings, batch: int, layout: RankLayout, number_byt
 
 
 def _step_amplitudes(head: HeadSettings, simulator: SimulatorKind, sentences: int) -> int:
-    """Return how many amplitudes a step keeps for the gradient of so many sentences."""
+    """Return how many amplitudes a step keeps for the gradient of a number of sentences."""
     amplitudes = 0
     for use in head.circuits():
         kept = STATES_KEPT if use.circuit.real else 2 * STATES_KEPT
@@ -189,7 +189,7 @@ def _step_amplitudes(head: HeadSettings, simulator: SimulatorKind, sentences: in
 
 
 def _evaluation_amplitudes(head: HeadSettings, simulator: SimulatorKind) -> int:
-    if simulator.evaluated_rows:  # so many after the others, of which nothing is kept
+    if simulator.evaluated_rows:  # rows are evaluated in groups of this size, and no state is kept
         return 2 * simulator.evaluated_rows << max((use.circuit.qubits for use in head.circuits()), default=0)
     rows = [use.evaluation_rows * (1 << use.circuit.qubits) for use in head.circuits()]
     return STATES_EVALUATED * EVALUATION_ROWS * max(rows, default=0)

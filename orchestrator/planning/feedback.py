@@ -134,23 +134,19 @@ def with_watts(comparison: Comparison, uses: Sequence[PackUse], meters: Sequence
     """Return it with the watts of this node's busy cores and GPUs while its packs ran, where its meter was read all that time."""
     host, run = node_name(), comparison.run
     meter = next((one for one in meters if (one.run, one.host) == (run, host) and one.method), None)
-    first_s = min((use.begin_s for use in uses if use.run == run and use.pack != EMBEDDINGS), default=None)
-    if meter is None or first_s is None:
+    launches = [use for use in uses if use.run == run and use.pack != EMBEDDINGS and host in use.hosts]
+    spans = [(use.begin_s, use.end_s, use.hosts[host]) for use in launches if use.end_s is not None]
+    if meter is None or not spans:
         return comparison
-    spans = [
-        (use.begin_s, use.end_s, use.hosts[host])
-        for use in uses
-        if use.run == run and host in use.hosts and use.end_s and use.begin_s >= first_s
-    ]
-    last_s = max((end_s for _, end_s, _ in spans), default=first_s)
+    window = min(begin_s for begin_s, _, _ in spans), max(end_s for _, end_s, _ in spans)
     core_s = sum((end_s - begin_s) * held.cores for begin_s, end_s, held in spans)
     gpu_s = sum((end_s - begin_s) * len(held.gpus) for begin_s, end_s, held in spans)
-    window_s = last_s - first_s
+    window_s = window[1] - window[0]
     if window_s < SHORTEST_WINDOW_S or core_s < LEAST_BUSY * window_s * detect().cpus:
         return comparison  # too short to be metered, or most of the energy is that of idle cores
     energy_j = {True: 0.0, False: 0.0}
     for column, counter in enumerate(meter.trace.counters):
-        before, after = meter.trace.at((first_s, last_s), column)
+        before, after = meter.trace.at(window, column)
         energy_j[counter.device == CPU] += float(after - before)
     return replace(comparison, core_w=_watts(energy_j[True], core_s), gpu_w=_watts(energy_j[False], gpu_s))
 

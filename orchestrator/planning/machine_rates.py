@@ -101,7 +101,7 @@ DEFAULTS = Rates()
 
 @dataclass(frozen=True)
 class Machine:
-    """What corrections hold for: machines that agree in this are taken to be alike."""
+    """A machine, for its corrections: machines that agree in this are taken to be alike."""
 
     processor: str
     cores: int
@@ -135,9 +135,8 @@ def observe(study: str, factors: Mapping[str, float], core_w: float | None, gpu_
 
 @dataclass(frozen=True)
 class RatesFile:
-    """The file of one machine: what `hadamard calibrate` observed, then what runs did, the last ones of them."""
+    """The file of one machine: what `hadamard calibrate` observed, and what the last runs did."""
 
-    machine: Machine
     calibration: Observation | None = None
     runs: tuple[Observation, ...] = ()
 
@@ -171,9 +170,9 @@ def known_rates() -> Rates:
 
     A file that cannot be read corrects nothing, and `origin` says so: rates decide no result, and no study waits for them.
     """
-    machine, method = this_machine(), method_asked_for()
+    method = method_asked_for()
     try:
-        return corrected_rates(_read(rates_file(machine), machine), method)
+        return corrected_rates(_read(rates_file(this_machine())), method)
     except RatesError as error:
         return replace(DEFAULTS, watts_by=method, origin=f"{DEFAULT_ORIGIN} ({error})")
 
@@ -196,7 +195,7 @@ def corrected_rates(file: RatesFile, watts_by: Method = "counter") -> Rates:
 
 def save_calibration(observation: Observation) -> Path:
     """Keep a calibration of this machine, which forgets what was known before; return the file."""
-    return _change(lambda machine, _: RatesFile(machine, observation))
+    return _change(lambda _: RatesFile(observation))
 
 
 def learn(observation: Observation) -> Path:
@@ -206,32 +205,31 @@ def learn(observation: Observation) -> Path:
         RatesError: The file is damaged, or cannot be written.
     """
 
-    def with_run(machine: Machine, path: Path) -> RatesFile:
-        file = _read(path, machine)
+    def with_run(path: Path) -> RatesFile:
+        file = _read(path)
         return replace(file, runs=(*file.runs, observation)[-RUNS_KEPT:])
 
     return _change(with_run)
 
 
-def _change(content: Callable[[Machine, Path], RatesFile]) -> Path:
+def _change(content: Callable[[Path], RatesFile]) -> Path:
     """Write this machine's file anew, one process at a time."""
-    machine = this_machine()
-    path = rates_file(machine)
+    path = rates_file(this_machine())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.with_suffix(".lock"), "w") as lock:
             locked(lock, wait=True)
-            write_atomically(path, _CONTENT.dump_json(content(machine, path), indent=1))
+            write_atomically(path, _CONTENT.dump_json(content(path), indent=1))
     except OSError as error:
         raise RatesError(f"{path} cannot be written: {error.strerror}. Set HADAMARD_CACHE to another directory") from error
     return path
 
 
-def _read(path: Path, machine: Machine) -> RatesFile:
+def _read(path: Path) -> RatesFile:
     try:
-        file = _CONTENT.validate_json(path.read_bytes())
+        return _CONTENT.validate_json(path.read_bytes())
     except FileNotFoundError:
-        return RatesFile(machine)
+        return RatesFile()
     except OSError as error:
         raise RatesError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -239,7 +237,6 @@ def _read(path: Path, machine: Machine) -> RatesFile:
         where = ".".join(map(str, first["loc"])) or "the whole"
         fix = "Delete it, or measure anew by `hadamard calibrate`"
         raise RatesError(f"{path}: damaged rates: {where}: {first['msg']}. {fix}") from error
-    return file if file.machine == machine else RatesFile(machine)
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -17,7 +17,7 @@ class Explicit(DesignSettings):
 
     kind: Literal["explicit"]
     rows: Annotated[list[dict[str, Value]], Field(min_length=1)]
-    """A value for every factor, by its dotted path. A row may set other settings beside them, the same ones in every row: they change
+    """A value for every factor, by its dotted path. A row may set other settings, too, the same ones in every row: they change
     along with the factors, as layers that make up for qubits do, and get no effect of their own."""
 
     def base_points(self, factors: Sequence[Factor], seed: int) -> list[Point]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FractionalFactorial(TwoLevelDesign):
-    """The smallest regular fraction of the two-level factorial that has the resolution asked for."""
+    """The smallest regular fraction of the two-level factorial that has the wanted resolution."""
 
     kind: Literal["fractional_factorial"]
     resolution: Annotated[int, Field(ge=3, le=8)] = 4

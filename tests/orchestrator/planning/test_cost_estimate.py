@@ -1,4 +1,4 @@
-"""Prices: the time of uneven packs on few cores and all around them, node-hours, joules that are known or not, trials."""
+"""Cost estimates: the time of uneven packs on few cores and all around them, node-hours, joules that are known or not, trials."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pack(seconds: float | None, ranks: int = 1, gpus: int = 0, memory_gib: float
     ("packs", "allocation", "seconds"),
     [
         ([], machine(), 0),
-        ([pack(3), pack(4), pack(5)], machine(2), 8),  # 3 and then 5 beside 4
+        ([pack(3), pack(4), pack(5)], machine(2), 8),  # 3 and then 5, while 4 runs
         ([pack(5), pack(4), pack(3)], machine(2), 7),
         ([pack(5), pack(4), pack(3)], machine(3), 5),
         ([pack(5), pack(4), pack(3)], machine(1), 12),

@@ -56,14 +56,14 @@ def test_a_good_study_loads(tmp_path: Path) -> None:
 
 def test_the_study_json_of_a_directory_is_a_study_file(tmp_path: Path) -> None:
     study = load(write(tmp_path, GOOD))
-    kept = tmp_path / "study.json"
-    kept.write_text(json.dumps({"study": study.model_dump(mode="json"), "trials": ["r00-s00-0123"], "provenance": {}}, indent=1))
-    assert load(kept) == study
-    assert load(kept, ["design.splits=7"]).design.splits == 7
-    line = 1 + [text.strip() for text in kept.read_text().splitlines()].index('"splits": 2,')
-    kept.write_text(kept.read_text().replace('"splits": 2,', '"splits": 0,'))
+    saved = tmp_path / "study.json"
+    saved.write_text(json.dumps({"study": study.model_dump(mode="json"), "trials": ["r00-s00-0123"], "provenance": {}}, indent=1))
+    assert load(saved) == study
+    assert load(saved, ["design.splits=7"]).design.splits == 7
+    line = 1 + [text.strip() for text in saved.read_text().splitlines()].index('"splits": 2,')
+    saved.write_text(saved.read_text().replace('"splits": 2,', '"splits": 0,'))
     with pytest.raises(StudyError, match=rf"study\.json:{line}: design\.splits: "):
-        load(kept)
+        load(saved)
 
 
 def test_every_problem_is_reported_at_once_with_its_line(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_with_values_changes_only_what_it_names(tmp_path: Path) -> None:
     assert changed.data == settings.data
 
 
-BESIDE = (
+WRITTEN_ROWS = (
     GOOD[: GOOD.index("factors:")]
     + """\
 factors:
@@ -173,11 +173,11 @@ design:
 
 
 def test_rows_written_by_hand_may_set_more_than_their_factors(tmp_path: Path) -> None:
-    assert load(write(tmp_path, BESIDE)).design.rows[1] == {"head.qubits": 6, "head.layers": 1}  # type: ignore[union-attr]
+    assert load(write(tmp_path, WRITTEN_ROWS)).design.rows[1] == {"head.qubits": 6, "head.layers": 1}  # type: ignore[union-attr]
     for wrong, words in (
         ("head.layers: 1", "head.layer: 1"),
         ("head.layers: 1", "head.layers: -1"),
         (", head.layers: 1", ""),
     ):
-        found = problems(tmp_path, BESIDE.replace(wrong, words))
+        found = problems(tmp_path, WRITTEN_ROWS.replace(wrong, words))
         assert any("study.yaml:" in line and ("layer" in line or "sets other settings" in line) for line in found), found
