@@ -13,7 +13,7 @@ from hadamard.model.lazy import load
 from hadamard.orchestrator.design.base import DesignSettings
 from hadamard.orchestrator.design.factors import Value
 
-_PLACES = (
+_NAMES = (
     "full_factorial:FullFactorial",
     "fractional_factorial:FractionalFactorial",
     "plackett_burman:PlackettBurman",
@@ -24,7 +24,7 @@ _PLACES = (
     "one_at_a_time:OneAtATime",
     "explicit:Explicit",
 )
-KINDS: tuple[type[DesignSettings], ...] = tuple(load(f"hadamard.orchestrator.design.kinds.{place}") for place in _PLACES)
+KINDS: tuple[type[DesignSettings], ...] = tuple(load(f"hadamard.orchestrator.design.kinds.{name}") for name in _NAMES)
 
 if TYPE_CHECKING:
     AnyDesign: TypeAlias = DesignSettings

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.documented import extend_as_documented
 from tests.support.extended import Extended
 from tests.support.studies import TINY, write_study
 
@@ -21,11 +20,8 @@ STUDY = (
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Extended:
-    page = (ROOT / "docs" / "extending" / "designs.md").read_text()
-    module, line = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)
     package = Extended(tmp_path_factory.mktemp("extended"))
-    package.add_file("orchestrator/design/kinds/box_behnken.py", module)
-    package.add_line("orchestrator/design/registry.py", after="_PLACES = (", line=line.rstrip("\n"))
+    assert extend_as_documented(package, "designs.md") == ["orchestrator/design/kinds/box_behnken.py"]
     return package
 
 
@@ -52,10 +48,10 @@ THREE_LEVELS = STUDY.replace("high: 6", "high: 6, levels: 3").replace("box_behnk
             ("box_behnken takes numeric factors with a middle; training.epochs is not one of them", OTHERS),
         ),
         (STUDY.replace("  training.epochs: {low: 2, high: 6}\n", ""), ("box_behnken takes three factors or more, not 2", OTHERS)),
-        (THREE_LEVELS, ("plackett_burman takes factors of two levels", OTHERS, "box_behnken, full_factorial, definitive_screening")),
+        (THREE_LEVELS, ("plackett_burman takes factors of two levels", OTHERS, "full_factorial, definitive_screening", "box_behnken.")),
         (
             STUDY.replace("box_behnken", "box_benken"),
-            ("kind 'box_benken' is not known. Did you mean box_behnken? Choose from: box_behnken, ",),
+            ("kind 'box_benken' is not known. Did you mean box_behnken? Choose from: full_factorial, ",),
         ),
     ],
 )
