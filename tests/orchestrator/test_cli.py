@@ -239,6 +239,6 @@ def test_a_damaged_journal_line_is_named_and_nothing_is_touched(tmp_path: Path) 
     for verb in (("run", tmp_path / "study.yaml", "--dir"), ("status",), ("report",)):
         done = hadamard(*verb, tmp_path / "run")
         assert done.returncode == 2, done.stdout
-        assert f"{files.journal}:1: damaged journal line" in done.stderr
+        assert f"{files.journal}:1: damaged line" in done.stderr
     assert files.journal.read_text().startswith("garbage\n")
     assert not (tmp_path / "run" / "report").exists()
