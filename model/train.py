@@ -7,6 +7,7 @@ MPI ranks, each started by this command, rank 0 does all that (model/training/ra
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import threading
@@ -181,16 +182,36 @@ def stop_on_sigterm() -> Callable[[], bool]:
 
 def main() -> None:
     """Train a pack; exit code 0: every trial has a result or a recorded failure, 76: stopped on request, with everything saved."""
-    directory, (threads, ranks, shards) = Path(sys.argv[1]), map(int, sys.argv[2:])
-    torch.set_num_threads(threads)
-    if ranks == 1:
+    arguments = parse(sys.argv[1:])
+    directory = arguments.pack_dir
+    torch.set_num_threads(arguments.threads)
+    if arguments.ranks == 1:
         code = _exit_code(directory, stop_on_sigterm(), ALONE)
     else:
         from hadamard.model.training.rank_main import run_rank  # most packs need no MPI
 
-        code = run_rank(ranks, shards, lambda joined, should_stop: _exit_code(directory, should_stop, joined))
+        code = run_rank(arguments.ranks, arguments.shards, lambda joined, should_stop: _exit_code(directory, should_stop, joined))
     if code:
         sys.exit(code)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return what the command line says; one that is wrong prints how it should be and ends the process with exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m hadamard.model.train", description="Train the trials of one pack.")
+    parser.add_argument("pack_dir", type=Path, help="directory that holds pack.json")
+    for name, help_text in (
+        ("threads", "threads of each process"),
+        ("ranks", "MPI ranks that train the pack together; 1: this process alone"),
+        ("shards", "ranks that share each state"),
+    ):
+        parser.add_argument(name, type=_positive, help=help_text)
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"should be a whole number of at least 1, not {text!r}")
+    return int(text)
 
 
 def _exit_code(directory: Path, should_stop: Callable[[], bool], ranks: Ranks) -> int:

@@ -70,7 +70,7 @@ class SimulatorKind:
         factory: `module:callable` that opens it in this process; called with `arguments`. None: it has only `parts`.
         arguments: Of the factory.
         needs: The module that has to be importable; None if nothing beyond the package's own dependencies is.
-        remedy: What to do where it is missing.
+        fix: What to do where it is missing.
         real_only: Whether it has only gates with real matrices.
         state_gradient: Whether it gives the gradient by initial states.
         gpu: Whether it computes on a GPU: where one is in sight, or not without one.
@@ -79,6 +79,8 @@ class SimulatorKind:
         ranks: Whether several MPI ranks can share its states: in groups, each of which takes some of the rows, or all ranks each state.
         parts: `module:function` that is called with name and ranks and returns what opens parts (`sharded/part.py`) on one rank; None
             where `ranks` is "no".
+        ranks_check: `module:function` that is called with name and number of ranks before any rank is started, and raises a
+            SettingsError for what cannot work; None: nothing to check.
         amplitude_bytes: Of an amplitude; None: of a number in the trial's precision, or of two where circuits are complex.
         keeps_every_gate: Whether a gradient keeps the states after every gate; otherwise a few states a row.
         evaluated_rows: How many rows it evaluates at once, at most; None: as many as are given.
@@ -97,6 +99,7 @@ class SimulatorKind:
     most_qubits: Mapping[str, int] | None = None
     ranks: Literal["no", "groups", "all"] = "no"
     parts: str | None = None
+    ranks_check: str | None = None
     amplitude_bytes: int | None = None
     keeps_every_gate: bool = False
     evaluated_rows: int | None = None

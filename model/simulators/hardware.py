@@ -18,12 +18,18 @@ def gpu_in_sight() -> bool:
     visible = [os.environ[mask] for mask in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") if mask in os.environ]
     if not visible and "SLURM_JOB_ID" in os.environ and not os.environ.get("SLURM_GPUS_ON_NODE"):
         return False
-    return not {"", "-1", "NoDevFiles"} & set(visible) and any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd"))
+    return not {"", "-1", "NoDevFiles"} & set(visible) and has_gpu_driver()
+
+
+@functools.cache
+def has_gpu_driver() -> bool:
+    """Return whether a driver of NVIDIA's or AMD's GPUs is loaded; asked of the file system once per process."""
+    return any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/kfd"))
 
 
 def is_installed(kind: SimulatorKind) -> bool:
     """Return whether the module that a simulator needs is there."""
-    return kind.needs is None or _is_importable(kind.needs)
+    return kind.needs is None or is_importable(kind.needs)
 
 
 def runs_on_gpu(kind: SimulatorKind) -> bool:
@@ -32,5 +38,6 @@ def runs_on_gpu(kind: SimulatorKind) -> bool:
 
 
 @functools.cache
-def _is_importable(module: str) -> bool:
+def is_importable(module: str) -> bool:
+    """Return whether a module can be found, without importing it."""
     return importlib.util.find_spec(module) is not None

@@ -1,6 +1,6 @@
-"""The clear simulator: real state vectors of a whole batch in one torch tensor, gate by gate, differentiated by autograd.
+"""The reference: real state vectors of a whole batch in one torch tensor, gate by gate, differentiated by autograd.
 
-Owns plain correctness for real circuits: every faster simulator is tested against it. Does not own speed beyond what batching gives.
+Written to be read; every faster simulator is tested against it.
 """
 
 from __future__ import annotations
@@ -109,5 +109,5 @@ def _on_qubit(name: str, angle: torch.Tensor | None, state: torch.Tensor, qubit:
         (a, b), (c_, d) = matrix
         halves = (a * zero + b * one, c_ * zero + d * one)
     else:
-        raise SettingsError(f"simulator torch keeps real amplitudes and has no gate {name}; `simulator: fused` has")
+        raise SettingsError(f"simulator torch keeps real amplitudes and has no gate {name}; `simulator: auto` takes one that has")
     return torch.stack(halves, dim=2 + qubit)

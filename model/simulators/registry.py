@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HERE = "hadamard.model.simulators"
 _PENNYLANE = f"{_HERE}.pennylane.device:PennyLaneSimulator"
 _PENNYLANE_PARTS = f"{_HERE}.pennylane.mpi_parts:open_parts"
+_PENNYLANE_RANKS_CHECK = f"{_HERE}.pennylane.mpi_checks:check_before_launch"
 _COMPLEX128_BYTES = 16
 
 SIMULATORS: dict[str, SimulatorKind] = {
@@ -84,6 +85,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
             state_gradient=False,
             ranks="all",
             parts=_PENNYLANE_PARTS,
+            ranks_check=_PENNYLANE_RANKS_CHECK,
             amplitude_bytes=_COMPLEX128_BYTES,
         ),
         SimulatorKind(
@@ -95,6 +97,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
             picks_gpu=True,
             ranks="all",
             parts=_PENNYLANE_PARTS,
+            ranks_check=_PENNYLANE_RANKS_CHECK,
             amplitude_bytes=_COMPLEX128_BYTES,
         ),
     )
@@ -103,6 +106,9 @@ SIMULATORS: dict[str, SimulatorKind] = {
 
 PREFERRED = ("sharded", "triton", "compiled", "fused")
 """What `auto` stands for: the first of these that fits."""
+
+REFERENCE = "torch"
+"""The simulator that others are compared with, written to be read."""
 
 
 def kind_of(name: str) -> SimulatorKind:
@@ -148,6 +154,19 @@ def open_simulator(name: str, ranks: Ranks | None = None) -> Simulator:
     return simulator
 
 
+def check_simulator(name: str, ranks: int = 1) -> None:
+    """Check, before anything is started, that a simulator can be opened on a number of ranks, as far as one process can tell.
+
+    Raises:
+        SettingsError: It cannot.
+    """
+    kind = kind_of(name)
+    if ranks == 1:
+        open_simulator(name)
+    elif kind.ranks_check is not None:
+        load(kind.ranks_check)(name, ranks)
+
+
 def open_parts(name: str, ranks: Ranks) -> Parts:
     """Return what opens a simulator's parts on this rank; without a message, since ranks come here one by one.
 
@@ -156,8 +175,8 @@ def open_parts(name: str, ranks: Ranks) -> Parts:
     """
     kind = kind_of(name)
     if kind.parts is None:
-        those = ", ".join(one.name for one in SIMULATORS.values() if one.parts)
-        raise SettingsError(f"simulator {name} runs in one process, and there are {ranks.count} ranks. Choose from: {those}")
+        choices = ", ".join(other.name for other in SIMULATORS.values() if other.parts)
+        raise SettingsError(f"simulator {name} runs in one process, and there are {ranks.count} ranks. Choose from: {choices}")
     parts: Parts = load(kind.parts)(name, ranks)
     return parts
 

@@ -67,5 +67,5 @@ def _reason(kind: SimulatorKind, circuits: Sequence[Circuit], ranks: int, not_in
     qubits = max((circuit.qubits for circuit in circuits), default=0)
     numbers = "real" if all(circuit.real for circuit in circuits) else "complex"
     reason = f"{kind.name}, chosen by auto: {numbers} circuits of up to {qubits} qubits, {place}"
-    missing = ", ".join(f"{one.name} is not installed" for one in not_installed)
+    missing = ", ".join(f"{kind.name} is not installed" for kind in not_installed)
     return f"{reason} ({missing}, see `hadamard doctor`)" if missing else reason

@@ -23,8 +23,7 @@ from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
 from hadamard.model.settings import Settings
-from hadamard.model.simulators.pennylane import mpi_checks
-from hadamard.model.simulators.registry import kind_of, open_simulator
+from hadamard.model.simulators.registry import check_simulator
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
 from hadamard.orchestrator.design.factors import value_text
@@ -158,10 +157,7 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
     """Open every simulator that is asked for by name, as far as one process can: better refused now than in each trial."""
     named = {(trial.settings.simulator, pack.ranks) for pack in packs for trial in pack.trials}
     for name, ranks in sorted((name, ranks) for name, ranks in named if name != "auto"):
-        if ranks == 1:
-            open_simulator(name)
-        elif kind_of(name).ranks == "all":
-            mpi_checks.check(name, mpi_checks.Together(ranks, 0), mpi_checks.look(name))
+        check_simulator(name, ranks)
 
 
 def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:

@@ -91,7 +91,9 @@ def lower(circuit: Circuit) -> Program:
                 first, second = gate.qubits
                 walk.place[first], walk.place[second] = walk.place[second], walk.place[first]
             case _:
-                raise SettingsError(f"this simulator keeps real amplitudes and has no gate {gate.name}; `simulator: fused` has")
+                raise SettingsError(
+                    f"this simulator keeps real amplitudes and has no gate {gate.name}; `simulator: auto` takes one that has"
+                )
     measured = tuple(walk.place[: circuit.measured])
     signs = tuple(-1 if walk.x[qubit] else 1 for qubit in measured)
     return Program(circuit.qubits, light_cone(walk.rotations, measured), measured, signs, circuit.weights, circuit.inputs)

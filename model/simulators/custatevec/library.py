@@ -116,12 +116,12 @@ def open_library() -> Library:
     except ImportError as error:
         raise SettingsError(
             f"simulator custatevec cannot be opened here: {error}. Install it with: pip install cuquantum-python-cu{major}; "
-            "`simulator: fused` needs nothing more"
+            "`simulator: auto` needs nothing more"
         ) from error
     try:
         return Library(custatevec, torch.device("cuda", torch.cuda.current_device()))
     except Exception as error:  # what the binding raises depends on what is missing: a library, its symbols, a supported GPU
         raise SettingsError(
             f"simulator custatevec cannot be opened here: {error}. It takes the libcustatevec of cuquantum-python-cu{major} and a GPU of "
-            "compute capability 7.0 or more; `simulator: fused` needs neither"
+            "compute capability 7.0 or more; `simulator: auto` needs neither"
         ) from error

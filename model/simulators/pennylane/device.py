@@ -59,7 +59,9 @@ class PennyLaneSimulator:
         """
         adjoint = not kind_of(self.device_name).state_gradient
         if adjoint and states is not None and states.requires_grad:
-            raise SettingsError(f"simulator {self.device_name} gives no gradient for the initial state; use torch or default.qubit")
+            raise SettingsError(
+                f"simulator {self.device_name} gives no gradient for the initial state; `simulator: auto` takes one that does"
+            )
         arguments = {"wires": circuit.qubits}
         if self.together is not None:
             arguments = mpi_arguments(self.device_name, circuit.qubits, self.together, self.buffer_mib)

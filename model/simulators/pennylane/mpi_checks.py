@@ -1,6 +1,6 @@
-"""Lightning devices whose states several MPI ranks share: what they are opened with, and what must hold before.
+"""Checks of Lightning devices whose states several MPI ranks share, and the arguments that they are opened with.
 
-Owns the checks, made before PennyLane would fail in other words or one rank would wait for another. Does not own the device or the ranks.
+All is checked before PennyLane would fail with another message, or one rank would wait for another.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hadamard.model.errors import SettingsError
+from hadamard.model.simulators.registry import kind_of
 
-MANAGERS = {
-    "lightning.kokkos": ("pennylane_lightning.lightning_kokkos_ops", "MPIManagerKokkos"),
-    "lightning.gpu": ("pennylane_lightning.lightning_gpu_ops", "MPIManagerGPU"),
-}
-"""The compiled part of each device that knows MPI, and the name that it has only if it was built with it."""
+MPI_CLASS = "MPIManager"
+"""How the name of a class begins that a device's compiled part has only if it was built with MPI."""
 BUFFER = "HADAMARD_LIGHTNING_BUFFER_MIB"
-"""Variable that sets the size of lightning.gpu's buffer of messages; without it the shard's size, 64 MiB at most."""
+"""Variable that sets the size of a GPU device's buffer of messages; without it the shard's size, 64 MiB at most."""
 AMPLITUDE_BYTES = 16
 MIB = 2**20
 
@@ -41,21 +39,24 @@ class Here:
 
 
 def built_with_mpi(device_name: str) -> bool:
-    """Return whether a device's compiled part knows MPI; False for a device that never does.
+    """Return whether a device's compiled part knows MPI.
 
     Raises:
         SettingsError: The device is not installed, or its compiled part cannot be loaded.
     """
-    if device_name not in MANAGERS:
-        return False
-    module, manager = MANAGERS[device_name]
     try:
-        return hasattr(importlib.import_module(module), manager)
+        compiled_part = importlib.import_module(compiled_module(device_name))
     except ImportError as error:
         raise SettingsError(
-            f"simulator {device_name} cannot be opened here: {error}. Install it (docs/lightning-mpi.md); `simulator: sharded` needs "
+            f"simulator {device_name} cannot be opened here: {error}. Install it (docs/lightning-mpi.md); `simulator: auto` needs "
             "nothing more"
         ) from error
+    return any(name.startswith(MPI_CLASS) for name in vars(compiled_part))
+
+
+def compiled_module(device_name: str) -> str:
+    """Return the module that holds a device's compiled part."""
+    return f"pennylane_lightning.{device_name.replace('.', '_')}_ops"
 
 
 def look(device_name: str) -> Here:
@@ -73,35 +74,43 @@ def check(device_name: str, together: Together, here: Here) -> None:
     """Refuse what no circuit could be simulated with.
 
     Raises:
-        SettingsError: The device knows no MPI, was built without it, or has not a power of two of ranks, or not a GPU for each.
+        SettingsError: The device was built without MPI, or has not a power of two of ranks, or not a GPU for each.
     """
-    if device_name not in MANAGERS:
-        raise SettingsError(
-            f"simulator {device_name} runs in one process, and mpi.ranks is {together.ranks}; of ranks know `sharded`, "
-            f"{' and '.join(f'`{name}`' for name in MANAGERS)}"
-        )
     if not here.with_mpi:
         raise SettingsError(
             f"simulator {device_name} was built without MPI, as all wheels on PyPI are, and mpi.ranks is {together.ranks}. Build it from "
-            f"source (docs/lightning-mpi.md, {build_page(device_name)}), or take `simulator: sharded`, which needs no more than mpi4py"
+            f"source (docs/lightning-mpi.md, {build_page(device_name)}), or use `simulator: auto`, which needs no more than mpi4py"
         )
     if together.ranks.bit_count() != 1:
         raise SettingsError(f"simulator {device_name} shares states among a power of two of ranks (2, 4, ...), not {together.ranks}")
-    if device_name == "lightning.gpu" and together.on_a_node > here.gpus:
+    if _is_on_gpu(device_name) and together.on_a_node > here.gpus:
         raise SettingsError(
-            f"simulator lightning.gpu takes a GPU for each rank, and there are {together.on_a_node} ranks on a node and {here.gpus} GPUs "
+            f"simulator {device_name} takes a GPU for each rank, and there are {together.on_a_node} ranks on a node and {here.gpus} GPUs "
             "that each of them sees; ask for more GPUs per node, spread the ranks over more nodes, or use fewer mpi.ranks"
         )
+
+
+def check_before_launch(device_name: str, ranks: int) -> None:
+    """Check what can be checked before ranks are started: on which nodes they will be is not known yet.
+
+    Raises:
+        SettingsError: As `check`.
+    """
+    check(device_name, Together(ranks, 0), look(device_name))
+
+
+def _is_on_gpu(device_name: str) -> bool:
+    return kind_of(device_name).gpu == "needed"
 
 
 def mpi_arguments(device_name: str, qubits: int, together: Together, buffer_mib: int = 0) -> dict[str, Any]:
     """Return the keyword arguments that open a device for circuits of so many qubits.
 
     Args:
-        device_name: One of `MANAGERS`.
+        device_name: As PennyLane has it, which is the simulator's name.
         qubits: The wires, which have to be given: such a device finds none by itself.
         together: The ranks.
-        buffer_mib: Size of lightning.gpu's buffer of messages; 0 leaves it to the device.
+        buffer_mib: Size of a GPU device's buffer of messages; 0 leaves it to the device.
 
     Raises:
         SettingsError: There are more ranks than half the amplitudes, or the buffer is not a power of two or larger than a shard.
@@ -112,12 +121,12 @@ def mpi_arguments(device_name: str, qubits: int, together: Together, buffer_mib:
             "amplitudes or more; use fewer mpi.ranks"
         )
     arguments: dict[str, Any] = {"wires": qubits, "mpi": True}
-    if buffer_mib and device_name == "lightning.gpu":
+    if buffer_mib and _is_on_gpu(device_name):
         shard_mib = AMPLITUDE_BYTES * 2**qubits // together.ranks / MIB
         if buffer_mib.bit_count() != 1 or buffer_mib > shard_mib:
             raise SettingsError(
                 f"{BUFFER}={buffer_mib} should be a power of two, and with {qubits} qubits on {together.ranks} ranks no more than a shard, "
-                f"{shard_mib:g} MiB; without {BUFFER} lightning.gpu takes what fits"
+                f"{shard_mib:g} MiB; without {BUFFER} {device_name} takes what fits"
             )
         arguments["mpi_buf_size"] = buffer_mib
     return arguments

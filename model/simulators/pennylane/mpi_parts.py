@@ -77,7 +77,9 @@ class PennyLanePart:
             SettingsError: A gradient is asked for the states, which the adjoint method does not give.
         """
         if amplitudes:
-            raise SettingsError(f"simulator {self.simulator.device_name} gives no gradient for the initial state; use `auto`")
+            raise SettingsError(
+                f"simulator {self.simulator.device_name} gives no gradient for the initial state; `simulator: auto` takes one that does"
+            )
         assert self.values is not None, "the gradient can be asked for once"
         leaves = [angle for angle in self.angles if angle is not None]
         given = torch.from_numpy(np.ascontiguousarray(cotangent))

@@ -64,7 +64,7 @@ class TritonSimulator:
         if not fits(circuit, weights.dtype):
             raise SettingsError(
                 f"simulator triton holds real states of up to {STATE_BYTES // 1024} KiB (14 qubits in float32, 13 in float64), "
-                f"not of {circuit.qubits} qubits in {weights.dtype}; `simulator: fused` does"
+                f"not of {circuit.qubits} qubits in {weights.dtype}; `simulator: auto` takes one that does"
             )
         if weights.device.type != self.device.type:
             raise SettingsError(f"simulator triton needs its tensors on {self.device}, not on {weights.device}")

@@ -95,7 +95,7 @@ def _simulator(joined: Ranks, name: str) -> str:
     import torch
 
     from hadamard.model.circuits.circuit import second_module_circuit
-    from hadamard.model.simulators.registry import open_simulator
+    from hadamard.model.simulators.registry import REFERENCE, open_simulator
     from hadamard.model.simulators.sharded.rank_protocol import dismiss, follow
 
     torch.set_num_threads(1)
@@ -115,7 +115,7 @@ def _simulator(joined: Ranks, name: str) -> str:
         found = values_and_gradients(open_simulator(name, joined))
     finally:
         dismiss(joined)
-    expected = values_and_gradients(open_simulator("torch"))
+    expected = values_and_gradients(open_simulator(REFERENCE))
     error = max(float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True))
     if not error < 1e-4:
         raise UserError(f"wrong by {error:.2g} on {RANKS} ranks. Do not use it here, and please report it")

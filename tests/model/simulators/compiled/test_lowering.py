@@ -72,5 +72,5 @@ def test_a_cnot_that_only_controls_leaves_the_measured_z_alone() -> None:
 
 
 def test_a_complex_gate_is_refused() -> None:
-    with pytest.raises(SettingsError, match="has no gate RX; `simulator: fused` has"):
+    with pytest.raises(SettingsError, match="has no gate RX; `simulator: auto` takes one that has"):
         lower(Circuit(1, (Gate("RX", (0,), Angle("weights", 0)),), measured=1))

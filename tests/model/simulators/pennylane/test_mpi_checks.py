@@ -20,7 +20,7 @@ from hadamard.model.errors import SettingsError
 from hadamard.model.mpi.ranks import ALONE
 from hadamard.model.simulators.pennylane import mpi_checks
 from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
-from hadamard.model.simulators.pennylane.mpi_checks import MANAGERS, Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
+from hadamard.model.simulators.pennylane.mpi_checks import Here, Together, asked_buffer_mib, built_with_mpi, check, mpi_arguments
 from hadamard.model.simulators.pennylane.mpi_parts import PennyLaneParts
 from hadamard.model.simulators.sharded.part import Forward
 from hadamard.model.simulators.sharded.rank_protocol import RankSimulator
@@ -34,15 +34,13 @@ class TestChecks:
     @pytest.mark.parametrize(
         ("name", "together", "here", "said"),
         [
-            ("lightning.qubit", Together(4, 4), Here(False, 0), "runs in one process, and mpi.ranks is 4; of ranks know `sharded`"),
-            ("default.qubit", Together(2, 2), Here(False, 0), "`lightning.kokkos` and `lightning.gpu`"),
             (
                 "lightning.kokkos",
                 Together(2, 2),
                 Here(False, 0),
                 r"built without MPI.*docs/lightning-mpi.md.*lightning_kokkos/installation",
             ),
-            ("lightning.gpu", Together(2, 2), Here(False, 4), r"built without MPI.*lightning_gpu/installation.*`simulator: sharded`"),
+            ("lightning.gpu", Together(2, 2), Here(False, 4), r"built without MPI.*lightning_gpu/installation.*`simulator: auto`"),
             ("lightning.kokkos", Together(3, 3), BUILT, r"a power of two of ranks \(2, 4, ...\), not 3"),
             ("lightning.gpu", Together(8, 8), BUILT, "8 ranks on a node and 4 GPUs.*more GPUs per node.*or use fewer mpi.ranks"),
         ],
@@ -99,12 +97,12 @@ class TestWhatIsInstalled:
             PennyLaneSimulator("lightning.kokkos", Together(2, 2))
 
     def test_a_build_with_mpi_is_known_by_the_name_it_has(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        module, manager = MANAGERS["lightning.kokkos"]
-        monkeypatch.setattr(f"{module}.{manager}", object, raising=False)
+        module = mpi_checks.compiled_module("lightning.kokkos")
+        monkeypatch.setattr(f"{module}.MPIManagerKokkos", object, raising=False)
         assert built_with_mpi("lightning.kokkos")
 
     def test_a_device_that_is_not_installed_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, MANAGERS["lightning.gpu"][0], None)
+        monkeypatch.setitem(sys.modules, mpi_checks.compiled_module("lightning.gpu"), None)
         with pytest.raises(SettingsError, match="lightning.gpu cannot be opened here"):
             PennyLaneSimulator("lightning.gpu", Together(2, 2))
 

@@ -85,11 +85,11 @@ def test_what_fits() -> None:
 class TestRefusals:
     def test_states_that_do_not_fit(self) -> None:
         circuit = encoder_circuit(15, layers=1, connectivity=1)
-        with pytest.raises(SettingsError, match="not of 15 qubits in torch.float32; `simulator: fused` does"):
+        with pytest.raises(SettingsError, match="not of 15 qubits in torch.float32; `simulator: auto` takes one that does"):
             TritonSimulator().expectations(circuit, torch.zeros(1, circuit.weights))
 
     def test_complex_gates(self) -> None:
-        with pytest.raises(SettingsError, match="has no gate S; `simulator: fused` has"):
+        with pytest.raises(SettingsError, match="has no gate S; `simulator: auto` takes one that has"):
             TritonSimulator().expectations(Circuit(1, (Gate("S", (0,)),), measured=1), torch.zeros(1, 0))
 
     def test_tensors_that_lie_elsewhere(self) -> None:
