@@ -9,7 +9,8 @@ UserError                    shown without a traceback; exit code 2
     LedgerError              the study directory cannot be used: of another study, unwritable, full, or damaged
         OwnedError           another driver owns it (orchestrator/ledger/claim.py)
     StudyError               problems of a study file, each with its line (orchestrator/study/file.py)
-    DesignError              a design cannot be built from its factors (orchestrator/design/kinds.py)
+    DesignError              a design cannot be built from its factors (orchestrator/design/base.py)
+        UnsuitableKindError  this kind of design does not suit the factors (orchestrator/design/base.py)
     RatesError               a file of machine rates cannot be used (orchestrator/planning/machine_rates.py)
     AugmentError             a study cannot be augmented as asked (orchestrator/commands/augment/known.py)
     CompareError             two studies cannot be compared (orchestrator/commands/compare/sides.py)
