@@ -1,125 +1,96 @@
-"""Which meter a node gets: what the user asks for, else the best counters that can be read here, or None and the reason.
-
-Owns this choice and its words. Does not own any meter.
-"""
+"""Which meter a node gets: the one that the user requests, else the counters that can be read here, or none and the reason."""
 
 from __future__ import annotations
 
-import importlib.util
-import math
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hadamard.cluster.energy.meters import Joined, Meter, MeterError, Method
-from hadamard.cluster.energy.modelled import ModelledCpu
-from hadamard.cluster.energy.replay import Replay
-from hadamard.cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap, readable_packages, zones
-from hadamard.cluster.node_drain import node_name
+from hadamard.cluster.energy.base import CPU, GPUS, Host, Meter, MeterError, Method
+from hadamard.cluster.energy.registry import HARDWARE, REQUESTED
 from hadamard.model.errors import UserError
+from hadamard.model.logs import survived
 
 VARIABLE = "HADAMARD_ENERGY"
-NVIDIA = Path("/dev/nvidiactl")
-ZEUS_DAEMON = "ZEUSD_SOCK_PATH"
+OFF = "off"
+ROOT = Path("/")
+logger = logging.getLogger(__name__)
 
 
-def method_asked_for(environment: Mapping[str, str] = os.environ) -> Method:
-    """Return how joules are come by here, if they are."""
-    kind = environment.get(VARIABLE, "").partition(":")[0]
-    return "modelled" if kind == "modelled" else "replay" if kind == "replay" else "counter"
+class Joined:
+    """Several meters of one node as one; none of their counters covers what another one does."""
+
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        self._meters = meters
+        self.method: Method = meters[0].method
+        self.counters = tuple(counter for meter in meters for counter in meter.counters)
+
+    def read(self) -> tuple[float, ...]:
+        """Return the readings of all, one after the other."""
+        return tuple(joules for meter in self._meters for joules in meter.read())
 
 
-def open_meter(environment: Mapping[str, str] = os.environ) -> Meter | None:
-    """Return this node's meter: as `HADAMARD_ENERGY` says (`off`, `replay:TRACE.csv`, `modelled:WATTS`), else of all counters that it has.
+def requested_method(environment: Mapping[str, str] = os.environ) -> Method:
+    """Return how joules are measured here, if they are."""
+    name = environment.get(VARIABLE, "").partition(":")[0]
+    return REQUESTED[name].method if name in REQUESTED else "counter"
 
-    None where nothing can be measured; `why_not_measured` says why. GPUs are counted through Zeus, else by Cray's counters; everything
-    else by Cray's, else by powercap, else through Zeus, whose daemon may read what a user may not.
+
+def open_meter(environment: Mapping[str, str] = os.environ, root: Path = ROOT) -> Meter | None:
+    """Return this node's meter, or None where nothing can be measured; `why_not_measured` says why.
+
+    Args:
+        environment: `HADAMARD_ENERGY` in it is `off` or requests a meter (`replay:TRACE.csv`, `modelled:WATTS`).
+        root: Where the hardware's files are.
 
     Raises:
         UserError: The variable says something else.
     """
     if environment.get(VARIABLE):
-        return _asked_for(environment)
-    gpus = _first(_zeus_gpus)
-    others = _first(lambda: CrayNode(gpus is None), Powercap, lambda: _zeus_cpus(environment))
-    found = [meter for meter in (others, gpus) if meter is not None]
-    return Joined(found) if found else None
+        return _requested(environment)
+    host, uncounted, meters = Host(environment, root), {CPU, GPUS}, list[Meter]()
+    for kind in HARDWARE:
+        if kind.device in uncounted and kind.is_there(host) and not kind.problem(host):
+            with survived(logger, f"{kind.hardware}: is there, but not counted", MeterError):
+                meter = kind(host, uncounted)
+                meter.read()
+                meters.append(meter)
+                uncounted -= {counter.device.partition(":")[0] for counter in meter.counters}
+    return Joined(meters) if meters else None
 
 
-def why_not_measured(environment: Mapping[str, str] = os.environ) -> str:
-    """Return why `open_meter` would give none, with the way to get one, or an empty string if it may; raises as that does."""
-    if environment.get(VARIABLE) == "off":
-        return f"switched off by {VARIABLE}=off"
+def why_not_measured(environment: Mapping[str, str] = os.environ, root: Path = ROOT) -> str:
+    """Return why `open_meter` would return None, with the way to get a meter, or an empty string if it may; raises as that does."""
+    if environment.get(VARIABLE) == OFF:
+        return f"switched off by {VARIABLE}={OFF}"
     if environment.get(VARIABLE):
-        _asked_for(environment)
+        _requested(environment)
         return ""
-    return counters_missing(environment)
-
-
-def counters_missing(
-    environment: Mapping[str, str] = os.environ, powercap: Path = POWERCAP, nvidia: Path = NVIDIA, cray: Path = CRAY
-) -> str:
-    """Return why no energy counter can be read here, and how to get one, or an empty string if one may be."""
-    if os.access(cray / "energy", os.R_OK) or readable_packages(powercap):
-        return ""
-    closed = zones(powercap)
-    has_zeus = importlib.util.find_spec("zeus") is not None
-    if has_zeus and (nvidia.exists() or (closed and ZEUS_DAEMON in environment)):
-        return ""
-    if nvidia.exists():
-        return "the GPUs' counters are read by the package zeus, which is not installed: pip install --no-deps zeus"
-    if closed:
-        return (
-            f"{closed[0]}/energy_uj is there but may not be read by this user: ask the administrator for `chmod a+r` on these files, "
-            f"or for Zeus's daemon and its socket in {ZEUS_DAEMON}"
-        )
+    host = Host(environment, root)
+    problems = [kind.problem(host) for kind in HARDWARE if kind.is_there(host)]
+    if problems:
+        return "" if "" in problems else problems[0]
+    nothing = ", ".join(f"no {kind.hardware}" for kind in HARDWARE)
     return (
-        "this machine shows no energy counter (no NVIDIA GPU, no RAPL under /sys/class/powercap, no /sys/cray), as is usual on virtual "
-        f"machines. Run on a node with counters, or have it modelled from CPU seconds: {VARIABLE}=modelled:WATTS_OF_A_BUSY_CORE"
+        f"this machine shows no energy counter ({nothing}), as is usual on virtual machines. Run on a node with counters, or request "
+        f"{_choices()}"
     )
 
 
-def _asked_for(environment: Mapping[str, str]) -> Meter | None:
+def _requested(environment: Mapping[str, str]) -> Meter | None:
     """Return the meter that the variable names; None if that is none."""
-    kind, _, what = environment[VARIABLE].partition(":")
-    try:
-        if kind == "replay" and what:
-            return Replay(Path(what.format(host=node_name(environment))))
-        if kind == "modelled" and 0 < float(what) < math.inf:
-            return ModelledCpu(float(what))
-    except (MeterError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{VARIABLE}={environment[VARIABLE]}: {error}") from error
-    if environment[VARIABLE] == "off":
+    request = environment[VARIABLE]
+    if request == OFF:
         return None
-    raise UserError(
-        f"{VARIABLE}={environment[VARIABLE]}: not known. Say off, replay:TRACE.csv ({{host}} in it stands for the node's name), "
-        "or modelled:WATTS, the watts of a busy core; unset, the node's counters are read"
-    )
+    name, _, value = request.partition(":")
+    if name not in REQUESTED or not value:
+        raise UserError(f"{VARIABLE}={request}: not known. Say {VARIABLE}={OFF}, or {_choices()}; unset, the node's counters are read")
+    try:
+        return REQUESTED[name].requested(value, environment)
+    except (MeterError, ValueError) as error:
+        raise UserError(f"{VARIABLE}={request}: {error}. Say {VARIABLE}={REQUESTED[name].usage}") from error
 
 
-def _first(*ways: Callable[[], Meter]) -> Meter | None:
-    """Return the first of several meters that can be opened and read."""
-    for way in ways:
-        try:
-            meter = way()
-            meter.read()
-        except MeterError:
-            continue
-        return meter
-    return None
-
-
-def _zeus_gpus() -> Meter:
-    if not NVIDIA.exists():
-        raise MeterError("no NVIDIA driver")
-    from hadamard.cluster.energy.zeus_meters import ZeusGpus  # takes seconds, and Zeus is not always installed
-
-    return ZeusGpus()
-
-
-def _zeus_cpus(environment: Mapping[str, str]) -> Meter:
-    if ZEUS_DAEMON not in environment:  # without it, Zeus reads the files that powercap could not
-        raise MeterError("no daemon of Zeus")
-    from hadamard.cluster.energy.zeus_meters import ZeusCpus
-
-    return ZeusCpus()
+def _choices() -> str:
+    return ", or ".join(f"{VARIABLE}={kind.usage}" for kind in REQUESTED.values())

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hadamard.cluster.energy.meters import Counter, Meter, MeterError, Method, step_j
+from hadamard.cluster.energy.base import Counter, Meter, MeterError, Method, step_j
 from hadamard.cluster.energy.trace import TIME, WRAPS, Trace, read_trace
 from hadamard.model.files.atomic import read_json, write_atomically
 from hadamard.model.files.json_lines import append_line

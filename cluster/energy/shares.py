@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hadamard.cluster.energy.meters import CPU, GPUS
+from hadamard.cluster.energy.base import CPU, GPUS
 from hadamard.cluster.energy.recorder import Recording
 from hadamard.cluster.energy.trace import Array
 

@@ -1,32 +1,29 @@
-"""Meters whose counters are files: Linux powercap (RAPL of Intel and AMD), and the counters of Cray nodes.
-
-Owns the files' places and formats. Does not own which meter a node gets.
-"""
+"""Meters whose counters are files: Linux powercap (RAPL of Intel and AMD), and the counters of Cray nodes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
+from typing import ClassVar
 
-from hadamard.cluster.energy.meters import CPU, GPUS, Counter, MeterError, Method
+from hadamard.cluster.energy.base import CPU, GPUS, Counter, HardwareMeter, Host, MeterError
 
-POWERCAP, CRAY = Path("/sys/class/powercap"), Path("/sys/cray/pm_counters")
+POWERCAP, CRAY = "sys/class/powercap", "sys/cray/pm_counters"
 
 
-class Powercap:
+class Powercap(HardwareMeter):
     """RAPL packages, and the memory beside them, by the kernel's powercap tree (Documentation/power/powercap in Linux).
 
     A package's count includes its cores and its graphics. `psys` zones include packages and are left out.
     """
 
-    method: Method = "counter"
+    hardware: ClassVar[str] = f"RAPL under /{POWERCAP}"
+    device: ClassVar[str] = CPU
 
-    def __init__(self, root: Path = POWERCAP) -> None:
-        """Open the zones that may be read.
-
-        Raises:
-            MeterError: There are none.
-        """
+    def __init__(self, host: Host, uncounted: Collection[str]) -> None:
+        """Open the zones that may be read."""
+        root = host.root / POWERCAP
         self._files, counters = [], []
         for package in readable_packages(root):
             for zone in (package, *sorted(package.glob("intel-rapl:*"))):
@@ -36,37 +33,52 @@ class Powercap:
                     counters.append(_counter(zone, package, kind))
         if not counters:
             raise MeterError(f"no RAPL zone can be read under {root}")
-        self.counters: tuple[Counter, ...] = tuple(counters)
+        self.counters = tuple(counters)
+
+    @classmethod
+    def is_there(cls, host: Host) -> bool:
+        """Whether the kernel shows zones."""
+        return bool(zones(host.root / POWERCAP))
+
+    @classmethod
+    def problem(cls, host: Host) -> str:
+        """Say so where no package may be read, as on most systems by anybody but root."""
+        root = host.root / POWERCAP
+        if readable_packages(root):
+            return ""
+        return (
+            f"{zones(root)[0]}/energy_uj is there but may not be read by this user: ask the administrator for `chmod a+r` on these files, "
+            "or for Zeus's daemon and its socket in ZEUSD_SOCK_PATH"
+        )
 
     def read(self) -> tuple[float, ...]:
         """Return the joules of each zone."""
         return tuple(_number(file) * 1e-6 for file in self._files)
 
 
-class CrayNode:
-    """A Cray node's `energy`, without its accelerators' where `gpus_apart`, and these as a second counter unless another meter has them.
+class CrayNode(HardwareMeter):
+    """A Cray node's `energy` without that of its accelerators, and these as a second counter unless another meter has them.
 
     Each file holds a number and its unit; the kernel of Cray renews them ten times a second.
     """
 
-    method: Method = "counter"
+    hardware: ClassVar[str] = f"Cray counters under /{CRAY}"
+    device: ClassVar[str] = CPU
 
-    def __init__(self, gpus: bool, root: Path = CRAY) -> None:
-        """Open the counters.
-
-        Args:
-            gpus: Whether the accelerators are to be counted here.
-            root: Where the files are.
-
-        Raises:
-            MeterError: There are none.
-        """
-        self._node, self._gpus = root / "energy", gpus
+    def __init__(self, host: Host, uncounted: Collection[str]) -> None:
+        """Open the counters."""
+        root = host.root / CRAY
+        self._node = root / "energy"
         self._accelerators = sorted(root.glob("accel[0-9]*_energy"))
         _number(self._node)
         of_node = Counter("node", CPU, "node without accelerators" if self._accelerators else "node")
         of_gpus = Counter(GPUS, GPUS, "all accelerators of the node")
-        self.counters: tuple[Counter, ...] = (of_node, of_gpus) if gpus and self._accelerators else (of_node,)
+        self.counters = (of_node, of_gpus) if GPUS in uncounted and self._accelerators else (of_node,)
+
+    @classmethod
+    def is_there(cls, host: Host) -> bool:
+        """Whether this is a Cray node."""
+        return os.access(host.root / CRAY / "energy", os.R_OK)
 
     def read(self) -> tuple[float, ...]:
         """Return the joules of the node, and of its accelerators."""

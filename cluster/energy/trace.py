@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hadamard.cluster.energy.meters import CPU, Counter, started_again
+from hadamard.cluster.energy.base import CPU, Counter, started_again
 
 TIME, WRAPS = "time_s", "wraps_at"
 Array = NDArray[np.float64]

@@ -1,29 +1,29 @@
-"""Meters through Zeus: the energy counters of GPUs by NVML, and RAPL by its daemon, where this user may not read it.
-
-Owns the calls into Zeus. Does not own which meter a node gets, nor RAPL as files (sysfs.py).
-"""
+"""Meters through Zeus: the energy counters of GPUs by NVML, and RAPL by its daemon where this user may not read it."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator
+from typing import Any, ClassVar
 
-from hadamard.cluster.energy.meters import CPU, Counter, MeterError, Method
+from hadamard.cluster.energy.base import CPU, GPUS, Counter, HardwareMeter, Host, MeterError
+from hadamard.cluster.energy.sysfs import POWERCAP, zones
+
+DRIVER = "dev/nvidiactl"
+DAEMON = "ZEUSD_SOCK_PATH"
+INSTALL = "pip install --no-deps zeus"
 
 
-class ZeusGpus:
+class ZeusGpus(HardwareMeter):
     """The GPUs that this process may use, each by its own counter, which NVIDIA has had since Volta."""
 
-    method: Method = "counter"
+    hardware: ClassVar[str] = "NVIDIA GPU"
+    device: ClassVar[str] = GPUS
 
-    def __init__(self) -> None:
-        """Open them.
-
-        Raises:
-            MeterError: There are none, or they have no counter.
-        """
+    def __init__(self, host: Host, uncounted: Collection[str]) -> None:
+        """Open them."""
         with _as_meter_error("GPUs"), _numbered_mask() as names:
             from zeus.device import get_gpus
 
@@ -36,39 +36,62 @@ class ZeusGpus:
                     raise MeterError(f"GPU {index} has no energy counter, which NVIDIA has had since Volta")
         self.counters = tuple(Counter(f"gpu:{name}", f"gpu:{name}", "gpu") for name in names)
 
+    @classmethod
+    def is_there(cls, host: Host) -> bool:
+        """Whether NVIDIA's driver is loaded."""
+        return (host.root / DRIVER).exists()
+
+    @classmethod
+    def problem(cls, host: Host) -> str:
+        """Say so where Zeus is not installed."""
+        return "" if _zeus_is_installed() else f"the GPUs' counters are read by the package zeus, which is not installed: {INSTALL}"
+
     def read(self) -> tuple[float, ...]:
         """Return the joules of each GPU since its driver was loaded."""
         with _as_meter_error("GPUs"):
             return tuple(1e-3 * self._gpus.get_total_energy_consumption(index) for index in range(len(self.counters)))
 
 
-class ZeusCpus:
+class ZeusCpus(HardwareMeter):
     """RAPL packages and the memory beside them; Zeus allows for counts that start again from zero."""
 
-    method: Method = "counter"
+    hardware: ClassVar[str] = f"Zeus daemon in {DAEMON}"
+    device: ClassVar[str] = CPU
 
-    def __init__(self) -> None:
-        """Open them.
-
-        Raises:
-            MeterError: Zeus cannot read them either.
-        """
+    def __init__(self, host: Host, uncounted: Collection[str]) -> None:
+        """Open them."""
         with _as_meter_error("CPUs"):
             from zeus.device import get_cpus
 
             self._cpus: Any = get_cpus()
             first = [self._cpus.get_total_energy_consumption(index) for index in range(len(self._cpus))]
         self._dram = [index for index, reading in enumerate(first) if reading.dram_mj is not None]
-        self.counters: tuple[Counter, ...] = (
+        self.counters = (
             *(Counter(f"package-{index}", CPU, "cpu package") for index in range(len(first))),
             *(Counter(f"dram-{index}", CPU, "dram") for index in self._dram),
         )
+
+    @classmethod
+    def is_there(cls, host: Host) -> bool:
+        """Whether there are zones and the daemon; without it, Zeus reads the files that Powercap cannot."""
+        return DAEMON in host.environment and bool(zones(host.root / POWERCAP))
+
+    @classmethod
+    def problem(cls, host: Host) -> str:
+        """Say so where Zeus is not installed."""
+        return "" if _zeus_is_installed() else f"Zeus's daemon is there, but the package zeus is not: {INSTALL}"
 
     def read(self) -> tuple[float, ...]:
         """Return the joules of each package, then of the memory of each."""
         with _as_meter_error("CPUs"):
             readings = [self._cpus.get_total_energy_consumption(index) for index in range(len(self._cpus))]
-        return tuple(1e-3 * value for value in (*(one.cpu_mj for one in readings), *(readings[index].dram_mj for index in self._dram)))
+        return tuple(
+            1e-3 * value for value in (*(reading.cpu_mj for reading in readings), *(readings[index].dram_mj for index in self._dram))
+        )
+
+
+def _zeus_is_installed() -> bool:
+    return importlib.util.find_spec("zeus") is not None
 
 
 @contextlib.contextmanager

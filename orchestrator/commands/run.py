@@ -16,8 +16,8 @@ from typing import Literal
 from rich.console import Console
 
 from hadamard.cluster.allocation import Allocation, detect
+from hadamard.cluster.energy.base import CPU
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
-from hadamard.cluster.energy.meters import CPU
 from hadamard.cluster.energy.recorder import recordings
 from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.errors import UserError

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hadamard.cluster.energy.base import Meter
 from hadamard.cluster.energy.choice import VARIABLE, open_meter
-from hadamard.cluster.energy.meters import Meter
 from hadamard.cluster.energy.recorder import Recorder
 from hadamard.cluster.node_drain import node_name
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hadamard.cluster.allocation import GPU_MASKS
-from hadamard.cluster.energy.meters import CPU
+from hadamard.cluster.energy.base import CPU
 from hadamard.cluster.mpi import RankPlacement
 from hadamard.cluster.node_drain import node_name
 from hadamard.model.files.atomic import read_json, write_atomically

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hadamard.cluster.allocation import detect
-from hadamard.cluster.energy.meters import CPU, SHORTEST_WINDOW_S
+from hadamard.cluster.energy.base import CPU, SHORTEST_WINDOW_S
 from hadamard.cluster.energy.recorder import Recording, recordings
 from hadamard.cluster.node_drain import node_name
 from hadamard.model.files.atomic import read_json, write_atomically

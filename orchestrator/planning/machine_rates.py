@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from hadamard.cluster.energy.choice import method_asked_for
-from hadamard.cluster.energy.meters import Method
+from hadamard.cluster.energy.base import Method
+from hadamard.cluster.energy.choice import requested_method
 from hadamard.model.errors import UserError
 from hadamard.model.files.atomic import locked, write_atomically
 from hadamard.model.representation.embeddings import cache_directory
@@ -130,7 +130,7 @@ class Observation:
 
 def observe(study: str, factors: Mapping[str, float], core_w: float | None, gpu_w: float | None) -> Observation:
     """Return the observation of a run that ends now, by the method by which joules are measured here."""
-    return Observation(datetime.now(UTC).isoformat(timespec="seconds"), study, factors, core_w, gpu_w, method_asked_for())
+    return Observation(datetime.now(UTC).isoformat(timespec="seconds"), study, factors, core_w, gpu_w, requested_method())
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def known_rates() -> Rates:
 
     A file that cannot be read corrects nothing, and `origin` says so: rates decide no result, and no study waits for them.
     """
-    method = method_asked_for()
+    method = requested_method()
     try:
         return corrected_rates(_read(rates_file(this_machine())), method)
     except RatesError as error:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from hadamard.cluster.energy.meters import SHORTEST_WINDOW_S
+from hadamard.cluster.energy.base import METHOD_WORDS, SHORTEST_WINDOW_S
 from hadamard.orchestrator.analysis.effects import main_effects
 from hadamard.orchestrator.design.design import Design
 from hadamard.orchestrator.energy.attribution import ALL_PHASES, StudyEnergy
@@ -105,9 +105,8 @@ def totals(costs: pd.DataFrame, energy: StudyEnergy, grid_g_per_kwh: float | Non
 
 def come_by(costs: pd.DataFrame) -> str:
     """Return in a word how joules were come by: what is modelled or replayed is nowhere called measured."""
-    words = {"counter": "measured", "modelled": "modelled", "replay": "replayed"}
     methods = {str(method).partition(",")[0] for method in costs["energy_method"].dropna()}
-    return listed([word for method, word in words.items() if method in methods] or ["measured"])
+    return listed([word for method, word in METHOD_WORDS.items() if method in methods] or ["measured"])
 
 
 def energy_note(costs: pd.DataFrame, reason: str | None = None, died: Sequence[str] = ()) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import site
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -49,7 +48,8 @@ class Extended:
 
     def python(self, *words: str, environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run Python with this copy in place of the checkout; its own child processes would see the checkout again."""
-        paths = os.pathsep.join([str(self.root), *site.getsitepackages()])
+        installed = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+        paths = os.pathsep.join([str(self.root), *installed])
         return subprocess.run(  # -S: what makes a checkout importable is then not read
             [sys.executable, "-S", "-W", "ignore", *words],
             capture_output=True,

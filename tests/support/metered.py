@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from hadamard.cluster.energy.meters import Counter
+from hadamard.cluster.energy.base import Counter
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.resource_log import EMBEDDINGS, packs_used

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+from hadamard.cluster.energy.base import SHORTEST_WINDOW_S, Meter, MeterError, used_j
 from hadamard.cluster.energy.choice import open_meter
-from hadamard.cluster.energy.meters import SHORTEST_WINDOW_S, Meter, MeterError, used_j
 from hadamard.model.settings import Settings
 from hadamard.orchestrator.commands.bench.cases import paper_head
 from hadamard.orchestrator.commands.bench.cell import hold_to, in_own_process

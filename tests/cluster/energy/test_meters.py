@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster.energy import zeus_meters
-from hadamard.cluster.energy.choice import counters_missing, open_meter, why_not_measured
-from hadamard.cluster.energy.meters import Counter, Joined, Meter, MeterError, step_j, used_j
+from hadamard.cluster.energy.base import CPU, GPUS, Counter, Host, Meter, MeterError, step_j, used_j
+from hadamard.cluster.energy.choice import Joined, open_meter, why_not_measured
 from hadamard.cluster.energy.modelled import ModelledCpu
 from hadamard.cluster.energy.replay import Replay
-from hadamard.cluster.energy.sysfs import CrayNode, Powercap
+from hadamard.cluster.energy.sysfs import CRAY, POWERCAP, CrayNode, Powercap
 from hadamard.model.errors import UserError
 
 
@@ -29,7 +29,7 @@ def zone(directory: Path, name: str, energy_uj: int, range_uj: int = 262_143_328
 @pytest.fixture
 def powercap(tmp_path: Path) -> Path:
     """Two packages with memory, their cores, and the platform's zone, which includes all of it."""
-    root = tmp_path / "powercap"
+    root = tmp_path / POWERCAP
     (root / "intel-rapl").mkdir(parents=True)
     for package in (0, 1):
         inner = zone(root / f"intel-rapl:{package}", f"package-{package}", 1_000_000 * (package + 1))
@@ -41,8 +41,8 @@ def powercap(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cray(tmp_path: Path) -> Path:
-    root = tmp_path / "pm_counters"
-    root.mkdir()
+    root = tmp_path / CRAY
+    root.mkdir(parents=True)
     for name, value in {
         "energy": "5000 J",
         "accel0_energy": "1200 J",
@@ -110,8 +110,16 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, int]]:
         del sys.modules[name]
 
 
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """A machine whose files the other fixtures write."""
+    return Host({}, tmp_path)
+
+
 @pytest.fixture(params=["powercap", "cray", "modelled", "replay", "zeus", "joined"])
-def working(request: pytest.FixtureRequest, powercap: Path, cray: Path, stat: Path, trace: Path) -> tuple[Meter, Callable[[], object]]:
+def working(
+    request: pytest.FixtureRequest, powercap: Path, cray: Path, stat: Path, trace: Path, host: Host
+) -> tuple[Meter, Callable[[], object]]:
     """A meter, and what has its node take 3 J by the meter's first counter."""
     moments = iter([105.0, 105.6])
 
@@ -120,15 +128,15 @@ def working(request: pytest.FixtureRequest, powercap: Path, cray: Path, stat: Pa
 
     in_package = more_in(powercap / "intel-rapl:0" / "energy_uj", "1000000", "4000000")
     ways: dict[str, Callable[[], tuple[Meter, Callable[[], object]]]] = {
-        "powercap": lambda: (Powercap(powercap), in_package),
-        "cray": lambda: (CrayNode(True, cray), more_in(cray / "energy", "5000 J", "5003 J")),
+        "powercap": lambda: (Powercap(host, {CPU}), in_package),
+        "cray": lambda: (CrayNode(host, {CPU, GPUS}), more_in(cray / "energy", "5000 J", "5003 J")),
         "modelled": lambda: (ModelledCpu(10.0, stat), more_in(stat, "cpu  100", "cpu  130")),
         "replay": lambda: (Replay(trace, lambda: next(moments)), lambda: None),
-        "joined": lambda: (Joined([Powercap(powercap), CrayNode(True, cray)]), in_package),
+        "joined": lambda: (Joined([Powercap(host, {CPU}), CrayNode(host, {CPU, GPUS})]), in_package),
     }
     if request.param == "zeus":
         energy_mj = request.getfixturevalue("nvml")
-        return zeus_meters.ZeusGpus(), lambda: energy_mj.update({0: energy_mj[0] + 3000})
+        return zeus_meters.ZeusGpus(host, {GPUS}), lambda: energy_mj.update({0: energy_mj[0] + 3000})
     return ways[request.param]()
 
 
@@ -151,8 +159,8 @@ class TestContract:
         assert used_j(meter.counters, before, meter.read())[device] == pytest.approx(3.0)
 
 
-def test_powercap_counts_packages_and_memory_and_nothing_twice(powercap: Path) -> None:
-    meter = Powercap(powercap)
+def test_powercap_counts_packages_and_memory_and_nothing_twice(powercap: Path, host: Host) -> None:
+    meter = Powercap(host, {CPU})
     assert [(counter.name, counter.scope) for counter in meter.counters] == [
         ("package-0", "cpu package"), ("dram-0", "dram"), ("package-1", "cpu package"), ("dram-1", "dram"),
     ]  # fmt: skip
@@ -160,8 +168,8 @@ def test_powercap_counts_packages_and_memory_and_nothing_twice(powercap: Path) -
     assert meter.counters[0].wraps_at_j == pytest.approx(262_143.328850)
 
 
-def test_a_counter_that_starts_again_loses_nothing(powercap: Path) -> None:
-    meter = Powercap(powercap)
+def test_a_counter_that_starts_again_loses_nothing(powercap: Path, host: Host) -> None:
+    meter = Powercap(host, {CPU})
     file = powercap / "intel-rapl:0" / "energy_uj"
     file.write_text("262143000000\n")
     before = meter.read()
@@ -170,20 +178,20 @@ def test_a_counter_that_starts_again_loses_nothing(powercap: Path) -> None:
     assert step_j(Counter("node", "cpu", "node"), 5.0, 4.5) == -0.5, "one that never starts again may only have been read late"
 
 
-def test_a_zone_that_vanishes_is_a_dead_meter(powercap: Path) -> None:
-    meter = Powercap(powercap)
+def test_a_zone_that_vanishes_is_a_dead_meter(powercap: Path, host: Host) -> None:
+    meter = Powercap(host, {CPU})
     (powercap / "intel-rapl:1" / "energy_uj").unlink()
     with pytest.raises(MeterError, match="intel-rapl:1/energy_uj"):
         meter.read()
 
 
-def test_a_cray_node_is_counted_once(cray: Path) -> None:
-    meter = CrayNode(True, cray)
+def test_a_cray_node_is_counted_once(cray: Path, host: Host) -> None:
+    meter = CrayNode(host, {CPU, GPUS})
     assert dict(zip([(one.device, one.scope) for one in meter.counters], meter.read(), strict=True)) == {
         ("cpu", "node without accelerators"): 3000.0,
         ("gpu", "all accelerators of the node"): 2000.0,
     }
-    assert CrayNode(False, cray).read() == (3000.0,), "another meter has the GPUs"
+    assert CrayNode(host, {CPU}).read() == (3000.0,), "another meter has the GPUs"
 
 
 def test_what_is_modelled_is_cpu_seconds_times_watts(stat: Path) -> None:
@@ -200,9 +208,9 @@ def test_replay_gives_exactly_the_joules_of_the_trace(trace: Path) -> None:
         meter.read()
 
 
-def test_gpus_are_named_as_their_mask_names_them(nvml: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_named_as_their_mask_names_them(nvml: dict[int, int], host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-bbbb")
-    meter = zeus_meters.ZeusGpus()
+    meter = zeus_meters.ZeusGpus(host, {GPUS})
     assert [counter.device for counter in meter.counters] == ["gpu:GPU-bbbb"]
     assert meter.read() == (9000.0,)
     nvml[1] += 2500
@@ -213,13 +221,13 @@ def test_gpus_are_named_as_their_mask_names_them(nvml: dict[int, int], monkeypat
 
 
 @pytest.mark.parametrize("mask", ["", "GPU-cccc"])
-def test_no_gpu_is_no_meter(nvml: dict[int, int], monkeypatch: pytest.MonkeyPatch, mask: str) -> None:
+def test_no_gpu_is_no_meter(nvml: dict[int, int], host: Host, monkeypatch: pytest.MonkeyPatch, mask: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
     with pytest.raises(MeterError, match="Zeus cannot read the GPUs"):
-        zeus_meters.ZeusGpus()
+        zeus_meters.ZeusGpus(host, {GPUS})
 
 
-def test_zeus_reads_packages_where_it_may(powercap: Path, monkeypatch: pytest.MonkeyPatch, nvml: dict[int, int]) -> None:
+def test_zeus_reads_packages_where_it_may(powercap: Path, host: Host, monkeypatch: pytest.MonkeyPatch, nvml: dict[int, int]) -> None:
     from zeus.device.cpu import rapl
 
     tree = powercap / "intel-rapl"
@@ -227,7 +235,7 @@ def test_zeus_reads_packages_where_it_may(powercap: Path, monkeypatch: pytest.Mo
         package.rename(tree / package.name)
     monkeypatch.setattr(rapl, "RAPL_DIR", str(tree))
     monkeypatch.setattr(rapl, "RaplWraparoundTracker", lambda *_: types.SimpleNamespace(get_num_wraparounds=lambda: 0))
-    meter = zeus_meters.ZeusCpus()
+    meter = zeus_meters.ZeusCpus(host, {CPU})
     assert dict(zip([counter.name for counter in meter.counters], meter.read(), strict=True)) == {
         "package-0": 1.0, "package-1": 2.0, "dram-0": 0.5, "dram-1": 0.5,
     }  # fmt: skip
@@ -278,13 +286,48 @@ def test_a_damaged_trace_is_named_by_its_line(tmp_path: Path, content: str, said
         why_not_measured({"HADAMARD_ENERGY": f"replay:{tmp_path}/t.csv"})
 
 
-def test_why_nothing_is_measured_is_said_with_the_way_to_get_it(tmp_path: Path, powercap: Path, cray: Path) -> None:
-    nowhere, nothing = tmp_path / "nowhere", {}
-    assert "no energy counter" in (why := counters_missing(nothing, nowhere, nowhere, nowhere))
-    assert "HADAMARD_ENERGY=modelled" in why
-    assert counters_missing(nothing, powercap, nowhere, nowhere) == ""
-    assert counters_missing(nothing, nowhere, nowhere, cray) == ""
+def test_why_nothing_is_measured_is_said_with_the_way_to_get_it(tmp_path: Path) -> None:
+    why = why_not_measured({}, tmp_path)
+    assert "no energy counter" in why
+    assert "no NVIDIA GPU, no Cray counters under /sys/cray/pm_counters, no RAPL" in why
+    assert "HADAMARD_ENERGY=modelled:WATTS" in why
+    assert open_meter({}, tmp_path) is None
+
+
+def test_counters_that_this_user_may_not_read_are_told_with_the_way_to_read_them(tmp_path: Path, powercap: Path) -> None:
+    assert why_not_measured({}, tmp_path) == ""
     for package in (0, 1, 2):  # as an administrator hides them; root may read all the same, so they are removed
         (powercap / f"intel-rapl:{package}" / "energy_uj").unlink()
-    assert "chmod a+r" in counters_missing(nothing, powercap, nowhere, nowhere)
-    assert counters_missing({"ZEUSD_SOCK_PATH": "/run/zeusd"}, powercap, nowhere, nowhere) == ""
+    assert "chmod a+r" in why_not_measured({}, tmp_path)
+    assert open_meter({}, tmp_path) is None
+    assert why_not_measured({"ZEUSD_SOCK_PATH": "/run/zeusd"}, tmp_path) == ""
+
+
+def test_gpus_without_zeus_are_told_with_the_way_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()
+    assert why_not_measured({}, tmp_path) == ""
+    monkeypatch.setattr(zeus_meters.importlib.util, "find_spec", lambda _: None)
+    assert "pip install --no-deps zeus" in why_not_measured({}, tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_device_is_counted_by_one_meter(tmp_path: Path, cray: Path, powercap: Path, nvml: dict[int, int]) -> None:
+    node = open_meter({}, tmp_path)
+    assert node is not None
+    assert [counter.name for counter in node.counters] == ["node", "gpu"], "Cray's counters include what RAPL counts"
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidiactl").touch()
+    apart = open_meter({}, tmp_path)
+    assert apart is not None
+    assert [counter.name for counter in apart.counters] == ["gpu:0", "gpu:1", "node"]
+
+
+def test_counters_that_cannot_be_opened_are_logged_and_others_are_used(
+    tmp_path: Path, cray: Path, powercap: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (cray / "energy").write_text("broken\n")
+    meter = open_meter({}, tmp_path)
+    assert meter is not None
+    assert meter.counters[0].name == "package-0"
+    assert "Cray counters under /sys/cray/pm_counters: is there, but not counted" in caplog.text

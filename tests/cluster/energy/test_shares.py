@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hadamard.cluster.energy.meters import Counter
+from hadamard.cluster.energy.base import Counter
 from hadamard.cluster.energy.recorder import Recording
 from hadamard.cluster.energy.shares import Hold, share
 from hadamard.cluster.energy.trace import trace_of

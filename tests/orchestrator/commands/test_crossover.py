@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
 
-from hadamard.cluster.energy.meters import Counter, MeterError
+from hadamard.cluster.energy.base import Counter, MeterError
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.cli import app
 from hadamard.orchestrator.commands.bench.cases import paper_head, second_module

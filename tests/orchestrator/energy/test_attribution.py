@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.cluster.energy.meters import Counter, MeterError, Method
+from hadamard.cluster.energy.base import Counter, Host, MeterError, Method
 from hadamard.cluster.energy.recorder import Recorder, is_ready, recordings
-from hadamard.cluster.energy.sysfs import Powercap
+from hadamard.cluster.energy.sysfs import POWERCAP, Powercap
 from hadamard.model.files.phase_log import Phases
 from hadamard.model.files.trial_files import TrialFiles
 from hadamard.orchestrator.energy.attribution import StudyEnergy, study_energy
@@ -255,10 +255,10 @@ def test_a_node_without_a_meter_says_so_and_keeps_nobody_waiting(tmp_path: Path)
 @pytest.mark.alone
 def test_metering_takes_less_than_a_hundredth_of_a_ten_second_pack(tmp_path: Path) -> None:
     for package in range(2):
-        inner = zone(tmp_path / "powercap" / f"intel-rapl:{package}", f"package-{package}", 1_000_000)
+        inner = zone(tmp_path / POWERCAP / f"intel-rapl:{package}", f"package-{package}", 1_000_000)
         zone(inner / f"intel-rapl:{package}:0", "dram", 1_000_000)
     files = [TrialFiles(tmp_path / f"r{number:02d}-s00-0123456789ab") for number in range(32)]
-    recorder = Recorder(tmp_path, 1, "n1", Powercap(tmp_path / "powercap"))
+    recorder = Recorder(tmp_path, 1, "n1", Powercap(Host({}, tmp_path), {"cpu"}))
     recorder.start(idle_s=0.0)
     wall, cpu = time.monotonic(), time.process_time()
     time.sleep(3.0)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.cluster.energy.meters import CPU, Counter
+from hadamard.cluster.energy.base import CPU, Counter
 from hadamard.cluster.energy.recorder import Recording
 from hadamard.cluster.energy.trace import trace_of
 from hadamard.cluster.node_drain import node_name

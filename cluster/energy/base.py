@@ -1,14 +1,13 @@
-"""What a meter is: running counts of joules, each of some device of a node, which may start again from zero.
-
-Owns the protocol and its words. Does not own any counter, nor which of them a node has.
-"""
+"""The contract of meters: running counts of joules, each of some device of a node. The meters there are: registry.py."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 Numbers = float | NDArray[np.float64]
 
 Method = Literal["counter", "modelled", "replay"]
+METHOD_WORDS: Mapping[Method, str] = {"counter": "measured", "modelled": "modelled", "replay": "replayed"}
 """Hardware counted it; it was computed from CPU seconds and stated watts; or it was recorded earlier."""
 CPU, GPUS = "cpu", "gpu"
 """Devices: whatever works for the node's cores; all of its GPUs together. One GPU is `gpu:0`, by its number or UUID."""
@@ -24,7 +24,7 @@ SHORTEST_WINDOW_S = 10.0
 
 
 class MeterError(Exception):
-    """A meter can no longer be read."""
+    """A meter cannot be read, or no longer."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,77 @@ class Meter(Protocol):
         ...
 
 
-class Joined:
-    """Several meters of one node as one; none of their counters covers what another one does."""
+@dataclass(frozen=True)
+class Host:
+    """Where meters are looked for.
 
-    def __init__(self, meters: Sequence[Meter]) -> None:
-        self._meters = meters
-        self.method: Method = meters[0].method
-        self.counters = tuple(counter for meter in meters for counter in meter.counters)
+    Attributes:
+        environment: The variables of this process.
+        root: What stands for `/`; tests put a tree of files in its place.
+    """
 
+    environment: Mapping[str, str]
+    root: Path
+
+
+class HardwareMeter(ABC):
+    """A meter that a node may have: used where its hardware is, unless an earlier one of the registry counts its device."""
+
+    method: Method = "counter"
+    hardware: ClassVar[str]
+    """What it needs, to complete "this machine has no ..."."""
+    device: ClassVar[str]
+    """`cpu` or `gpu`."""
+    counters: tuple[Counter, ...]
+
+    @abstractmethod
+    def __init__(self, host: Host, uncounted: Collection[str]) -> None:
+        """Open the counters.
+
+        Args:
+            host: Where they are.
+            uncounted: The devices, of `cpu` and `gpu`, that no other meter of this node counts; its own is among them.
+
+        Raises:
+            MeterError: They cannot be read.
+        """
+
+    @classmethod
+    @abstractmethod
+    def is_there(cls, host: Host) -> bool:
+        """Whether the hardware is there; asked by plans, so it takes milliseconds."""
+
+    @classmethod
+    def problem(cls, host: Host) -> str:
+        """Return why hardware that is there cannot be read, and what to do; an empty string if nothing is known against it."""
+        return ""
+
+    @abstractmethod
     def read(self) -> tuple[float, ...]:
-        """Return what they say, one after the other."""
-        return tuple(joules for meter in self._meters for joules in meter.read())
+        """Return the joules of each counter; see `Meter`."""
+
+
+class RequestedMeter(ABC):
+    """A meter that is used where a user names it: `HADAMARD_ENERGY=NAME:VALUE`."""
+
+    method: Method
+    name: ClassVar[str]
+    usage: ClassVar[str]
+    """What to write, for messages: `modelled:WATTS, the watts of a busy core`."""
+    counters: tuple[Counter, ...]
+
+    @classmethod
+    @abstractmethod
+    def requested(cls, value: str, environment: Mapping[str, str]) -> Self:
+        """Open it.
+
+        Raises:
+            MeterError, ValueError: It cannot be, with the reason.
+        """
+
+    @abstractmethod
+    def read(self) -> tuple[float, ...]:
+        """Return the joules of each counter; see `Meter`."""
 
 
 def step_j(counter: Counter, before: float, after: float) -> float:
