@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file, such as configs/quickstart.yaml.")]
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file, or the name of a packaged study, such as quickstart.")]
 StudyDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The study's directory, such as runs/quickstart.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Change a setting, e.g. training.epochs=5. Repeatable.")
@@ -73,9 +73,9 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine by running a small study, about a minute, and keep what it took for `plan`."""
-    from hadamard.orchestrator.commands.calibrate import calibrate as measure_machine
+    from hadamard.orchestrator.commands.calibrate import show_calibration
 
-    typer.echo(measure_machine(work_s, as_json), nl=False)
+    typer.echo(show_calibration(work_s, as_json), nl=False)
 
 
 @app.command()

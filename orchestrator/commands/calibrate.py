@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 from hadamard.cluster.allocation import Allocation, detect
 from hadamard.cluster.energy.choice import why_not_measured
 from hadamard.cluster.launch import environment
 from hadamard.model.errors import UserError
 from hadamard.model.representation import embeddings
+from hadamard.orchestrator.commands.render import Result, render, table
 from hadamard.orchestrator.formats import duration
 from hadamard.orchestrator.planning import feedback
 from hadamard.orchestrator.planning.feedback import Comparison
-from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Observation, save_calibration, this_machine
+from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START, Machine, save_calibration, this_machine
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.study.expansion import read_plan
 
@@ -46,7 +42,29 @@ BUSY = 0.5
 """Part of the cores that others may be using."""
 
 
-def calibrate(work_s: float, as_json: bool) -> str:
+class CalibrateResult(Result):
+    """The corrections of this machine, and the run that they come from."""
+
+    file: str
+    """Where they are kept."""
+    machine: Machine
+    took_s: float
+    load: float
+    """Processes that were at work here before."""
+    comparison: Comparison
+    """The run beside its plan by the default rates, part by part."""
+    when: str
+    """The time of its end, UTC."""
+    study: str
+    factors: Mapping[str, float]
+    """By part, the seconds that it took divided by those that the default rates give."""
+    core_w: float | None
+    """Watts of each busy core; None if not measured."""
+    gpu_w: float | None
+    watts_by: str
+
+
+def show_calibration(work_s: float, as_json: bool) -> str:
     """Measure this machine and keep its corrections; return them as text or JSON.
 
     Args:
@@ -56,6 +74,11 @@ def calibrate(work_s: float, as_json: bool) -> str:
     Raises:
         UserError: The cache cannot be written, or the study that is run here fails.
     """
+    return render(calibrated(work_s), _lines, as_json)
+
+
+def calibrated(work_s: float) -> CalibrateResult:
+    """Measure this machine and keep its corrections; see `show_calibration`."""
     embeddings.check_cache()
     began, load = time.monotonic(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="hadamard-calibrate-") as scratch:
@@ -63,11 +86,14 @@ def calibrate(work_s: float, as_json: bool) -> str:
     if comparison.line(feedback.WHOLE).took_s is None:
         raise UserError("the study that is run for the measurement was interrupted; give the command again")
     observation = feedback.observation("calibration", comparison, DEFAULTS)
-    file, took_s = save_calibration(observation), time.monotonic() - began
-    if as_json:
-        machine = asdict(this_machine())
-        return json.dumps({"file": str(file), "machine": machine, "took_s": took_s, "load": load, **asdict(observation)}, indent=1) + "\n"
-    return _as_text(comparison, observation, file, took_s) + _warning(load)
+    return CalibrateResult(
+        file=str(save_calibration(observation)),
+        machine=this_machine(),
+        took_s=time.monotonic() - began,
+        load=load,
+        comparison=comparison,
+        **asdict(observation),
+    )
 
 
 def _run_study(scratch: Path, work_s: float, allocation: Allocation) -> Comparison:
@@ -98,26 +124,14 @@ def _run(command: Sequence[str], variables: Mapping[str, str]) -> None:
         raise UserError(f"the study that is run for the measurement failed (exit code {done.returncode}): {said}")
 
 
-def _as_text(comparison: Comparison, observation: Observation, file: Path, took_s: float) -> str:
-    buffer, machine = io.StringIO(), this_machine()
-    console = Console(file=buffer, width=120, highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("part of a run", "by default rates", "here", "ratio"):
-        table.add_column(heading, justify="left" if heading == "part of a run" else "right", no_wrap=True)
-    for row in feedback.table_rows(comparison):
-        table.add_row(*row)
-    console.print(f"{machine.processor}, {machine.cores} cores; measured in {duration(took_s)}", soft_wrap=True)
-    console.print(table)
-    if observation.core_w is None:
-        console.print(f"watts are not known: {why_not_measured() or 'the meter could not be read all the time'}", soft_wrap=True)
+def _lines(result: CalibrateResult) -> Iterator[str]:
+    yield f"{result.machine.processor}, {result.machine.cores} cores; measured in {duration(result.took_s)}"
+    yield from table(("part of a run", "by default rates", "here", "ratio"), feedback.table_rows(result.comparison), texts=1)
+    if result.core_w is None:
+        yield f"watts are not known: {why_not_measured() or 'the meter could not be read all the time'}"
     else:
-        console.print(f"a busy core takes {observation.core_w:.3g} W ({observation.watts_by})", soft_wrap=True)
-    console.print(f"kept in {file}; plans use it from now on", soft_wrap=True)
-    return buffer.getvalue()
-
-
-def _warning(load: float) -> str:
-    """Return a warning where others were at work before anything was measured."""
-    if load < BUSY * this_machine().cores:
-        return ""
-    return f"{load:.1f} processes were at work here before: what was measured holds for a machine as busy; measure again when it is quiet\n"
+        yield f"a busy core takes {result.core_w:.3g} W ({result.watts_by})"
+    yield f"kept in {result.file}; plans use it from now on"
+    if result.load >= BUSY * result.machine.cores:
+        busy = f"{result.load:.1f} processes were at work here before"
+        yield f"{busy}: what was measured holds for a machine as busy; measure again when it is quiet"

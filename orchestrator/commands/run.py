@@ -25,7 +25,6 @@ from hadamard.model.representation import embeddings
 from hadamard.model.settings import Settings
 from hadamard.model.simulators.registry import check_simulator
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.commands.plan import choice_in_words, drawn, expected, simulators_in_words
 from hadamard.orchestrator.design.factors import value_text
 from hadamard.orchestrator.energy.attribution import study_energy
 from hadamard.orchestrator.energy.slurm_accounting import cross_checks
@@ -45,7 +44,8 @@ from hadamard.orchestrator.planning.cost_estimate import estimate_run
 from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
-from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, results_table, right_sentences
+from hadamard.orchestrator.planning.words import choice_in_words, expected_time, simulators_in_words, split_sizes
+from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, failures, results_table, right_sentences
 from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import Problem, StudyError, located
@@ -80,7 +80,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     embeddings.check_cache()
     why_not_measured()  # refuses what is no meter
     interrupted = False
-    _say_start(console, plan, owed, packs, allocation, expected(asked.wall_s, rates))
+    _say_start(console, plan, owed, packs, allocation, expected_time(asked.wall_s, rates))
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
@@ -187,7 +187,7 @@ def _at_a_glance(plan: Plan, records: Sequence[TrialRecord]) -> dict[str, str]:
     ran = sorted({record.result["simulator"] for record in records if record.result and record.result["simulator"]})
     return {
         "name": study.study,
-        "data": f"{study.data.name}; {drawn(study.data)}",
+        "data": f"{study.data.name}; {split_sizes(study.data)}",
         "sentence encoder": study.sentence_encoder.name
         + ("" if REPRESENTATION in study.factors else f", {study.sentence_encoder.representation}"),
         "head": _fixed(study, "head"),
@@ -240,7 +240,7 @@ def _say_end(
     failed = [record for record in records if record.status == "failed"]
     done = sum(record.status == "done" for record in records)
     console.print(f"done {done}, failed {len(failed)}, owed {len(records) - done - len(failed)} of {len(records)} trials")
-    for line in failure_lines(failed):
+    for line in failure_lines(failures(records)):
         console.print(f"  {line}")
     if not interrupted and (why := ended_by(plan.study.budget, ledger.directory, records)):
         console.print(why)

@@ -1,43 +1,71 @@
-"""Who runs a study now, on which nodes, for how long still, and which Slurm jobs it has: from its directory and Slurm's word, without Ray.
-
-Owns these facts as plain values for `hadamard status`. Does not own their wording, the claim on a study, nor the trials' states.
-"""
+"""Facts for `hadamard status`: the driver of a study, its nodes, the time left, and its Slurm jobs, from files and Slurm, without Ray."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
+from hadamard.orchestrator.commands.render import Result
 from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
 
-MOST_ASKED = 20
-"""Slurm is asked for so many of a study's last jobs; requeued and chained jobs may have left many behind."""
+MOST_JOBS = 20
+"""Of a study's jobs, only this many of the last are looked up in Slurm; requeued and chained jobs may have left many behind."""
 JOB = re.compile(r"(?:slurm-)?(\d+)(?:-(\d+))?(?:\.\w+)?")
 """A job's directory JOB-RESTART, its log slurm-JOB.log, or what else is named after it."""
+Role = Literal["lead", "join"] | None
+"""`lead` has the head of Ray, `join` lends its nodes; None is not known yet."""
 
 
-def owner_facts(owner: OwnerRecord | None) -> dict[str, Any] | None:
-    """Return what is worth saying of a driver."""
-    if owner is None:
-        return None
-    return {name: getattr(owner, name) for name in ("host", "pid", "job", "restart", "state", "cause", "started_ms", "generation")}
+class DriverFacts(Result):
+    """The driver that has a study."""
+
+    host: str
+    pid: int
+    job: str | None
+    restart: int
+    state: str
+    cause: str | None
+    started_ms: int
+    generation: int
 
 
-def by_node(records: Sequence[TrialRecord]) -> dict[str, dict[str, int]]:
+class JobFacts(Result):
+    """A Slurm job of a study; state, reason, nodes and time left are None where Slurm does not tell them."""
+
+    job: str
+    restart: int | None
+    role: Role
+    state: str | None = None
+    reason: str | None = None
+    nodes: str | None = None
+    time_left_s: float | None = None
+
+
+class NodeTrials(Result):
+    """Number of trials on a node."""
+
+    running: int
+    done: int
+
+
+def driver_facts(owner: OwnerRecord | None) -> DriverFacts | None:
+    """Return what status shows of a driver."""
+    return None if owner is None else DriverFacts(**{name: getattr(owner, name) for name in DriverFacts.model_fields})
+
+
+def by_node(records: Sequence[TrialRecord]) -> dict[str, NodeTrials]:
     """Return how many trials run on each node, and how many were finished there."""
-    nodes: dict[str, dict[str, int]] = {}
+    statuses: dict[str, list[str]] = {}
     for record in records:
         host = next((event.get("host") for event in reversed(record.events) if event["event"] == "started"), None)
         if host is not None:
-            counts = nodes.setdefault(host, {"running": 0, "done": 0})
-            if record.status in counts:
-                counts[record.status] += 1
-    return dict(sorted(nodes.items()))
+            statuses.setdefault(host, []).append(record.status)
+    return {host: NodeTrials(running=here.count("running"), done=here.count("done")) for host, here in sorted(statuses.items())}
 
 
 def seconds_left(records: Sequence[TrialRecord], owner: OwnerRecord | None, now_ms: float) -> float | None:
@@ -50,24 +78,23 @@ def seconds_left(records: Sequence[TrialRecord], owner: OwnerRecord | None, now_
     return elapsed_s / finished * owed if finished and elapsed_s > 0 else None
 
 
-def slurm_jobs(directory: Path, details: Callable[[str], jobs.Job | None]) -> list[dict[str, Any]]:
+def slurm_jobs(directory: Path, details: Callable[[str], jobs.Job | None]) -> tuple[JobFacts, ...]:
     """Return the study's jobs that Slurm still knows, the last one first; where Slurm cannot be asked, the last job alone.
-
-    A job's role is `lead` (Ray's head is in it), `join` (it lends its nodes) or None (not known yet).
 
     Args:
         directory: The study's.
         details: Asks Slurm for a job.
     """
-    found: list[dict[str, Any]] = []
-    for job, restart in sorted(_restarts(directory / "jobs").items(), key=lambda item: -int(item[0]))[:MOST_ASKED]:
-        known = details(job)
-        facts = {"job": job, "restart": restart, "role": None if restart is None else _role(directory / "jobs" / f"{job}-{restart}")}
-        if known is None:
-            return [*found, {**facts, "state": None, "reason": None, "nodes": None, "time_left_s": None}]
-        if known["state"] != jobs.GONE:
-            found.append({**facts, **{name: known[name] for name in ("state", "reason", "nodes", "time_left_s")}})
-    return found
+    known: list[JobFacts] = []
+    for job, restart in sorted(_restarts(directory / "jobs").items(), key=lambda item: -int(item[0]))[:MOST_JOBS]:
+        now = details(job)
+        role = None if restart is None else _role(directory / "jobs" / f"{job}-{restart}")
+        facts = JobFacts(job=job, restart=restart, role=role)
+        if now is None:
+            return (*known, facts)
+        if now["state"] != jobs.GONE:
+            known.append(facts.model_copy(update={name: now[name] for name in ("state", "reason", "nodes", "time_left_s")}))
+    return tuple(known)
 
 
 def running_cluster(owner: OwnerRecord | None) -> Cluster | None:
@@ -89,7 +116,7 @@ def _restarts(directory: Path) -> Mapping[str, int | None]:
     return last
 
 
-def _role(directory: Path) -> str | None:
+def _role(directory: Path) -> Role:
     if (directory / "cluster.json").exists():
         return "lead"
     return "join" if any(directory.glob("nodes/*.ready")) else None

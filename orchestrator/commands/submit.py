@@ -19,7 +19,6 @@ from hadamard.cluster.allocation import detect
 from hadamard.model.errors import UserError
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands import plan_ranks
-from hadamard.orchestrator.commands.plan import expected
 from hadamard.orchestrator.formats import count, duration
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger
@@ -28,6 +27,7 @@ from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, esti
 from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import pack_up
+from hadamard.orchestrator.planning.words import expected_time
 from hadamard.orchestrator.study.expansion import read_plan
 from hadamard.orchestrator.study.file import located
 from hadamard.slurm import submit as slurm
@@ -111,8 +111,8 @@ def _outlook(request: Request, owed: Sequence[Trial], wanted: RequestedResources
         lines.append("joins:     no job leads the study now; the first of these to start will")
     else:
         seconds = estimate_run(packs, allocation, rates).wall_s
-        lines.append(f"expected:  {count(len(packs), 'pack')}, {expected(seconds, rates)}{rounds(seconds, usable, request.chain)}")
-    lines += [f"ranks:     {line}" for line in plan_ranks.lines(plan_ranks.shared(packs))]
+        lines.append(f"expected:  {count(len(packs), 'pack')}, {expected_time(seconds, rates)}{rounds(seconds, usable, request.chain)}")
+    lines += [f"ranks:     {line}" for line in plan_ranks.lines(plan_ranks.ranked_trials(packs))]
     if (missing_s := embedding_seconds(owed, allocation.cpus, rates)) > 0:
         lines.append(f"           {duration(missing_s)} for embeddings; `hadamard fetch {shlex.quote(str(request.study))}` does them here")
     return lines

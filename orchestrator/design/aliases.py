@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import reduce
 from operator import xor
@@ -44,10 +44,6 @@ class Aliases:
     """Interactions with a unique least-squares estimate in the model of mean, all main effects and all two-factor interactions."""
     interactions: int
     """Number of columns of two-factor interactions."""
-
-    def to_json(self) -> dict[str, object]:
-        """Return dicts, tuples, strings and numbers for `json.dumps`."""
-        return asdict(self)
 
     def lines(self) -> list[str]:
         """Return one statement per line; long sums show their largest parts."""

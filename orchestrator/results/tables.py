@@ -6,6 +6,7 @@ Owns the columns. Does not own the ledger, nor what the numbers mean: that is th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -23,6 +24,17 @@ GUESSING = 0.5
 ENERGIES = (
     "energy_j", "net_energy_j", *(f"{phase}_j" for phase in ALL_PHASES), "inference_j_per_sentence", "j_per_point", "energy_kwh", "co2_g",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed trial."""
+
+    key: str
+    cause: str | None
+    message: str | None
+
+
 RESPONSES = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss", "cv_accuracy")
 
 
@@ -112,12 +124,17 @@ def right_sentences(records: Sequence[TrialRecord]) -> dict[str, Marks]:
     return {key: from_text(text) for key, text in written.items() if text}
 
 
-def failure_lines(failed: Sequence[TrialRecord]) -> list[str]:
+def failures(records: Sequence[TrialRecord]) -> tuple[Failure, ...]:
+    """Return the failed trials of these, in their order."""
+    return tuple(Failure(record.trial.key, record.cause, record.message) for record in records if record.status == "failed")
+
+
+def failure_lines(failed: Sequence[Failure]) -> list[str]:
     """Return a line per cause and message of failure, with the trials it took."""
     groups: dict[str, list[str]] = {}
-    for record in failed:
-        message = (record.message or "").strip().partition("\n")[0][:300]
-        groups.setdefault(f"{record.cause}: {message}", []).append(record.trial.key)
+    for failure in failed:
+        message = (failure.message or "").strip().partition("\n")[0][:300]
+        groups.setdefault(f"{failure.cause}: {message}", []).append(failure.key)
     return [f"failed {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}: {why}" for why, keys in groups.items()]
 
 

@@ -1,22 +1,28 @@
-"""In which settings two studies differ.
-
-Owns their paths and values in words. Does not own what any of them means.
-"""
+"""The settings in which two studies differ."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hadamard.orchestrator.commands.render import Result
 from hadamard.orchestrator.design.factors import levels_text, value_text
 from hadamard.orchestrator.study.schema import Study
 
 
-def differing(first: Study, second: Study) -> dict[str, tuple[str | None, str | None]]:
-    """Return the settings in which two studies differ, by dotted path, in the order of a study file."""
-    one, two = dict(_settings(first)), dict(_settings(second))
-    paths = dict.fromkeys([*one, *two])
-    return {path: (one.get(path), two.get(path)) for path in paths if one.get(path) != two.get(path)}
+class SettingPair(Result):
+    """A setting by its dotted path, with its value in each study; None where a study has no such setting."""
+
+    path: str
+    first: str | None
+    second: str | None
+
+
+def differing_settings(first: Study, second: Study) -> tuple[SettingPair, ...]:
+    """Return the settings in which two studies differ, in the order of a study file."""
+    of_first, of_second = dict(_settings(first)), dict(_settings(second))
+    pairs = (SettingPair(path=path, first=of_first.get(path), second=of_second.get(path)) for path in {**of_first, **of_second})
+    return tuple(pair for pair in pairs if pair.first != pair.second)
 
 
 def _settings(study: Study) -> Iterator[tuple[str, str]]:
@@ -24,8 +30,8 @@ def _settings(study: Study) -> Iterator[tuple[str, str]]:
     levels = {factor.path: f"factor: {levels_text(factor)}" for factor in study.factor_list()}
     content = study.model_dump(mode="json", exclude={"factors", "baselines", "study"})
     yield from ((path, levels.get(path, text)) for path, text in _flat(content))
-    for name, one in study.named_baselines().items():
-        content = {**one.head.model_dump(mode="json"), **({"tune": one.tune} if one.tune else {})}
+    for name, baseline in study.named_baselines().items():
+        content = {**baseline.head.model_dump(mode="json"), **({"tune": baseline.tune} if baseline.tune else {})}
         yield f"baselines.{name}", ", ".join(f"{key} {text}" for key, text in _flat(content))
 
 

@@ -1,7 +1,4 @@
-"""One of the two studies that are compared: its plan, what its ledger holds, and what it cost.
-
-Owns these. Does not own anything that takes both studies.
-"""
+"""One of the two studies that are compared: its plan, what its ledger holds, and what it cost."""
 
 from __future__ import annotations
 
@@ -40,9 +37,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the finished trials of a study took; None is not measured."""
+    """What the finished trials of a study took; None unless measured for all of them."""
 
-    trials: int
     train_s: float | None
     energy_j: float | None
 
@@ -50,8 +46,8 @@ class Cost:
 def cost_of(side: Side) -> Cost:
     """Add up what the finished trials of a study took."""
     energy = study_energy(Path(side.name), side.records)
-    spent = [costs(record, energy) for record in side.done]
-    return Cost(len(spent), _sum([one["train_s"] for one in spent]), _sum([one["energy_j"] for one in spent]))
+    by_trial = [costs(record, energy) for record in side.done]
+    return Cost(_sum([cost["train_s"] for cost in by_trial]), _sum([cost["energy_j"] for cost in by_trial]))
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

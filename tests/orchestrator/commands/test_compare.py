@@ -16,7 +16,7 @@ from scipy import stats
 from hadamard.model.errors import UserError
 from hadamard.model.heads.quantum.settings import QuantumHead
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.commands.compare.sides import CompareError
+from hadamard.orchestrator.commands.compare.comparison import CompareError
 from hadamard.orchestrator.commands.compare.view import show_comparison
 from hadamard.orchestrator.ledger.ledger import Ledger
 from tests.orchestrator.test_cli import hadamard

@@ -14,6 +14,7 @@ import pytest
 from hadamard.model.files.trial_files import TrialFiles
 from hadamard.orchestrator.commands import status_facts
 from hadamard.orchestrator.commands.status import show_status
+from hadamard.orchestrator.commands.status_facts import NodeTrials
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import Ledger
@@ -92,9 +93,9 @@ def test_trials_by_node_count_where_they_were_begun_last(study: tuple[Ledger, Pl
     journal(ledger.files(plan.trials[2]), {"event": "started", "host": "n3"}, moved)
     done, running, *others = ledger.records(plan.trials)
     assert status_facts.by_node([done, replace(running, status="running"), *others]) == {
-        "n1": {"running": 1, "done": 0},
-        "n2": {"running": 0, "done": 1},
-        "n3": {"running": 0, "done": 0},
+        "n1": NodeTrials(running=1, done=0),
+        "n2": NodeTrials(running=0, done=1),
+        "n3": NodeTrials(running=0, done=0),
     }
 
 
@@ -115,8 +116,8 @@ def test_jobs_have_the_role_that_their_last_start_shows(jobs_directory: Path) ->
         "42": job("COMPLETING", nodes="n[1-2]"),
         "7": job("GONE"),
     }
-    found = status_facts.slurm_jobs(jobs_directory, lambda one: known[one])
-    assert [(one["job"], one["restart"], one["role"], one["state"]) for one in found] == [
+    facts = status_facts.slurm_jobs(jobs_directory, lambda job_id: known[job_id])
+    assert [(job.job, job.restart, job.role, job.state) for job in facts] == [
         ("99", None, None, "PENDING"),
         ("60", 0, None, "RUNNING"),
         ("50", 0, "join", "RUNNING"),
@@ -126,10 +127,10 @@ def test_jobs_have_the_role_that_their_last_start_shows(jobs_directory: Path) ->
 
 def test_where_slurm_cannot_be_asked_the_last_job_is_named(jobs_directory: Path) -> None:
     asked: list[str] = []
-    (found,) = status_facts.slurm_jobs(jobs_directory, lambda one: asked.append(one))
-    assert (found["job"], found["state"]) == ("99", None)
+    (last,) = status_facts.slurm_jobs(jobs_directory, lambda job_id: asked.append(job_id))
+    assert (last.job, last.state) == ("99", None)
     assert asked == ["99"], "each question may take seconds"
-    assert status_facts.slurm_jobs(jobs_directory / "none", lambda one: None) == []
+    assert status_facts.slurm_jobs(jobs_directory / "none", lambda job_id: None) == ()
 
 
 def test_status_tells_driver_jobs_nodes_and_dashboard(study: tuple[Ledger, Plan], monkeypatch: pytest.MonkeyPatch) -> None:

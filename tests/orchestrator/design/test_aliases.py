@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from typing import Any
 
 import numpy as np
@@ -155,7 +154,6 @@ def test_aliases_of_unfinished_designs_hold_in_least_squares(design: Any, data: 
         if unique[i]:
             expected = {product.label: fitted[i, j] for j, product in enumerate(products) if abs(fitted[i, j]) > 0.02}
             assert found.main_effects[term.label] == pytest.approx(expected, abs=1e-9)
-    json.dumps(found.to_json())
     assert all(found.lines())
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.orchestrator.commands.plan import price_lines
 from hadamard.orchestrator.planning.cost_estimate import embedding_seconds, estimate_run, pack_joules, packs_seconds
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
 from hadamard.orchestrator.planning.packs import Pack, pack_up
 from hadamard.orchestrator.planning.rank_layout import RankLayout
+from hadamard.orchestrator.planning.words import estimate_in_words
 from tests.support.studies import TINY, read
 
 GIB = 2**30
@@ -50,7 +50,7 @@ def test_packs_begin_in_their_order_as_soon_as_there_is_room(packs: list[Pack], 
 def test_one_pack_of_unknown_length_makes_all_unknown() -> None:
     unknown = estimate_run([pack(3), pack(None)], machine(), replace(DEFAULTS, core_w=10.0))
     assert (unknown.packs_s, unknown.wall_s, unknown.node_hours, unknown.energy_j) == (None, None, None, None)
-    assert dict(price_lines(unknown, machine(), DEFAULTS))["time"].startswith("not known")
+    assert estimate_in_words(unknown, machine(), DEFAULTS)["time"].startswith("not known")
 
 
 def test_the_time_holds_all_from_the_command_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,11 +105,11 @@ def test_joules_are_those_of_cores_and_gpus_and_unknown_without_their_watts() ->
 
 
 def test_joules_that_are_not_known_are_said_to_be_so_with_the_reason() -> None:
-    lines = dict(price_lines(estimate_run([pack(5)], machine(), DEFAULTS), machine(), DEFAULTS))
+    lines = estimate_in_words(estimate_run([pack(5)], machine(), DEFAULTS), machine(), DEFAULTS)
     assert lines["energy"].startswith("not known: ")
     assert len(lines["energy"]) > 40
     known = replace(DEFAULTS, core_w=10.0)
-    assert "50 J" in dict(price_lines(estimate_run([pack(5)], machine(), known), machine(), known))["energy"]
+    assert "50 J" in estimate_in_words(estimate_run([pack(5)], machine(), known), machine(), known)["energy"]
 
 
 def test_other_rates_change_no_trial_and_lose_none_though_they_may_pack_otherwise(tmp_path: Path) -> None:

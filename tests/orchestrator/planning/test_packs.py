@@ -9,13 +9,13 @@ import pytest
 
 from hadamard.cluster.allocation import Allocation
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.commands.plan import simulators_in_words
 from hadamard.orchestrator.planning.cost_estimate import estimate_run, packs_seconds
 from hadamard.orchestrator.planning.cost_model import PROCESS_BYTES, work_seconds
 from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS, PACK_START
 from hadamard.orchestrator.planning.packs import pack_up
 from hadamard.orchestrator.planning.rank_layout import ALONE
+from hadamard.orchestrator.planning.words import simulators_in_words
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.file import StudyError
 from tests.support.studies import TINY, read

@@ -10,8 +10,8 @@ import pytest
 from hadamard.model.data.corpus import load_corpus
 from hadamard.model.data.splits import draw_fold, draw_split
 from hadamard.model.settings import Fold
-from hadamard.orchestrator.commands.plan import choice_in_words
 from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.planning.words import choice_in_words
 from hadamard.orchestrator.results.selection import choices
 from hadamard.orchestrator.results.tables import results_table
 from hadamard.orchestrator.study.expansion import Plan

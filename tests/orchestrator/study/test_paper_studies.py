@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,14 @@ from hadamard.model.representation import embeddings
 from hadamard.model.representation.sentence_encoders import locate
 from hadamard.model.settings import Data
 from hadamard.model.trial import Trial
+from hadamard.orchestrator.commands.plan import show_plan
 from hadamard.orchestrator.study.expansion import read_plan
+from hadamard.orchestrator.study.packaged import packaged_studies
 from tests.conftest import ROOT
 from tests.model.test_train import trained
 
+SYNTHETIC = ("quickstart", "sharded")
+"""Packaged studies of sentences that are generated."""
 STUDIES = sorted((ROOT / "configs" / "paper").glob("*.yaml"))
 BRIEF = ["training.epochs=1", "training.batch=64", "design.splits=1", "data.train_per_class=40", "sentence_encoder.tuning.pairs=1"]
 
@@ -49,6 +54,15 @@ def test_a_study_is_planned_on_any_corpus_as_it_is_and_with_its_presets(study: P
     here = [override for override in cluster if not override.startswith("sentence_encoder.name")]  # which no test may fetch
     large = read_plan(study, [f"data.path={corpus}", *here])
     assert len(large.trials) >= len(whole.trials)
+
+
+@pytest.mark.parametrize("name", packaged_studies())
+def test_every_packaged_study_is_planned_for_people_and_programs(name: str, corpus: Path) -> None:
+    overrides = [f"data.path={corpus}"] if name not in SYNTHETIC else []
+    plan = json.loads(show_plan(Path(name), overrides, 0.02, as_json=True))
+    arms = {re.sub(r"\.c\d+$", "", key.partition("-")[0]) for key in plan["trials"]}  # without the candidate's number
+    assert {row["row"] for row in plan["rows"]} | set(plan["baselines"]) == arms
+    assert f"{len(plan['trials'])}: {len(plan['rows'])} rows" in show_plan(Path(name), overrides, 0.02, as_json=False)
 
 
 def test_equal_parameters_differ_by_less_than_seven_per_cent(corpus: Path) -> None:
