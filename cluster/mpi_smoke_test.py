@@ -1,7 +1,4 @@
-"""Two ranks that are started as a pack's will be and only have to meet: a launcher of another MPI is found out before anything begins.
-
-Owns that trial and the words for its failure. Does not own the launch command, nor packs.
-"""
+"""Two ranks that are started as a pack's will be and only have to meet: a launcher of another MPI is found before anything begins."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 from hadamard.cluster.allocation import OUR_RAY
-from hadamard.cluster.mpi import SRUN_MPI, RankPlacement, known_library, launch_command, launch_environment
+from hadamard.cluster.launchers.registry import launcher_for
+from hadamard.cluster.mpi import RankPlacement, known_library, launch_command, launch_environment
 from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
 
@@ -40,10 +38,9 @@ def smoke_test() -> None:
     if re.search(r"\bmet 2\b", seen):
         return
     alone = "each was a program of its own" if "met 1" in seen else f"they said: {seen[-500:].strip() or 'nothing'}"
-    choices = f"In a job, {SRUN_MPI} names what srun should speak (pmi2, pmix, cray_shasta). " if job else ""
     raise UserError(
         f"two MPI ranks did not meet, {alone}. They were started by `{' '.join(command)}`, and mpi4py loads {library.splitlines()[0]}. "
-        f"{choices}`hadamard doctor --mpi` tries what there is"
+        f"{launcher_for(job, library).fix}. `hadamard doctor --mpi` tries what there is"
     )
 
 

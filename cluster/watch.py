@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hadamard.cluster.mpi import RankPlacement, first_death
+from hadamard.cluster.launchers.registry import first_death
+from hadamard.cluster.mpi import RankPlacement
 from hadamard.model.errors import EXIT_STOPPED
 from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, HeartbeatMonitor, RankStatus, SuspendAwareTimer, read_status
 

@@ -6,11 +6,11 @@ What packs need is in `packs.py` and `cost_model.py`, how many ranks memory make
 from __future__ import annotations
 
 import functools
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 
 from hadamard.cluster.allocation import Allocation
-from hadamard.cluster.mpi import known_library, mpiexec
+from hadamard.cluster.launchers.registry import check_launchers
+from hadamard.cluster.mpi import known_library
 from hadamard.model.errors import UserError
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.formats import count
@@ -21,15 +21,14 @@ from hadamard.orchestrator.study.rank_settings import can_share
 
 
 def missing_for_mpi(library: Callable[[], object] = known_library) -> str | None:
-    """Return what ranks need and is not here, or None; `srun` is enough of a launcher where this is Slurm, whose jobs use it.
+    """Return what ranks need and is not here, or None; any launcher is enough, since jobs may use another than this machine.
 
     Args:
         library: Raises a UserError if there is no MPI library for mpi4py.
     """
     try:
         library()
-        if shutil.which("srun") is None:
-            mpiexec()
+        check_launchers()
     except UserError as error:
         return str(error)
     return None
@@ -64,8 +63,8 @@ def _problems(
             yield Problem(f"{ranks} need MPI: {missing}", location)
         elif allocation.apart and pack.ranks > 1 and nodes_for(pack.layout, allocation, pack.memory_bytes, pack.gpus) > 1:
             yield Problem(
-                f"{ranks} have to be on one node here: steps of Slurm over several take `srun`, and a Ray that slurm/sweep.sbatch has "
-                f"started. Each needs a core{', a GPU' if pack.gpus else ''} and {pack.memory_bytes / 2**30:.1f} GiB; there are "
+                f"{ranks} have to be on one node here: those on several are a step of a Slurm job, and need a Ray that slurm/sweep.sbatch "
+                f"has started. Each needs a core{', a GPU' if pack.gpus else ''} and {pack.memory_bytes / 2**30:.1f} GiB; there are "
                 f"{allocation.description}",
                 location,
             )

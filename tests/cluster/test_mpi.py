@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import functools
 import shlex
-import signal
-import sys
 from pathlib import Path
 
 import pytest
 
 from hadamard.cluster import watch
-from hadamard.cluster.mpi import RankPlacement, first_death, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.mpi import RankPlacement, launch_command, launch_environment, library
 from hadamard.cluster.steps import own_job
 from hadamard.cluster.watch import Watch
-from hadamard.model.errors import UserError
 from hadamard.model.mpi.heartbeat import HeartbeatMonitor, RankStatus, read_status
+from tests.cluster.launchers.test_launchers import HYDRA_KILLED, MPICH, OPEN_MPI, SRUN_KILLED
 from tests.cluster.test_launch import until
 
-MPICH, OPEN_MPI, CRAY = (
-    "MPICH Version:      5.0.2\nMPICH Release date: ...",
-    "Open MPI v5.0.11, package: ...",
-    "MPI VERSION    : CRAY MPICH",
-)
 IN_JOB = RankPlacement(("n1", "n1", "n1", "n2"), "7", 4)
 HERE = RankPlacement(("vm", "vm"), None, 2)
 
@@ -52,25 +45,8 @@ def test_elsewhere_mpiexec_starts_them_on_this_machine_as_if_there_were_no_slurm
     assert launch_environment(HERE, inherited, tmp_path / "hosts") == {"HOME": "/root"}
 
 
-@pytest.mark.parametrize(("said", "flavour"), [(MPICH, "pmi2"), (CRAY, "pmi2"), (OPEN_MPI, "pmix")])
-def test_what_srun_is_to_speak_follows_from_the_library_unless_the_site_says_so(said: str, flavour: str) -> None:
-    assert srun_mpi(said, {}) == flavour
-    assert srun_mpi(said, {"HADAMARD_SRUN_MPI": "cray_shasta"}) == "cray_shasta"
-
-
 def test_the_library_that_is_installed_says_its_name() -> None:
     assert library().startswith("MPICH Version:")
-
-
-def test_mpiexec_is_the_one_installed_with_python_or_else_on_path(tmp_path: Path) -> None:
-    assert mpiexec() == str(Path(sys.executable).parent / "mpiexec")
-    on_path = tmp_path / "mpiexec"
-    on_path.write_text("#!/bin/sh\n")
-    on_path.chmod(0o755)
-    elsewhere = tmp_path / "other" / "python"
-    assert mpiexec(elsewhere, str(tmp_path)) == str(on_path)
-    with pytest.raises(UserError, match="no mpiexec"):
-        mpiexec(elsewhere, str(tmp_path / "empty"))
 
 
 def test_steps_can_be_started_from_a_node_of_the_job_where_slurm_is_installed(tmp_path: Path) -> None:
@@ -82,40 +58,6 @@ def test_steps_can_be_started_from_a_node_of_the_job_where_slurm_is_installed(tm
     for lacks in ({"PATH": "/nowhere"}, {"SLURM_JOB_ID": ""}):
         assert not own_job({**there, **lacks})
     assert own_job({name: value for name, value in there.items() if name != "SLURMD_NODENAME"}) is None, "a login node"
-
-
-SRUN_KILLED = """\
-srun: error: n1: task 1: {word}
-srun: launch/slurm: _step_signal: Terminating StepId=1.2
-slurmstepd-n1: error: *** STEP 1.2 ON n1 CANCELLED AT 2026-11-25T00:34:50 ***
-srun: error: n2: task 3: Terminated
-srun: error: n1: tasks 0,2: Terminated
-srun: Force Terminated StepId=1.2
-"""
-HYDRA_KILLED = """\
-=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES
-=   PID 7271 RUNNING AT vm
-=   EXIT CODE: {number}
-YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Terminated (signal 15)
-"""
-
-
-@pytest.mark.parametrize(
-    ("said", "number"),
-    [
-        (SRUN_KILLED.format(word="Killed"), signal.SIGKILL),
-        (SRUN_KILLED.format(word="Segmentation fault (core dumped)"), signal.SIGSEGV),
-        (SRUN_KILLED.format(word="Aborted"), signal.SIGABRT),
-        (SRUN_KILLED.format(word="Out Of Memory"), signal.SIGKILL),
-        (HYDRA_KILLED.format(number=6), signal.SIGABRT),
-        (HYDRA_KILLED.format(number=1), None),
-        ("prterun noticed that process rank 1 with PID 9 on node n1 exited on signal 11 (Segmentation fault).", signal.SIGSEGV),
-        ("srun: error: n1: task 0: Exited with exit code 76", None),
-        ("", None),
-    ],
-)
-def test_the_first_rank_that_a_launcher_names_as_dead_tells_the_signal(said: str, number: int | None) -> None:
-    assert first_death(said) == number
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hadamard.cluster import mpi, mpi_smoke_test
+from hadamard.cluster import mpi_smoke_test
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.run import run_study
 from tests.support.studies import TINY, write_study
@@ -35,7 +35,7 @@ def launcher(directory: Path, text: str) -> str:
 def test_a_launcher_of_another_mpi_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It starts as many programs as it is asked for, and none of them knows the others."""
     script = launcher(tmp_path, 'while [ "$1" != -n ]; do shift; done; shift 2; "$@" & "$@"; wait')
-    monkeypatch.setattr(mpi, "mpiexec", lambda: script)
+    monkeypatch.setattr("hadamard.cluster.launchers.mpiexec.find_mpiexec", lambda: script)
     with pytest.raises(UserError, match=r"two MPI ranks did not meet, each was a program of its own\. They were started by `.*mpiexec"):
         mpi_smoke_test.smoke_test()
     study = write_study(tmp_path, TINY.replace("[2, 3]", "[5, 6]"))
@@ -46,7 +46,7 @@ def test_a_launcher_of_another_mpi_is_refused(tmp_path: Path, monkeypatch: pytes
 
 def test_a_launcher_that_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = launcher(tmp_path, "echo waiting; sleep 600")
-    monkeypatch.setattr(mpi, "mpiexec", lambda: script)
+    monkeypatch.setattr("hadamard.cluster.launchers.mpiexec.find_mpiexec", lambda: script)
     monkeypatch.setattr(mpi_smoke_test, "MEET_S", 1.0)
     with pytest.raises(UserError, match=r"they said: waiting\s+not ended within 1 s"):
         mpi_smoke_test.smoke_test()

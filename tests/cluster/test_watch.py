@@ -276,6 +276,10 @@ def test_ranks_are_ended_when_nobody_listens_any_more(tmp_path: Path, end: str) 
 
 def test_the_log_of_a_pack_keeps_what_all_ranks_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
-    ranks(monkeypatch, "return 0", before="os.write(1, f'threads {os.environ[\"OMP_NUM_THREADS\"]} {os.environ[\"CUDA_VISIBLE_DEVICES\"]!r}\\n'.encode())")
+    ranks(
+        monkeypatch,
+        "return 0",
+        before='os.write(1, f\'threads {os.environ["OMP_NUM_THREADS"]} {os.environ["CUDA_VISIBLE_DEVICES"]!r}\\n\'.encode())',
+    )
     assert run(directory) == Outcome(None, "")
     assert PackFiles(directory).log.read_text().count("threads 1 ''") == 3

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hadamard.cluster.launchers.srun import FLAVOURS
 from hadamard.cluster.steps import step
 from hadamard.orchestrator.commands.doctor.finding import Check, reason
 from hadamard.orchestrator.formats import count, duration
@@ -22,10 +23,6 @@ from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.jobs import details
 from hadamard.slurm.node_directory import local_name, scratch
 
-MPI_FLAVOURS = {
-    "pmix": "Open MPI needs it; have the site install libpmix where Slurm's plugin looks (`srun --mpi=list` also names what cannot load)",
-    "pmi2": "MPICH and its descendants need it; have the site install Slurm's mpi_pmi2 plugin",
-}
 RAY_TIMEOUT_S = 60.0
 RAY_REMEDY = "start Ray by slurm/sweep.sbatch, which gives it what Slurm gave the job, never what the node has"
 ASK_RAY = """
@@ -63,7 +60,7 @@ def findings() -> Iterator[Check]:
         )
     else:
         yield from _ray(file, nodes)
-    for flavour, fix in MPI_FLAVOURS.items():
+    for flavour, fix in FLAVOURS.items():
         where = [f"--nodelist={host}" for host in [os.environ.get("SLURMD_NODENAME")] if host]
         wrong = try_step(step(job, ["true"], [f"--mpi={flavour}", "--nodes=1", "--ntasks=1", *where]))
         yield Check(f"MPI {flavour}", wrong is None, wrong or f"srun --mpi={flavour} starts a process", fix)

@@ -1,6 +1,6 @@
 """What MPI can do here: the library, each launcher with two real ranks, and the simulators that share states among them.
 
-Owns these checks and their wording. Does not own what the ranks try (checks/two_ranks.py), nor launching trials (cluster/mpi.py).
+What the ranks try is in `two_ranks`, how trials are launched in `hadamard.cluster.mpi`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hadamard.cluster.mpi import RankPlacement, launch_command, launch_environment, library, mpiexec, srun_mpi
+from hadamard.cluster.launchers.base import Launcher
+from hadamard.cluster.launchers.registry import LAUNCHERS, launcher_for
+from hadamard.cluster.mpi import RankPlacement, launch_environment, library
 from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.doctor.finding import Check, reason
-from hadamard.orchestrator.commands.doctor.job import MPI_FLAVOURS
 from hadamard.slurm.allocated import allocated
 
 RANKS = 2
@@ -34,14 +35,14 @@ INSTALL = "pip install 'hadamard[mpi]', or mpi4py for the MPI of this site; simu
 
 
 @dataclass(frozen=True)
-class Launcher:
+class Start:
     """A way to start two ranks.
 
     Attributes:
-        name: As findings call it.
+        name: Of the launcher.
         command: All but the program.
         environment: What it is started with.
-        remedy: What to do if it cannot.
+        fix: What to do if it cannot.
     """
 
     name: str
@@ -60,55 +61,64 @@ def findings() -> Iterator[Check]:
         return
     yield Check("mpi4py", True, f"{importlib.metadata.version('mpi4py')}, which loads {short(known)}")
     answered = False
-    for launcher in launchers(known):
-        if isinstance(launcher, Check):
-            yield launcher
+    for start in starts(known):
+        if isinstance(start, Check):
+            yield start
             continue
         words = [sys.executable, "-m", "hadamard.orchestrator.commands.doctor.two_ranks", *([] if answered else ["simulators"])]
-        said, complaint = _run([*launcher.command, *words], launcher.environment)
-        met, *rest = read(launcher, short(known), said, complaint)
+        said, complaint = _run([*start.command, *words], start.environment)
+        met, *rest = read(start, short(known), said, complaint)
         yield met
         yield from rest
         answered = answered or met.ok
 
 
-def launchers(known: str) -> Iterator[Launcher | Check]:
+def starts(known: str) -> Iterator[Start | Check]:
     """Yield the ways there are to start ranks here, the one that trials take first; a finding for one that is not there."""
     job = own_job()
     if job is not None:
         yield from _steps(job, known)
+    launcher = launcher_for(None, known)
     try:
-        path = mpiexec()
+        launcher.program()
     except UserError as error:
         found, _, fix = str(error).partition(". ")
-        yield Check("mpiexec", False, found, "no need: trials of this job are steps" if job else fix)
+        yield Check(launcher.name, False, found, "no need: trials of this job are steps" if job else fix)
         return
-    here = RankPlacement(("localhost",) * RANKS, None, RANKS)
-    environment = launch_environment(here, os.environ, Path(os.devnull))
-    yield Launcher(
-        "mpiexec", launch_command(here, [], known, threads=1), environment, f"{path} is to be of the MPI library that mpi4py loads"
-    )
+    yield _start(launcher, RankPlacement(("localhost",) * RANKS, None, RANKS), Path(os.devnull), launcher.fix)
 
 
-def _steps(job: str, known: str) -> Iterator[Launcher]:
-    """Yield the flavours of srun, that of the library first; ranks on two nodes of the job where it has them."""
+def _steps(job: str, known: str) -> Iterator[Start]:
+    """Yield the launchers of steps, that of the library first; ranks on two nodes of the job where it has them."""
     hosts = ([*allocated(job)] or [os.environ["SLURMD_NODENAME"]]) * RANKS
-    places = RankPlacement(tuple(hosts[:RANKS]), job, RANKS)
-    fits = srun_mpi(known)
+    placement, own = RankPlacement(tuple(hosts[:RANKS]), job, RANKS), launcher_for(job, known)
     with tempfile.TemporaryDirectory() as directory:
         host_file = Path(directory, "hosts")
-        host_file.write_text("".join(f"{host}\n" for host in places.hosts))
-        environment = launch_environment(places, os.environ, host_file)
-        for flavour in [fits, *(flavour for flavour in MPI_FLAVOURS if flavour != fits)]:
-            fix = MPI_FLAVOURS.get(flavour, "unset HADAMARD_SRUN_MPI") if flavour == fits else f"no need: trials take --mpi={fits}"
-            yield Launcher(f"srun --mpi={flavour}", launch_command(places, [], known, 1, flavour), environment, fix)
+        host_file.write_text("".join(f"{host}\n" for host in placement.hosts))
+        yield _start(own, placement, host_file, own.fix)
+        for launcher in LAUNCHERS:
+            if launcher.starts_steps and launcher.name != own.name and _is_here(launcher):
+                yield _start(launcher, placement, host_file, f"no need: trials take {own.name}")
 
 
-def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Check]:
-    """Return what the ranks of a launcher found, first whether they met.
+def _start(launcher: Launcher, placement: RankPlacement, host_file: Path, fix: str) -> Start:
+    command = launcher.command(placement.hosts, placement.job, [], threads=1)
+    return Start(launcher.name, command, launch_environment(placement, os.environ, host_file), fix)
+
+
+def _is_here(launcher: Launcher) -> bool:
+    try:
+        launcher.program()
+    except UserError:
+        return False
+    return True
+
+
+def read(start: Start, known: str, said: str, complaint: str) -> list[Check]:
+    """Return what the ranks found, first whether they met.
 
     Args:
-        launcher: What started them.
+        start: What started them.
         known: The MPI library.
         said: What they printed.
         complaint: What was printed as errors, or why they were ended.
@@ -116,15 +126,15 @@ def read(launcher: Launcher, known: str, said: str, complaint: str) -> list[Chec
     lines: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     worlds = [line["world"] for line in lines if "world" in line]
     if not worlds:
-        return [Check(launcher.name, False, f"starts no two ranks of {known}: {reason(complaint)}", launcher.fix)]
+        return [Check(start.name, False, f"starts no two ranks of {known}: {reason(complaint)}", start.fix)]
     if worlds != [RANKS]:
         found = f"starts {len(worlds)} programs of {worlds[0]} rank instead of one of {RANKS}: it does not speak the language of {known}"
-        return [Check(launcher.name, False, found, launcher.fix)]
+        return [Check(start.name, False, found, start.fix)]
     rest = [Check(line["what"], line["ok"], line["found"], line["remedy"] or INSTALL) for line in lines if "what" in line]
     if not rest or rest[0].what != "messages":
-        return [Check(launcher.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", launcher.fix), *rest]
+        return [Check(start.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", start.fix), *rest]
     messages, *simulators = rest
-    met = Check(launcher.name, messages.ok, f"{RANKS} ranks of {known}; {messages.found}", messages.fix)
+    met = Check(start.name, messages.ok, f"{RANKS} ranks of {known}; {messages.found}", messages.fix)
     if complaint:
         simulators.append(Check("ranks", False, f"ended before all was tried: {reason(complaint)}", "see the findings before this one"))
     return [met, *simulators]

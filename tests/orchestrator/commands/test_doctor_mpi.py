@@ -11,17 +11,18 @@ from typing import Any, cast
 
 import pytest
 
+from hadamard.cluster.launchers.registry import launcher_for
 from hadamard.cluster.mpi import RankPlacement, known_library, launch_command
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.doctor import mpi, two_ranks
 from hadamard.orchestrator.commands.doctor.finding import Check
-from hadamard.orchestrator.commands.doctor.mpi import Launcher, launchers, read, short
+from hadamard.orchestrator.commands.doctor.mpi import Start, read, short, starts
 from hadamard.slurm.allocated import AllocatedResources
 from tests.orchestrator.test_cli import hadamard
 
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"
 OPEN_MPI = "Open MPI v5.0.11, package: Open MPI root@here, ident: 5.0.11, repo rev: v5.0.11, Oct 17, 2026"
-PLAIN = Launcher("mpiexec", ["mpiexec", "-n", "2"], {}, "take another")
+PLAIN = Start("mpiexec", ["mpiexec", "-n", "2"], {}, "take another")
 WORLD, MESSAGES = {"world": 2}, {"what": "messages", "ok": True, "found": "34 MB summed and exchanged, 4.1 GB/s each way", "remedy": ""}
 
 
@@ -47,8 +48,8 @@ def test_two_ranks_meet_exchange_and_simulate() -> None:
 
 def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As PMI-2 starts Open MPI: every process believes to be alone, and all end well."""
-    twice = Launcher("twice", ["sh", "-c", '"$@" & "$@"; wait', "sh"], os.environ, "speak its language")
-    monkeypatch.setattr(mpi, "launchers", lambda known: iter([twice]))
+    twice = Start("twice", ["sh", "-c", '"$@" & "$@"; wait', "sh"], os.environ, "speak its language")
+    monkeypatch.setattr(mpi, "starts", lambda known: iter([twice]))
     library, met = mpi.findings()
     assert library.ok
     assert not met.ok
@@ -96,47 +97,49 @@ def test_what_breaks_in_a_simulator_leaves_what_was_found_before() -> None:
 def test_ranks_that_do_not_end_are_ended(program: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mpi, "LIMIT_S", 0.2)
     monkeypatch.setattr(mpi, "GRACE_S", 3.0)
-    hanging = Launcher("hanging", ["sh", "-c", program, "sh"], os.environ, "none")
-    monkeypatch.setattr(mpi, "launchers", lambda known: iter([hanging]))
+    hanging = Start("hanging", ["sh", "-c", program, "sh"], os.environ, "none")
+    monkeypatch.setattr(mpi, "starts", lambda known: iter([hanging]))
     _, met = mpi.findings()
     assert met.found.endswith(complaint)
 
 
 class TestLaunchers:
     def test_outside_a_job_there_is_mpiexec(self) -> None:
-        (only,) = launchers(MPICH)
-        assert isinstance(only, Launcher)
+        (only,) = starts(MPICH)
+        assert isinstance(only, Start)
         assert only.command[1:] == ["-launcher", "fork", "-n", "2"]
 
     @pytest.mark.parametrize(("library", "first", "second"), [(MPICH, "pmi2", "pmix"), (OPEN_MPI, "pmix", "pmi2")])
     def test_in_a_job_the_flavour_of_the_library_comes_first(
-        self, library: str, first: str, second: str, monkeypatch: pytest.MonkeyPatch
+        self, library: str, first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        (tmp_path / "srun").touch(mode=0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
         monkeypatch.setattr(mpi, "allocated", lambda job: {name: AllocatedResources(2, 0, None) for name in ("n1", "n2", "n3")})
-        ways = launchers(library)
+        ways = starts(library)
         fits = next(ways)
-        assert isinstance(fits, Launcher)
+        assert isinstance(fits, Start)
         assert Path(fits.environment["SLURM_HOSTFILE"]).read_text() == "n1\nn2\n", "there while ranks are started"
         other, plain = ways
-        assert isinstance(other, Launcher)
-        assert isinstance(plain, Launcher)
+        assert isinstance(other, Start)
+        assert isinstance(plain, Start)
         assert (fits.name, other.name, plain.name) == (f"srun --mpi={first}", f"srun --mpi={second}", "mpiexec")
         places = RankPlacement(("n1", "n2"), "7", 2)
         assert fits.command == launch_command(places, [], library, 1), "as trials are started"
         assert other.command == [word.replace(first, second) for word in fits.command]
         assert {"--nodes=2", "--ntasks=2"} < set(fits.command)
-        assert fits.fix == mpi.MPI_FLAVOURS[first]
-        assert other.fix == f"no need: trials take --mpi={first}"
+        assert fits.fix == launcher_for("7", library).fix
+        assert other.fix == f"no need: trials take srun --mpi={first}"
 
     @pytest.mark.parametrize(("nodes", "hosts"), [(["n4"], "n4\nn4\n"), ([], "own\nown\n")])
     def test_a_job_of_one_node_has_both_ranks_there(self, nodes: list[str], hosts: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(mpi, "own_job", lambda: "7")
         monkeypatch.setattr(mpi, "allocated", lambda job: {name: AllocatedResources(2, 0, None) for name in nodes})
         monkeypatch.setenv("SLURMD_NODENAME", "own")
-        ways = launchers(MPICH)
+        ways = starts(MPICH)
         first = next(ways)
-        assert isinstance(first, Launcher)
+        assert isinstance(first, Start)
         assert {"--nodes=1", "--ntasks=2"} < set(first.command)
         assert Path(first.environment["SLURM_HOSTFILE"]).read_text() == hosts
 
@@ -144,8 +147,8 @@ class TestLaunchers:
         def none() -> str:
             raise UserError("there is no mpiexec. Install it with: pip install 'hadamard[mpi]'")
 
-        monkeypatch.setattr(mpi, "mpiexec", none)
-        (only,) = launchers(MPICH)
+        monkeypatch.setattr("hadamard.cluster.launchers.mpiexec.find_mpiexec", none)
+        (only,) = starts(MPICH)
         assert only == Check("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
 
 
