@@ -26,5 +26,5 @@ def test_two_ranks_on_two_nodes(lab: Lab, nodes: list[str], tmp_path: Path) -> N
     assert fits["found"].startswith("2 ranks of MPICH")
     assert checks["sharded"]["ok"], checks["sharded"]
     assert not other["ok"], "MPICH's wheel speaks no PMIx"
-    assert other["remedy"] == "no need: trials take --mpi=pmi2"
+    assert other["remedy"] == "no need: trials take srun --mpi=pmi2"
     assert checks["mpiexec"]["ok"], checks["mpiexec"]
