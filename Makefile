@@ -57,7 +57,7 @@ docs-serve: .venv/docs
 
 # Times the simulators and their peers side by side on the paper's head; docs/performance.md keeps what was measured.
 bench: install peers
-	$(BIN)/hadamard bench
+	$(BIN)/python -m benchmarks.peers
 
 lint: install
 	$(BIN)/ruff check .

@@ -35,6 +35,21 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import hadamard
+
+        typer.echo(f"hadamard {hadamard.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")] = False,
+) -> None:
+    """Designed experiments on hybrid quantum-classical text classifiers."""
+
+
 @app.command()
 def run(
     study: StudyPath,
@@ -218,40 +233,29 @@ def doctor(
 def bench(
     qubits: Annotated[str, typer.Option(metavar="6,8,..", help="Sizes.")] = "6,8,10,12,14",
     batch: Annotated[int, typer.Option(min=1, help="Rows of a batch.")] = 32,
-    simulators: Annotated[str, typer.Option(metavar="A,B,..", help="Which ones. Default: ours and all peers.")] = "",
+    simulators: Annotated[str, typer.Option(metavar="A,B,..", help="Which ones. Default: all that can be opened here.")] = "",
     threads: Annotated[int, typer.Option(min=1, help="Threads of each simulator.")] = 1,
     limit_s: Annotated[float, typer.Option(min=0.1, help="Seconds that a simulator's first step may take at a size.")] = 60.0,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the picture is written.")] = Path("runs/bench"),
-    study: Annotated[
-        Path | None, typer.Option(metavar="STUDY", help="Instead: trials per hour of this study, ours and by Ray Tune and lightning.qubit.")
-    ] = None,
-    overrides: Overrides = None,
-    budget_s: Annotated[float, typer.Option(min=1, help="With --study: seconds to measure each way.")] = 120.0,
     as_json: AsJson = False,
 ) -> None:
-    """Time our simulators and their peers on the paper's head: forward and gradient. Wrong numbers get no time.
+    """Time the simulators on the paper's head: forward and gradient. Wrong numbers get no time.
 
     Exit codes: 0 all numbers are right, 1 some are wrong, 2 bad input.
     """
-    if overrides and study is None:
-        raise UserError("--set changes a study; name it by --study")
-    if study is not None:
-        from hadamard.orchestrator.commands.bench.study import bench_study
+    from hadamard.orchestrator.commands.bench import bench as time_simulators
 
-        typer.echo(bench_study(study, overrides or [], budget_s, as_json), nl=False)
-        return
-    from hadamard.orchestrator.commands.bench.verb import bench as time_simulators
-
-    outcome = time_simulators(qubits, batch, simulators, threads, limit_s, out, as_json)
-    typer.echo(outcome.text, nl=False)
-    raise typer.Exit(0 if outcome.right else EXIT_WRONG)
+    result = time_simulators(qubits, batch, simulators, threads, limit_s)
+    typer.echo(result.model_dump_json(indent=1) if as_json else result.as_text().rstrip())
+    raise typer.Exit(0 if result.right else EXIT_WRONG)
 
 
 @app.command()
 def energy(
-    qpu: Annotated[Path, typer.Option("--qpu", metavar="FILE", help="Inputs of the QPU and GPU models.")] = Path("configs/energy/qpu.yaml"),
+    qpu: Annotated[
+        Path | None, typer.Option("--qpu", metavar="FILE", help="Inputs of the QPU and GPU models. Default: the packaged energy/qpu.yaml.")
+    ] = None,
     qubits: Annotated[str | None, typer.Option(metavar="4,6,..", help="Sizes to measure. Default: 4 to 24.")] = None,
-    simulators: Annotated[str | None, typer.Option(metavar="A,B,..", help="Default: ours, and lightning.qubit.")] = None,
+    simulators: Annotated[str | None, typer.Option(metavar="A,B,..", help="Default: all that can be opened here.")] = None,
     limit_s: Annotated[float | None, typer.Option(min=0.1, help="Seconds that a first pass may take at a size. Default: 60.")] = None,
     saved: Annotated[
         Path | None, typer.Option("--from", metavar="FILE", help="Measure nothing: take an earlier run's measured.json.")
@@ -259,14 +263,18 @@ def energy(
     watts: Annotated[
         float | None, typer.Option(min=1e-6, help="Watts of a busy core: without counters, joules are modelled as CPU seconds x these.")
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where page, pictures and measurements go.")] = Path("runs/energy"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where measured.json goes.")] = Path("runs/energy"),
     as_json: AsJson = False,
 ) -> None:
     """Set an inference's energy against qubits: simulators measured here, a GPU and a QPU as models, and where they cross."""
+    from hadamard.orchestrator.commands.crossover.text import as_text
     from hadamard.orchestrator.commands.crossover.verb import Request
-    from hadamard.orchestrator.commands.crossover.verb import energy as show_energy
+    from hadamard.orchestrator.commands.crossover.verb import energy as compare_energy
+    from hadamard.orchestrator.study.packaged import packaged_input
 
-    typer.echo(show_energy(qpu, Request(qubits, simulators, limit_s), saved, watts, out, as_json), nl=False)
+    scenarios = packaged_input("energy/qpu.yaml") if qpu is None else qpu
+    result = compare_energy(scenarios, Request(qubits, simulators, limit_s), saved, watts, out)
+    typer.echo(result.model_dump_json(indent=1) if as_json else as_text(result).rstrip())
 
 
 def check_system(words: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from hadamard.model.simulators.registry import SIMULATORS
 from tests.conftest import ROOT
 
 FLOORS = (
-    *(f"orchestrator/{room}" for room in ("cli", "commands", "report", "execution", "tracking", "results", "energy", "planning")),
+    *(f"orchestrator/{room}" for room in ("cli", "commands", "report", "execution", "tracking", "results", "energy", "timing", "planning")),
     *(f"orchestrator/{room}" for room in ("ledger", "study", "plotting", "formats", "analysis", "design")),
     "slurm",
     "cluster",

@@ -1,17 +1,15 @@
-"""How what a sentence takes grows with the qubits: a line through logarithms, and the band in which a further measurement would lie.
-
-Owns the model, the range that it is fitted on, and its band. Does not own measurements, nor what they are of.
-"""
+"""A line through logarithms of what a sentence takes against qubits, and the band in which a further measurement would lie."""
 
 from __future__ import annotations
 
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+from hadamard.model.settings import Settings
 
 DOMINATED, FEWEST_SIZES = 8.0, 4
 """Work dominates where a gate takes at least so many times what it takes at the simulator's best size: what does not grow with the state,
@@ -19,23 +17,19 @@ calls above all, is then less than an eighth of it. With fewer sizes than four, 
 LEVEL = 0.95
 
 
-@dataclass(frozen=True)
-class Fit:
-    """log2(value / gates) = intercept + slope Q: a gate's cost doubles every 1 / slope qubits.
-
-    Attributes:
-        sizes: Qubits that it was fitted on.
-        gates: For each qubit.
-        intercept: At the middle of the sizes.
-        slope: Per qubit; 1 where only the number of amplitudes matters.
-        sd: Of a measurement around the line, in doublings, on len(sizes) - 2 degrees of freedom.
-    """
+class Fit(Settings):
+    """log2(value / gates) = intercept + slope Q: a gate's cost doubles every 1 / slope qubits."""
 
     sizes: tuple[int, ...]
+    """Qubits that it was fitted on."""
     gates: float
+    """For each qubit."""
     intercept: float
+    """At the middle of the sizes."""
     slope: float
+    """Per qubit; 1 where only the number of amplitudes matters."""
     sd: float
+    """Of a measurement around the line, in doublings, on len(sizes) - 2 degrees of freedom."""
 
     def value(self, qubits: float) -> float:
         """Return what the line says for one sentence."""
@@ -82,6 +76,7 @@ def fit(sizes: Sequence[int], values: Sequence[float], gates: float) -> Fit | No
     if work.sum() < FEWEST_SIZES:
         return None
     x, y = np.asarray(sizes)[work], np.log2(each[work])
-    slope = float(np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2))
-    left = y - y.mean() - slope * (x - x.mean())
-    return Fit(tuple(map(int, x)), gates, float(y.mean()), slope, float(np.sqrt(np.sum(left**2) / (len(x) - 2))))
+    line = stats.linregress(x, y)
+    sd = float(np.sqrt(np.sum((y - line.intercept - line.slope * x) ** 2) / (len(x) - 2)))
+    middle = float(line.intercept + line.slope * x.mean())
+    return Fit(sizes=tuple(map(int, x)), gates=gates, intercept=middle, slope=float(line.slope), sd=sd)

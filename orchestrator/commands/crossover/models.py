@@ -1,13 +1,11 @@
-"""The energy of one inference of the second module on a QPU and on a GPU, and the number of qubits from which the QPU takes less.
-
-Owns both models (paper.md, "Energy") and the root. Does not own their inputs' values, nor anything measured.
-"""
+"""Models of one inference's energy on a QPU and on GPUs, the qubits at which they cross, and what moves that."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from hadamard.model.settings import Settings
 
 FEWEST_QUBITS, MOST_QUBITS, STEP = 1.0, 100.0, 0.25
 """Where a crossover is looked for, and how far apart before it is refined."""
@@ -17,35 +15,31 @@ ENERGY = "E_QPU = P S (n2 t2 + n1 t1 + t_ov)", "E_GPU = (P_GPU / BW) 2 b 2^Q (n1
 """The two models in the paper's letters."""
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Everything that a crossover depends on.
-
-    Attributes:
-        qpu_power_w: P, of the whole QPU while it runs.
-        shots: S, runs of the circuit for one expectation.
-        two_qubit_gate_s: t2; gates run one after the other.
-        one_qubit_gate_s: t1.
-        shot_overhead_s: t_ov, cooling, preparation and readout of a run.
-        two_qubit_gates: n2 / Q.
-        one_qubit_gates: n1 / Q.
-        gpu_power_w: P_GPU.
-        bandwidth_bytes_s: BW.
-        amplitude_bytes: b.
-        gates_per_pass: f, gates applied while the state is read and written once.
-    """
+class Inputs(Settings):
+    """Everything that a crossover depends on; letters are those of the models."""
 
     qpu_power_w: float
+    """P, of the whole QPU while it runs."""
     shots: float
+    """S, runs of the circuit for one expectation."""
     two_qubit_gate_s: float
+    """t2; gates run one after the other."""
     one_qubit_gate_s: float
+    """t1."""
     shot_overhead_s: float
+    """t_ov, cooling, preparation and readout of a run."""
     two_qubit_gates: float
+    """n2 / Q."""
     one_qubit_gates: float
+    """n1 / Q."""
     gpu_power_w: float
+    """P_GPU."""
     bandwidth_bytes_s: float
+    """BW."""
     amplitude_bytes: float
+    """b."""
     gates_per_pass: float
+    """f, gates applied while the state is read and written once."""
 
     @property
     def gates(self) -> float:
@@ -104,3 +98,33 @@ def crossing(simulation_j: Callable[[float], float], device_j: Callable[[float],
         middle = (low + high) / 2
         low, high = (middle, high) if ahead(middle) > 0 else (low, middle)
     return low
+
+
+class Shift(Settings):
+    """What halving and doubling one input does to a crossover, in qubits; None where none is left."""
+
+    name: str
+    """The input's, a field of `Inputs`."""
+    value: float
+    """What it is halved and doubled from."""
+    halved: float | None
+    doubled: float | None
+
+    @property
+    def size(self) -> float:
+        """The larger of both shifts, infinite where a crossover goes away."""
+        return max(math.inf if shift is None else abs(shift) for shift in (self.halved, self.doubled))
+
+
+def shifts(inputs: Inputs) -> list[Shift]:
+    """Return the shifts of every input, the largest first; none where there is no crossover to shift."""
+    at = crossover(inputs)
+    if at is None:
+        return []
+
+    def shift(name: str, factor: float) -> float | None:
+        moved = crossover(inputs.model_copy(update={name: factor * getattr(inputs, name)}))
+        return None if moved is None else moved - at
+
+    every = [Shift(name=name, value=value, halved=shift(name, 0.5), doubled=shift(name, 2.0)) for name, value in inputs]
+    return sorted(every, key=lambda shift: -shift.size)

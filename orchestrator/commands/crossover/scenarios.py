@@ -1,7 +1,4 @@
-"""The inputs of the models as a YAML file states them: a QPU, a GPU and a second module, by the name of a scenario.
-
-Owns the file's form, its errors and how gates are counted. Does not own the models.
-"""
+"""The inputs of the models as a YAML file states them: a QPU, a GPU and a second module, by the name of a scenario."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from pydantic import Field, ValidationError
 
 from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.settings import Settings
-from hadamard.orchestrator.commands.bench.cases import second_module
 from hadamard.orchestrator.commands.crossover.models import Inputs
 from hadamard.orchestrator.study.file import StudyError, StudyFile
 from hadamard.orchestrator.study.problems import problems_of
+from hadamard.orchestrator.timing.paper_head import second_module
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -97,6 +94,10 @@ class Scenario(Settings):
         two, one = self.second_module.gates
         gates = two * math.log(self.qpu.two_qubit_fidelity) + one * math.log(self.qpu.one_qubit_fidelity)
         return self.qpu.readout_fidelity * math.exp(qubits * gates)
+
+    def more_shots(self, qubits: float) -> float:
+        """Return how many times the shots give the same error of <Z>, if a run with any error says nothing and so <Z> shrinks."""
+        return self.without_error(qubits) ** -2
 
 
 class File(Settings):

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from matplotlib.figure import Figure
-from PIL import Image
 from typer.testing import CliRunner
 
 from hadamard.cluster.energy.base import Counter, MeterError
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.cli import app
-from hadamard.orchestrator.commands.bench.cases import paper_head, second_module
-from hadamard.orchestrator.commands.bench.contestants import BY_NAME, REFERENCE, why_absent
-from hadamard.orchestrator.commands.bench.contestants import prepare as prepare_step
-from hadamard.orchestrator.commands.crossover import figures, measured, words
-from hadamard.orchestrator.commands.crossover.cell import LOGISTIC, Cell, Found, Window, counting_meter, measure, window
-from hadamard.orchestrator.commands.crossover.findings import Findings, findings, holds, measured_gates
+from hadamard.orchestrator.commands.crossover import measured
 from hadamard.orchestrator.commands.crossover.fit import fit
-from hadamard.orchestrator.commands.crossover.inference import prepare
+from hadamard.orchestrator.commands.crossover.inference import CLASSICAL, SIMULATOR, Inference, InferenceRequest, by_simulator, measure
 from hadamard.orchestrator.commands.crossover.measured import Measured, Point, measure_all, read_measured, rows_at
-from hadamard.orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j
+from hadamard.orchestrator.commands.crossover.models import Inputs, crossing, crossover, gpu_j, qpu_j, shifts
+from hadamard.orchestrator.commands.crossover.result import ONE_QUBIT_GATES, TWO_QUBIT_GATES, EnergyResult, energy_result
 from hadamard.orchestrator.commands.crossover.scenarios import SecondModule, gates_per_qubit, read_scenarios
-from hadamard.orchestrator.commands.crossover.sensitivity import shifts
+from hadamard.orchestrator.commands.crossover.text import INPUTS, joules_known, value_of
 from hadamard.orchestrator.commands.crossover.verb import Request, energy
+from hadamard.orchestrator.commands.crossover.windows import Window, counting_meter, window
+from hadamard.orchestrator.timing.comparison import Contestant
+from hadamard.orchestrator.timing.machine import Machine
+from hadamard.orchestrator.timing.paper_head import paper_head, second_module
+from hadamard.orchestrator.timing.simulators import prepare_reference
 from tests.conftest import ROOT
 
 SCENARIOS = ROOT / "configs" / "energy" / "qpu.yaml"
@@ -49,7 +46,13 @@ PAPER = Inputs(
     gates_per_pass=15,
 )
 """As paper.md states them, with the gates of the second module: C = 2, N = 2."""
-FOLLOW_UP = replace(PAPER, qpu_power_w=3e3, shots=100, amplitude_bytes=16, gates_per_pass=1, two_qubit_gates=4, one_qubit_gates=9)
+
+
+def changed(inputs: Inputs, **values: float) -> Inputs:
+    return inputs.model_copy(update=values)
+
+
+FOLLOW_UP = changed(PAPER, qpu_power_w=3e3, shots=100, amplitude_bytes=16, gates_per_pass=1, two_qubit_gates=4, one_qubit_gates=9)
 """Likewise, with C = 1."""
 SIZES = (4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24)
 
@@ -70,7 +73,7 @@ def points(name: str, call_s: float, amplitude_s: float, joules_w: float | None 
 def on_this_machine(watts: float | None = None) -> Measured:
     """Return what could have been measured; with counters that read so many watts, or without any."""
     return Measured(
-        machine={"processor": "Abacus"},
+        machine=Machine(processor="Abacus", cores=1, system="Linux", python="3.11", versions={}),
         memory_bytes=2**34,
         threads=1,
         meter=None if watts is None else "cpu: packages 0",
@@ -80,8 +83,8 @@ def on_this_machine(watts: float | None = None) -> Measured:
     )
 
 
-def found(watts: float | None = None, metered_w: float | None = None) -> Findings:
-    return findings(read_scenarios(SCENARIOS), on_this_machine(metered_w), watts)
+def result(watts: float | None = None, metered_w: float | None = None) -> EnergyResult:
+    return energy_result(read_scenarios(SCENARIOS), on_this_machine(metered_w), watts)
 
 
 def test_the_inputs_of_the_paper_and_of_its_follow_up_give_their_crossovers() -> None:
@@ -96,7 +99,7 @@ def test_the_inputs_of_the_paper_and_of_its_follow_up_give_their_crossovers() ->
 
 def test_with_the_same_gates_the_two_estimates_are_twelve_qubits_apart() -> None:
     """What changes is 4096 = 2^12 in all, so that 46.1 and 33.9 need one more input to differ: docs/crossover.md says which we take."""
-    first, second = crossover(PAPER), crossover(replace(FOLLOW_UP, two_qubit_gates=8, one_qubit_gates=13))
+    first, second = crossover(PAPER), crossover(changed(FOLLOW_UP, two_qubit_gates=8, one_qubit_gates=13))
     assert first is not None
     assert second is not None
     assert first - second == pytest.approx(12, abs=0.01)
@@ -104,22 +107,22 @@ def test_with_the_same_gates_the_two_estimates_are_twelve_qubits_apart() -> None
 
 
 def test_the_crossover_is_the_closed_form_where_there_is_no_overhead() -> None:
-    inputs = replace(PAPER, shot_overhead_s=0)
+    inputs = changed(PAPER, shot_overhead_s=0)
     gate_s = (8 * 900e-6 + 13 * 110e-6) / 21
     amplitude_j = 700 / 3.35e12 * 2 * 8 / 15
     assert crossover(inputs) == pytest.approx(math.log2(10e3 * 4096 * gate_s / amplitude_j), abs=1e-6)
 
 
 def test_no_crossover_where_one_side_always_takes_less() -> None:
-    assert crossover(replace(PAPER, qpu_power_w=1e40)) is None
-    assert crossover(replace(PAPER, qpu_power_w=1e-40)) is None
+    assert crossover(changed(PAPER, qpu_power_w=1e40)) is None
+    assert crossover(changed(PAPER, qpu_power_w=1e-40)) is None
     assert crossing(lambda qubits: 2**qubits, lambda qubits: 8.0) == pytest.approx(3)
-    assert shifts(replace(PAPER, qpu_power_w=1e40)) == []
+    assert shifts(changed(PAPER, qpu_power_w=1e40)) == []
 
 
 def test_every_factor_of_two_moves_the_crossover_by_one_qubit_at_most() -> None:
     moved = {shift.name: shift for shift in shifts(PAPER)}
-    assert set(moved) == {field.name for field in fields(Inputs)} == set(words.INPUTS)
+    assert set(moved) == set(Inputs.model_fields) == set(INPUTS)
     for name, sign in {
         "qpu_power_w": 1,
         "shots": 1,
@@ -136,7 +139,7 @@ def test_every_factor_of_two_moves_the_crossover_by_one_qubit_at_most() -> None:
 
 @pytest.mark.parametrize("qubits", [5, 8, 14, 17])
 def test_gates_are_those_of_the_circuit_at_every_size(qubits: int) -> None:
-    assert SecondModule(connectivity=2, reuploads=2, block_layers=1, last_layers=2).gates == (8, 13) == measured_gates()
+    assert SecondModule(connectivity=2, reuploads=2, block_layers=1, last_layers=2).gates == (8, 13) == (TWO_QUBIT_GATES, ONE_QUBIT_GATES)
     assert SecondModule(connectivity=1, reuploads=2, block_layers=1, last_layers=2).gates == (4, 9)
     assert gates_per_qubit(second_module(qubits)) == (8, 13)
     names = [gate.name for gate in second_module(qubits).gates]
@@ -146,12 +149,12 @@ def test_gates_are_those_of_the_circuit_at_every_size(qubits: int) -> None:
 def test_a_run_without_error_needs_every_gate_and_the_measured_qubit() -> None:
     paper = read_scenarios(SCENARIOS)["paper"]
     assert paper.without_error(10) == pytest.approx(0.996**80 * 0.9995**130 * 0.9961)
-    one = found().modelled["paper"]
-    assert one.crossover is not None
-    assert one.with_errors is not None
-    more = paper.without_error(one.with_errors) ** -2
-    assert gpu_j(PAPER, one.with_errors) == pytest.approx(more * qpu_j(PAPER, one.with_errors), rel=1e-6)
-    assert one.with_errors > one.crossover + 5
+    one = result().scenarios["paper"]
+    assert one.crossover_qubits is not None
+    assert one.crossover_qubits_with_errors is not None
+    more = paper.without_error(one.crossover_qubits_with_errors) ** -2
+    assert gpu_j(PAPER, one.crossover_qubits_with_errors) == pytest.approx(more * qpu_j(PAPER, one.crossover_qubits_with_errors), rel=1e-6)
+    assert one.crossover_qubits_with_errors > one.crossover_qubits + 5
 
 
 @pytest.mark.parametrize(
@@ -178,41 +181,41 @@ def test_a_file_that_is_not_valid_is_named_by_line_and_field(tmp_path: Path, rig
 
 def test_a_missing_file_and_options_that_cannot_go_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.yaml: cannot be read"):
-        energy(tmp_path / "none.yaml", Request(), None, None, tmp_path, False)
+        energy(tmp_path / "none.yaml", Request(), None, None, tmp_path)
     with pytest.raises(UserError, match="leave one or the other out"):
-        energy(SCENARIOS, Request(qubits="4"), tmp_path / "measured.json", None, tmp_path, False)
-    with pytest.raises(
-        UserError, match=r"--simulators: abacus cannot be measured; those that can are compiled, triton, fused, torch, light"
-    ):
-        energy(SCENARIOS, Request(simulators="abacus"), None, None, tmp_path, False)
+        energy(SCENARIOS, Request(qubits="4"), tmp_path / "measured.json", None, tmp_path)
+    with pytest.raises(UserError, match=r"--simulators: there is no simulator abacus\. Choose from: compiled, triton, fused, torch"):
+        energy(SCENARIOS, Request(simulators="abacus"), None, None, tmp_path)
+    with pytest.raises(UserError, match="--simulators: sharded: shares its states among MPI ranks"):
+        energy(SCENARIOS, Request(simulators="sharded"), None, None, tmp_path)
     with pytest.raises(UserError, match="at most 40"):
-        energy(SCENARIOS, Request(qubits="50"), None, None, tmp_path, False)
+        energy(SCENARIOS, Request(qubits="50"), None, None, tmp_path)
     (tmp_path / "measured.json").write_text('{"threads": 1}')
     with pytest.raises(UserError, match=r"measured\.json: machine: Field required"):
-        energy(SCENARIOS, Request(), tmp_path / "measured.json", None, tmp_path, False)
+        energy(SCENARIOS, Request(), tmp_path / "measured.json", None, tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore")  # PennyLane warns of other packages' versions
 @pytest.mark.parametrize("name", ["compiled", "fused", "torch", "lightning.qubit"])
 def test_inference_gives_the_values_of_the_reference(name: str) -> None:
-    if why := why_absent(BY_NAME[name]):
-        pytest.skip(why)
     case = paper_head(4, 6)
-    expected = np.asarray(prepare_step(REFERENCE, case)()[0])
-    passes = prepare(name, case)
+    expected = np.asarray(prepare_reference(case)()[0])
+    passes = by_simulator(case, name)
+    assert passes.second_module is not None
     np.testing.assert_allclose(np.asarray(passes.head()), expected, atol=2e-6)
     np.testing.assert_allclose(np.asarray(passes.second_module()), expected, atol=2e-6)
 
 
-def test_cells_are_measured_in_processes_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inference_is_measured_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_ENERGY", "off")
-    classical = measure(Cell(simulator=LOGISTIC, qubits=0, rows=16, threads=1, limit_s=20))
-    assert isinstance(classical, Found)
+    classical = measure(InferenceRequest(factory=CLASSICAL, rows=16, threads=1, limit_s=20))
+    assert isinstance(classical, Inference)
     assert classical.second_module is None
     assert set(classical.values) <= {0, 1}
     assert 0 < classical.head.cpu_s < 1e-4
     assert classical.head.joules is None
-    assert measure(Cell(simulator="torch", qubits=16, rows=16, threads=1, limit_s=0.05)) == "more than 0.05 s"
+    slow = InferenceRequest(factory=SIMULATOR, arguments=("torch",), qubits=16, rows=16, threads=1, limit_s=0.05)
+    assert measure(slow) == "more than 0.05 s"
 
 
 class Counting:
@@ -289,32 +292,32 @@ def test_the_band_is_the_prediction_interval() -> None:
 
 
 def test_joules_are_not_known_until_they_are_measured_or_watts_are_stated() -> None:
-    nothing = found()
-    assert nothing.how is None
+    nothing = result()
+    assert nothing.joules is None
     assert all(curve.joules is None and curve.joules_fit is None for curve in nothing.curves)
     assert nothing.against == ()
     assert nothing.logistic_j is None
-    assert "not measured: no counter on an abacus" in words.joules_known(nothing)
-    modelled = found(watts=6)
-    assert modelled.how == "modelled"
+    assert "not measured: no counter on an abacus" in joules_known(nothing)
+    modelled = result(watts=6)
+    assert modelled.joules == "modelled"
     assert modelled.logistic_j == pytest.approx(6e-7)
     for curve in modelled.curves:
         assert curve.joules == pytest.approx([6 * seconds for seconds in curve.seconds])
-    counted = found(metered_w=20)
-    assert counted.how == "measured"
-    assert counted.encoder_j is None, "modelled joules do not stand beside measured ones"
+    counted = result(metered_w=20)
+    assert counted.joules == "measured"
+    assert counted.sentence_encoder_j is None, "modelled joules do not stand beside measured ones"
     with pytest.raises(UserError, match="leave out --watts"):
-        found(watts=6, metered_w=20)
+        result(watts=6, metered_w=20)
 
 
 def test_a_simulator_twice_as_fast_crosses_one_qubit_later() -> None:
     def at(amplitude_s: float) -> float:
         points_of = (*points("compiled", 1e-12, amplitude_s),)
-        one = findings(read_scenarios(SCENARIOS), on_this_machine().model_copy(update={"points": points_of}), 6.0).against[0]
-        assert one.at is not None
-        assert one.earliest == pytest.approx(one.at, abs=0.01), "the points lie on a line"
-        assert one.doubling == pytest.approx(one.at, abs=0.01), "which is one of exact doubling"
-        return one.at
+        one = energy_result(read_scenarios(SCENARIOS), on_this_machine().model_copy(update={"points": points_of}), 6.0).against[0]
+        assert one.line is not None
+        assert one.earliest == pytest.approx(one.line, abs=0.01), "the points lie on a line"
+        assert one.doubling == pytest.approx(one.line, abs=0.01), "which is one of exact doubling"
+        return one.line
 
     assert at(1e-10) - at(2e-10) == pytest.approx(1, abs=0.01)
     by_hand = math.log2(10e3 * 4096 * (8 * 900e-6 + 13 * 110e-6) / 21 / (6 * 1e-10))
@@ -323,83 +326,49 @@ def test_a_simulator_twice_as_fast_crosses_one_qubit_later() -> None:
 
 def test_of_a_gpu_watts_of_a_core_say_nothing() -> None:
     by_gpu = tuple(point.model_copy(update={"on_gpu": True}) for point in points("triton", 1e-7, 1e-10))
-    (curve,) = findings(read_scenarios(SCENARIOS), on_this_machine().model_copy(update={"points": by_gpu}), 6.0).curves
+    (curve,) = energy_result(read_scenarios(SCENARIOS), on_this_machine().model_copy(update={"points": by_gpu}), 6.0).curves
     assert curve.joules is None
     assert curve.seconds == tuple(point.second_module.wall_s for point in by_gpu if point.second_module)
 
 
-def in_figure(figure: Figure) -> str:
-    """Return all that a figure says, on one line."""
-    said = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
-    return re.sub(r"\s+", " ", " ".join(said))
-
-
-@pytest.mark.parametrize("watts", [None, 6.0])
-def test_no_picture_without_its_assumptions(watts: float | None) -> None:
-    everything = found(watts)
-    assumed = words.assumptions(everything)
-    for name, one in everything.modelled.items():
-        (line,) = [line for line in assumed if line.startswith(name)]
-        for field in fields(Inputs):
-            assert words.value_of(field.name, getattr(one.inputs, field.name)) in line, field.name
-    for line in assumed:
-        assert line in in_figure(figures.energy_figure(everything))
-    for line in assumed[:3]:
-        assert line in in_figure(figures.tornado(everything))
-
-
 def test_what_the_verb_shows_and_writes(tmp_path: Path) -> None:
     (tmp_path / "saved.json").write_text(on_this_machine().model_dump_json())
-    options = ["energy", "--qpu", str(SCENARIOS), "--from", str(tmp_path / "saved.json"), "--watts", "6", "--out", str(tmp_path / "out")]
+    options = ["energy", "--from", str(tmp_path / "saved.json"), "--watts", "6", "--out", str(tmp_path / "out")]
     shown = CliRunner().invoke(app, options)
     assert shown.exit_code == 0, shown.output
     (line,) = [line for line in shown.output.splitlines() if line.startswith("crossover, qubits")]
     assert line.split()[-2:] == ["46.1", "33.9"]
-    for name, label in words.INPUTS.items():
-        (line,) = [line for line in shown.output.splitlines() if line.startswith(label) and "." not in line[-6:-4]][:1]
-        assert words.value_of(name, getattr(PAPER, name)) in line
-        assert words.value_of(name, getattr(FOLLOW_UP, name)) in line
-    assert "modelled, CPU seconds x 6 W" in shown.output
-    page = (tmp_path / "out" / "energy.html").read_text()
-    for picture in ("energy.png", "crossover.png"):
-        with Image.open(tmp_path / "out" / picture) as image:
-            assert image.width == 1920
-        assert (tmp_path / "out" / picture).stat().st_size < 250_000
-    assert page.count("<figcaption>") == 2
-    assert 'src="data:image/png;base64,' in page
-    captions = [part.split("</figcaption>")[0] for part in page.split("<figcaption>")[1:]]
-    assert all("t2 900 us" in caption and "3.35 TB/s" in caption for caption in captions)
+    for name, label in INPUTS.items():
+        (line,) = [line for line in shown.output.splitlines() if line.startswith(label)][:1]
+        assert value_of(name, getattr(PAPER, name)) in line
+        assert value_of(name, getattr(FOLLOW_UP, name)) in line
+    for words in ("modelled, CPU seconds x 6 W", "16.4 MJ", "27.3 min", "552 TiB", "7,591", "17 %", "x 35.3", "51.9"):
+        assert words in shown.output, words
     assert read_measured(tmp_path / "out" / "measured.json") == on_this_machine()
     plain = json.loads(CliRunner().invoke(app, [*options, "--json"]).stdout)
     assert [round(one["crossover_qubits"], 1) for one in plain["scenarios"].values()] == [46.1, 33.9]
     assert {one["simulator"] for one in plain["against"]} == {"compiled", "lightning.qubit"}
-
-
-def test_what_speaks_against_the_quantum_head_is_said() -> None:
-    said = " ".join(f"{answer.text} {answer.detail}" for answer in words.answers(found(watts=6)))
-    assert "16.4 MJ (4.6 kWh) and 27.3 min on the QPU (paper)" in said
-    assert "a logistic regression on the embedding 600 nJ (modelled), 3e+13 times less" in said
-    assert "A run has no error with probability 17 %" in said
-    assert "50 % of an inference's seconds" in said
-    assert "A state of 46.1 qubits is 552 TiB" in said
+    assert EnergyResult.model_validate_json(json.dumps(plain)).file == tmp_path / "out" / "measured.json"
 
 
 def test_a_simulator_that_fails_is_given_up_and_one_with_other_values_gets_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, int, int]] = []
+    requested: list[tuple[str, int, int]] = []
 
-    def fake(cell: Cell) -> Found | str:
-        asked.append((cell.simulator, cell.qubits, cell.rows))
-        if (cell.simulator, cell.qubits) == ("fused", 6):
+    def fake(request: InferenceRequest) -> Inference | str:
+        name = request.arguments[0] if request.arguments else "classical"
+        requested.append((name, request.qubits, request.rows))
+        if (name, request.qubits) == ("fused", 6):
             return "more than 1 s"
-        values = (0.5, float("nan")) if (cell.simulator, cell.qubits) == ("lightning.qubit", 8) else (0.5, 0.25)
-        return Found(values=values, head=taken(1.0), second_module=taken(0.5), on_gpu=False)
+        values = (0.5, float("nan")) if (name, request.qubits) == ("lightning.qubit", 8) else (0.5, 0.25)
+        return Inference(values=values, head=taken(1.0), second_module=taken(0.5), on_gpu=False)
 
     monkeypatch.setattr(measured, "measure", fake)
     monkeypatch.setenv("HADAMARD_ENERGY", "off")
-    all_of_it = measure_all(["compiled", "fused", "lightning.qubit"], [4, 6, 8, 10, 24], 1.0, lambda _: None)
-    assert [qubits for name, qubits, _ in asked if name == "fused"] == [4, 6]
-    assert [qubits for name, qubits, _ in asked if name == "lightning.qubit"] == [4, 6, 8]
-    assert [rows for name, qubits, rows in asked if name == "compiled" and qubits == 24] == [1], "one sentence is all there is"
+    contestants = [Contestant(name, SIMULATOR, (name,)) for name in ("compiled", "fused", "lightning.qubit")]
+    all_of_it = measure_all(contestants, "compiled", [4, 6, 8, 10, 24], 1.0, lambda _: None)
+    assert [qubits for name, qubits, _ in requested if name == "fused"] == [4, 6]
+    assert [qubits for name, qubits, _ in requested if name == "lightning.qubit"] == [4, 6, 8]
+    assert [rows for name, qubits, rows in requested if name == "compiled" and qubits == 24] == [1], "one sentence is all there is"
     why = {(point.simulator, point.qubits): point.why for point in all_of_it.points if point.why}
     assert why == {("fused", 6): "more than 1 s", ("lightning.qubit", 8): "its values are not those of the others"}
     assert all_of_it.meter is None
@@ -409,4 +378,3 @@ def test_a_simulator_that_fails_is_given_up_and_one_with_other_values_gets_no_nu
 
 def test_batches_shrink_where_states_are_large() -> None:
     assert [rows_at(qubits) for qubits in (4, 17, 18, 20, 21, 26)] == [16, 16, 8, 2, 1, 1]
-    assert holds(80e9, 8) == pytest.approx(33.2, abs=0.05)

@@ -57,7 +57,7 @@ def test_seconds_are_those_of_gates_amplitudes_bytes_and_messages() -> None:
 def test_real_ranks_send_the_bytes_and_take_about_the_time(count: int, shards: int) -> None:
     """Times of several ranks are not asserted: they would share the cores."""
     options = {"qubits": "12,16", "sentences": 2, "shards": shards, "repeats": 8 if count > 1 else 80}
-    said = on_ranks(count, "hadamard.orchestrator.commands.bench.shared_step", *(f"--{name}={value}" for name, value in options.items()))
+    said = on_ranks(count, "benchmarks.sharded_step", *(f"--{name}={value}" for name, value in options.items()))
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in said[2:]]
     assert [line[:3] for line in lines] == [[str(count), str(shards), "12"], [str(count), str(shards), "16"]]
     assert {line[-1] for line in lines} == ({"1.000"} if shards > 1 else {"nothing"})

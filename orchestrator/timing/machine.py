@@ -1,0 +1,41 @@
+"""The machine that a benchmark ran on: processor, cores and versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+
+from hadamard.cluster.allocation import detect
+from hadamard.model.settings import Settings
+from hadamard.orchestrator.planning.machine_rates import processor
+
+PACKAGES = ("hadamard", "numpy", "torch", "triton", "pennylane", "pennylane-lightning", "pennylane-lightning-kokkos", "qulacs", "jax")
+
+
+class Machine(Settings):
+    """Where something was measured."""
+
+    processor: str
+    cores: int
+    """That may be used."""
+    system: str
+    python: str
+    versions: dict[str, str]
+    """Of packages that compute or are compared with; one that is not installed is left out."""
+
+    def as_text(self) -> str:
+        """Return all of it on a line."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"{self.processor}, {self.cores} cores, Python {self.python}, {versions}"
+
+
+def this_machine() -> Machine:
+    """Return the machine that this process is on."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    system = f"{platform.system()} {platform.machine()}"
+    return Machine(processor=processor(), cores=detect().cpus, system=system, python=platform.python_version(), versions=versions)
