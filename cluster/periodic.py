@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -14,8 +16,16 @@ class Periodic:
     An exception of the function is not caught: who wants to go on after one says so inside (`hadamard.model.logs.survived`).
     """
 
-    def __init__(self, name: str, interval_s: float, work: Callable[[], object]) -> None:
-        self.interval_s, self._work = interval_s, work
+    def __init__(self, name: str, interval_s: float, work: Callable[[], object], most_share: float = math.inf) -> None:
+        """Prepare.
+
+        Args:
+            name: Of the thread.
+            interval_s: Between two calls.
+            work: What is called.
+            most_share: Of the time that calls may take: after a long one the next is put off.
+        """
+        self._interval_s, self._work, self._most_share = interval_s, work, most_share
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -25,7 +35,7 @@ class Periodic:
         return self
 
     def stop(self, timeout_s: float | None = None) -> bool:
-        """Call no more, and wait for a call that is under way; return whether it has ended within the time."""
+        """Call no more, and wait for a running call; return whether it has ended within the time."""
         self._stopped.set()
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -43,5 +53,8 @@ class Periodic:
         self.stop()
 
     def _run(self) -> None:
-        while not self._stopped.wait(self.interval_s):
+        took_s = 0.0
+        while not self._stopped.wait(max(self._interval_s, took_s / self._most_share)):
+            began_s = time.monotonic()
             self._work()
+            took_s = time.monotonic() - began_s

@@ -1,18 +1,17 @@
-"""Watches over the ranks that this process has launched: whether they met, whether each still lives, how they ended, and ends them.
+"""Supervision of the ranks that this process has launched: whether they have met, whether each lives, how they ended; and their end.
 
-Owns the launch's directory (its files: model/mpi/heartbeat.py), the patience with ranks, and what the end of many means for the whole. Does
-not own the command that starts them (cluster/mpi.py), nor the loop that asks (cluster/launch.py).
+The files of a launch's directory are described in `model.mpi.heartbeat`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,15 +21,18 @@ from typing import Literal
 
 from hadamard.cluster.launchers.registry import first_death
 from hadamard.cluster.mpi import RankPlacement
+from hadamard.cluster.periodic import Periodic
 from hadamard.model.errors import EXIT_STOPPED
+from hadamard.model.logs import survived
 from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, HeartbeatMonitor, RankStatus, SuspendAwareTimer, read_status
 
 START_S = 120.0
 """From the launch until all ranks have met, the loading of Python and its libraries included, on a network file system too."""
-BEAT_S = 1.0
+HEARTBEAT_S = 1.0
 SILENT_S = 30.0
 END_S = 10.0
 CANCEL_S = 20.0
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,11 @@ class Watch:
             (directory / str(rank)).touch()
         (directory / LAUNCHER).touch()
         (directory / "hosts").write_text("".join(f"{host}\n" for host in places.hosts))
-        watch, over = cls(directory, places), threading.Event()
-        beating = threading.Thread(target=watch._beat, args=(over,), daemon=True)
-        beating.start()
+        watch = cls(directory, places)
         try:
-            yield watch
+            with Periodic("heartbeat for ranks", HEARTBEAT_S, watch._beat):
+                yield watch
         finally:
-            over.set()
-            beating.join()
             shutil.rmtree(directory, ignore_errors=True)
 
     @property
@@ -84,14 +83,13 @@ class Watch:
 
     def tell_to_stop(self) -> None:
         """Have rank 0 save its work and dismiss the others: a signal to the launcher would end them at once."""
-        with contextlib.suppress(OSError):  # if they are not told, they are ended when their time for it is over
+        with survived(logger, "ranks cannot be told to stop: they are killed when their time to save is over", OSError):
             self.launcher.write_text(STOP)
 
-    def _beat(self, over: threading.Event) -> None:
+    def _beat(self) -> None:
         """Touch the launcher's file; in a thread, since who looks may wait for long for others, such as a driver that is stopped."""
-        while not over.wait(BEAT_S):
-            with contextlib.suppress(OSError):
-                os.utime(self.launcher)
+        with contextlib.suppress(FileNotFoundError), survived(logger, "no heartbeat reaches the ranks: they will end themselves", OSError):
+            os.utime(self.launcher)
 
     def look(self) -> Trouble | None:
         """Return what is wrong with the ranks; to be called about once a second."""
@@ -125,7 +123,7 @@ class Watch:
             return
         self._ended_by_us = True
         if self.places.job is not None and (steps := {word.step for word in self._words if word is not None and word.step}):
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            with survived(logger, "scancel has not ended the ranks: their launcher is ended", OSError, subprocess.TimeoutExpired):
                 subprocess.run(["scancel", "--signal=KILL", *steps], capture_output=True, timeout=CANCEL_S)
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -29,6 +29,9 @@ class SharedFileHandler(logging.handlers.WatchedFileHandler):
     file that the other has just begun: some lines of a log are lost then, nothing else.
     """
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Let a line go that cannot be written, as on a full disk: what fails for that says so itself."""
+
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, and put the file aside when it has grown too large; the others then find a new one."""
         super().emit(record)
@@ -55,10 +58,9 @@ def log_to(file: Path) -> None:
     logger.setLevel(logging.INFO)
 
 
-def log_to_terminal(verbose: bool) -> None:
-    """Show this process's warnings on the standard error, and with `verbose` all it does."""
+def log_to_terminal() -> None:
+    """Show this process's lines on the standard error, too."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.INFO if verbose else logging.ERROR)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger(PACKAGE)
     logger.addHandler(handler)

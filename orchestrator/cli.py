@@ -56,13 +56,17 @@ def run(
     overrides: Overrides = None,
     directory: Annotated[Path | None, typer.Option("--dir", help="Where the study is kept. Default: runs/NAME.")] = None,
     dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show on the terminal, too, what is logged to logs/driver.log.")] = False,
 ) -> None:
     """Run what the study still owes, then write its report. The same command again goes on where it stopped.
 
     Exit codes: 0 all trials are done, 1 some are not, 2 bad input, 75 another driver has the study, 130 stopped before the end.
     """
+    from hadamard.model.logs import log_to_terminal
     from hadamard.orchestrator.commands.run import run_study
 
+    if verbose:
+        log_to_terminal()
     state = run_study(study, overrides or [], directory, dashboard)
     raise typer.Exit({"complete": 0, "incomplete": EXIT_INCOMPLETE, "interrupted": EXIT_INTERRUPTED}[state])
 
@@ -158,6 +162,7 @@ def role(
     overrides: Overrides = None,
     directory: Annotated[Path | None, typer.Option("--dir")] = None,
     dashboard: bool = True,
+    verbose: Annotated[bool, typer.Option("--verbose")] = False,
 ) -> None:
     """For slurm/sweep.sbatch: whether a job should lead this study, join the job that does, wait, or nothing; takes what `run` takes."""
     from hadamard.orchestrator.commands.job_role import show_role

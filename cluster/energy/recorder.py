@@ -163,6 +163,13 @@ def recordings(study: Path) -> list[Recording]:
     return found
 
 
+def dead_meters(study: Path) -> list[tuple[str, str, float]]:
+    """Return node, reason and Unix time of the meters that died in a study's last run."""
+    files = sorted((study / "energy").glob("*.json"))
+    facts = [(file, read_json(file, "Delete it and its .csv")) for file in files if file.name.split("-")[0] == files[-1].name.split("-")[0]]
+    return [(content["host"], content["died"], file.stat().st_mtime) for file, content in facts if content["died"] is not None]
+
+
 def _wraps(counters: Sequence[Counter]) -> str:
     ends = ["" if counter.wraps_at_j is None else repr(counter.wraps_at_j) for counter in counters]
     return f"{','.join([WRAPS, *ends])}\n"

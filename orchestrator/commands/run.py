@@ -21,6 +21,7 @@ from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.cluster.energy.recorder import recordings
 from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.errors import UserError
+from hadamard.model.logs import log_to
 from hadamard.model.representation import embeddings
 from hadamard.model.settings import Settings
 from hadamard.model.simulators.registry import check_simulator
@@ -35,6 +36,7 @@ from hadamard.orchestrator.execution.retry_policy import close, open_attempts
 from hadamard.orchestrator.execution.stop_reasons import infer_driver_exit
 from hadamard.orchestrator.formats import count
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord, explained_disk_errors
+from hadamard.orchestrator.ledger.notices import withdraw_all
 from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.ledger.provenance import provenance
 from hadamard.orchestrator.ledger.reopen import reopen
@@ -82,6 +84,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     interrupted = False
     _say_start(console, plan, owed, packs, allocation, expected_time(asked.wall_s, rates))
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
+        log_to(ledger.directory / "logs" / "driver.log")
+        withdraw_all(ledger.directory)
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         _close_attempts_of(ownership.previous, ledger, plan, console)
@@ -91,13 +95,13 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ownership.check()
         records = ledger.records(plan.trials)
         if owed:
-            feedback.record_comparison(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, None))
+            feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, None))
         page = _write_report(ledger, plan, records)
         shipment = shipper.ship(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, shipment, page, interrupted)
         if owed:
             ended_s = None if shipment.error else time.time()  # a server that hangs is nothing to plan by
-            taken = feedback.record_comparison(ledger.directory, ownership.owner.generation, packs, asked, records, (began_s, ended_s))
+            taken = feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, ended_s))
             console.print(f"time:      {feedback.learn_from(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")

@@ -17,6 +17,7 @@ from hadamard.orchestrator.execution.progress import best_row, best_text
 from hadamard.orchestrator.formats import duration
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.ledger.notices import Notice, notices
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.planning import feedback
 from hadamard.orchestrator.results.tables import Failure, costs, failure_lines, failures
@@ -45,6 +46,8 @@ class StudyStatus(Result):
     """The driver that has the study now."""
     stopped_by: str | None
     """Why the last driver stopped, where none has the study."""
+    notices: tuple[Notice, ...]
+    """What does not work at the moment: the budget, a meter, MLflow."""
     jobs: tuple[JobFacts, ...]
     dashboard: tunnel.Tunnel | None
     nodes: dict[str, NodeTrials]
@@ -88,6 +91,7 @@ def study_status(directory: Path) -> StudyStatus:
         driver_running=owner is not None,
         owner=status_facts.driver_facts(owner),
         stopped_by=last.cause if last is not None and owner is None else None,
+        notices=tuple(notices(ledger.directory)),
         jobs=status_facts.slurm_jobs(ledger.directory, jobs.details),
         dashboard=tunnel.tunnel_here(cluster) if cluster else None,
         nodes=status_facts.by_node(records),
@@ -120,6 +124,7 @@ def _status_lines(status: StudyStatus) -> Iterator[str]:
     yield " · ".join(f"{state} {status.trials[state]}" for state in STATES) + f" of {status.trials['total']} trials"
     if status.left_s is not None:
         yield from pairs([("left", f"about {duration(status.left_s)}, at the rate so far")])
+    yield from pairs(("notice", f"{notice.text}, since {_time(notice.since_s)}") for notice in status.notices)
     yield from pairs(("node", f"{host}: running {trials.running}, done {trials.done}") for host, trials in status.nodes.items())
     yield from pairs(map(_job, status.jobs))
     if status.dashboard:
@@ -145,9 +150,12 @@ def _driver(status: StudyStatus) -> str:
     if owner is None:
         return f"not running; its last driver was stopped ({status.stopped_by})" if status.stopped_by else "not running"
     job = f" of job {owner.job}" if owner.job else ""
-    since = datetime.fromtimestamp(owner.started_ms / 1000).isoformat(" ", "minutes")
     state = f"stopping ({owner.cause})" if owner.state == "stopping" else "running"
-    return f"{state} on {owner.host}, process {owner.pid}{job}, since {since}"
+    return f"{state} on {owner.host}, process {owner.pid}{job}, since {_time(owner.started_ms / 1000)}"
+
+
+def _time(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s).isoformat(" ", "minutes")
 
 
 def _job(job: JobFacts) -> tuple[str, str]:

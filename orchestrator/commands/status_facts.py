@@ -31,7 +31,7 @@ class DriverFacts(Result):
     state: str
     cause: str | None
     started_ms: int
-    generation: int
+    term: int
 
 
 class JobFacts(Result):

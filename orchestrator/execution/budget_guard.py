@@ -1,31 +1,33 @@
-"""Keeps a study within its budget: what has been used, what may still be begun, and the stop when a budget is used up.
+"""A study's budget: what has been used, what may still be begun, and the stop when it is used up.
 
-Owns these decisions, which the driver and every node's workers take by the study's files alone. Does not own the budget's setting, nor how
-packs are stopped (ownership.py) and joules are come by (energy.py).
+The driver and the workers of every node decide by the study's files alone. The setting is in `study.budget`.
 """
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hadamard.cluster.periodic import Periodic
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.totals import spent_j, with_ends
 from hadamard.orchestrator.formats import count, duration, joules, listed
 from hadamard.orchestrator.ledger.causes import BUDGET
 from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.notices import noticed
 from hadamard.orchestrator.ledger.resource_log import PackUse, RunUse, packs_used, runs_used, save_run
 from hadamard.orchestrator.study.budget import NAMES, Budget, Used, passed
 
-LOOK_EVERY_S = 2.0
+CHECK_EVERY_S = 2.0
 UNKNOWN_JOULES = "nobody knows how much energy is left, since a meter died, or a run had none"
-SHARE = 0.05
-"""Of the time, looking takes no more: records of joules grow with the hours."""
+MOST_SHARE = 0.05
+"""Of the time that checks may take: records of joules grow with the hours."""
+NOT_ENFORCED = "the budget is not enforced at the moment"
+logger = logging.getLogger(__name__)
 
 
 def used(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> Used:
@@ -79,17 +81,17 @@ class Limits:
     deadline_s: float | None
 
 
-def against(budget: Budget, asked: Used) -> str | None:
+def against(budget: Budget, expected: Used) -> str | None:
     """Return in words how a budget compares with what is expected to be used; None where nothing is limited."""
     texts = []
-    for name, amount, limit, write in _limited(budget, asked.amounts()):
+    for name, amount, limit, write in _limited(budget, expected.amounts()):
         enough = "nobody knows whether that is enough" if amount is None else "enough" if amount <= limit else "it stops on the way"
         texts.append(f"{name} {write(limit)}: {enough}")
     return "; ".join(texts) or None
 
 
 def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: int) -> str | None:
-    """Return why a pack must not be begun now, or None: it would pass the budget, with what is under way, as far as that is known.
+    """Return why a pack must not be begun now, or None: with the running packs it would pass the budget, as far as that is known.
 
     Args:
         study: The study's directory.
@@ -101,13 +103,13 @@ def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: in
         return BUDGET
     if limits.budget.energy is None:
         return None
-    spent = next((run.spent_j for run in reversed(runs_used(study))), None)  # by the driver's last look: records may be long
+    spent = next((run.spent_j for run in reversed(runs_used(study))), None)  # of the driver's last check: records may be long
     if spent is None:
         return BUDGET  # nobody knows what is left
     now, uses = time.time(), packs_used(study)
     core_w = _core_w(with_ends(study, uses), spent)
-    going_on = sum(_left_s(use, now) * _cores(use) for use in _under_way(uses))
-    return BUDGET if spent + core_w * (going_on + (expected_s or 0.0) * cores) >= limits.budget.energy else None
+    running_core_s = sum(_left_s(use, now) * _cores(use) for use in _running(uses))
+    return BUDGET if spent + core_w * (running_core_s + (expected_s or 0.0) * cores) >= limits.budget.energy else None
 
 
 def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | None:
@@ -121,10 +123,10 @@ def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | N
 
 
 class BudgetGuard:
-    """Keeps the record of a run from a thread, and has everything stop where its budget is used up."""
+    """Keeps a run's use of time, nodes and energy on record from a thread, and stops the study when its budget is used up."""
 
     def __init__(self, study: Path, run: int, budget: Budget, nodes: Callable[[], int]) -> None:
-        """Begin the run's record; the thread begins when this is entered.
+        """Begin the run's record; the thread starts when this is entered.
 
         Args:
             study: The study's directory.
@@ -136,9 +138,8 @@ class BudgetGuard:
         self._study, self._budget, self._nodes = study, budget, nodes
         self._before = runs_used(study)
         self._use = RunUse(run, now, now, job=os.environ.get("SLURM_JOB_ID"))
-        self._over = threading.Event()
         self._stop: Callable[[str], None] = lambda _: None
-        self._thread = threading.Thread(target=self._watch, name="spending", daemon=True)
+        self._thread = Periodic("budget", CHECK_EVERY_S, self.check, MOST_SHARE)
         self.note()
 
     def watch(self, stop: Callable[[str], None]) -> BudgetGuard:
@@ -151,28 +152,25 @@ class BudgetGuard:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._over.set()
-        self._thread.join(timeout=10)
-        with contextlib.suppress(Exception):  # what is done is to be shipped and reported all the same
+        self._thread.stop(timeout_s=10)
+        with noticed(self._study, "budget", "what the run used at its end is not on record"):
             self.note()
 
+    def check(self) -> None:
+        """Update the record, and stop the study if its budget is used up."""
+        with noticed(self._study, "budget", NOT_ENFORCED):  # as where Ray or a file server is away for a moment
+            if names := passed(self._budget, self.note()):
+                logger.info("the budget is used up: %s", ", ".join(names))
+                self._stop(BUDGET)
+
     def note(self) -> Used:
-        """Keep what the run has used until now; return what all runs have, without counting trials, and joules only if they are limited."""
+        """Record the run's use until now; return that of all runs, without counting trials, and joules only if they are limited."""
         now = time.time()
         node_s = self._use.node_s + (now - self._use.last_s) * self._nodes()
         energy_j = spent_j(self._study) if self._budget.energy is not None else None
         self._use = replace(self._use, last_s=now, node_s=node_s, spent_j=energy_j)
         save_run(self._study, self._use)
         return _used([*self._before, self._use], energy_j, 0)
-
-    def _watch(self) -> None:
-        pause_s = LOOK_EVERY_S
-        while not self._over.wait(pause_s):
-            begin = time.monotonic()
-            with contextlib.suppress(Exception):  # Ray or a file server that is away for a moment: the next look tells
-                if passed(self._budget, self.note()):
-                    self._stop(BUDGET)
-            pause_s = max(LOOK_EVERY_S, (time.monotonic() - begin) / SHARE)
 
 
 _WRITE: dict[str, Callable[[float], str]] = {
@@ -198,8 +196,8 @@ def _cores(use: PackUse) -> int:
     return sum(held.cores for held in use.hosts.values())
 
 
-def _under_way(uses: Sequence[PackUse]) -> list[PackUse]:
-    """Return the launches that go on: of the last run, without an end, and not followed by another one of their pack."""
+def _running(uses: Sequence[PackUse]) -> list[PackUse]:
+    """Return the launches that still run: of the last run, without an end, and not followed by another one of their pack."""
     last = max((use.run for use in uses), default=0)
     newest = {use.pack: use for use in uses}
     return [use for use in uses if use.end_s is None and use.run == last and newest[use.pack] is use]

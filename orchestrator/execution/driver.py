@@ -1,11 +1,12 @@
-"""Does what a study owes, as its driver: embeddings, then the sweep, with all that goes on beside them, until the end or a stop.
+"""The driver: does what a study owes, embeddings and then the sweep, with all that runs beside them, until the end or a stop.
 
-Owns what is entered and left in which order. Does not own what is owed, nor what comes before and after (run.py).
+What comes before and after is in `commands.run`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -39,7 +40,8 @@ from hadamard.orchestrator.study.inputs import inputs_of
 from hadamard.orchestrator.tracking import shipper
 from hadamard.slurm import jobs
 
-LAST_WORDS_S = 15.0
+logger = logging.getLogger(__name__)
+PACKS_END_S = 15.0
 """For packs to end after their processes have: then they are killed."""
 
 
@@ -62,7 +64,7 @@ class Work:
     allocation: Allocation
 
 
-def drive(work: Work, ownership: Claim, console: Console, dashboard: bool) -> bool:
+def drive(work: Work, claim: Claim, console: Console, dashboard: bool) -> bool:
     """Embed and sweep; return whether a signal ended it early. Trials then stay owed, and what was in training is saved.
 
     Raises:
@@ -70,27 +72,29 @@ def drive(work: Work, ownership: Claim, console: Console, dashboard: bool) -> bo
     """
 
     def stop(number: int) -> None:
-        if ownership.lost:
+        if claim.lost:
             raise KeyboardInterrupt  # the study is another driver's: nothing more may be written
-        ownership.stop(infer_stop_reason(number, jobs.details))
+        claim.stop(infer_stop_reason(number, jobs.details))
 
-    study, run, allocation, meter = work.ledger.directory, ownership.owner.generation, work.allocation, open_meter()
+    study, run, allocation, meter = work.ledger.directory, claim.owner.term, work.allocation, open_meter()
     if meter is not None:
         idle = "" if meter.method == "modelled" else f"; first, for {IDLE_S:g} s, what the idle node takes"
         console.print(f"energy:    {meter.method}{idle}")
-    spending = BudgetGuard(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
-    signals = Stopping(stop, STOP_GRACE_S + LAST_WORDS_S)
+    logger.info("term %d: %d trials owed, in %d packs, on %s", run, len(work.owed), len(work.packs), allocation.description)
+    guard = BudgetGuard(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
+    signals = Stopping(stop, STOP_GRACE_S + PACKS_END_S)
     try:
-        with signals, spending.watch(ownership.stop), own_meter(study, run, meter):
+        with signals, guard.watch(claim.stop), own_meter(study, run, meter):
             embed(work.owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
-            if ownership.owner.cause is None:  # embeddings may use a budget up
-                _sweep(work, run, spending, signals, console, dashboard, metered=meter is not None)
+            if claim.owner.cause is None:  # embeddings may use a budget up
+                _sweep(work, run, guard, signals, console, dashboard, metered=meter is not None)
     except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
-        ownership.check()
-        close(map(work.ledger.files, work.plan.trials), ownership.owner.cause or "interrupted")
+        claim.check()
+        close(map(work.ledger.files, work.plan.trials), claim.owner.cause or "interrupted")
     except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
         work.ledger.check(work.plan.study, 1)
         raise
+    logger.info("term %d: the sweep has ended%s", run, f" ({claim.owner.cause})" if claim.owner.cause else "")
     return signals.told
 
 
@@ -113,6 +117,7 @@ def embed(
     for settings in missing.values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
         command = [sys.executable, "-m", "hadamard.model.representation.embeddings", settings.model_dump_json(), str(allocation.cpus)]
+        logger.info("embeddings of %s by %s are computed", settings.data.name, settings.sentence_encoder.name)
         with recorded(len(inputs_of(settings).corpus.texts)):
             done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
@@ -125,8 +130,8 @@ def tool(name: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _sweep(work: Work, run: int, spending: BudgetGuard, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
-    """Run the packs over Ray, with all that goes on beside."""
+def _sweep(work: Work, run: int, guard: BudgetGuard, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
+    """Run the packs over Ray, with all that runs beside."""
     from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 
     ledger, plan, budget = work.ledger, work.plan, work.plan.study.budget
@@ -138,5 +143,5 @@ def _sweep(work: Work, run: int, spending: BudgetGuard, signals: Stopping, conso
         beside.enter_context(shipper.BackgroundShipper(ledger, plan))
         beside.enter_context(Progress(ledger, plan.trials, work.owed, console))
         beside.enter_context(signals.graceful())
-        limits = Limits(budget, deadline(budget, spending.note(), work.allocation.nodes, time.time()))
+        limits = Limits(budget, deadline(budget, guard.note(), work.allocation.nodes, time.time()))
         run_packs(ledger, work.packs, plan.study.study, run, limits, metered)

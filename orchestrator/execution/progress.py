@@ -1,12 +1,9 @@
-"""Progress of a running sweep: one live line on a terminal, plain lines elsewhere.
-
-Owns what is said while trials run. Does not own the sweep: it only reads the ledger, so it can neither slow nor break it.
-"""
+"""Progress of a running sweep: one live line on a terminal, plain lines elsewhere. It only reads the ledger."""
 
 from __future__ import annotations
 
 import json
-import threading
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -17,12 +14,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from hadamard.cluster.periodic import Periodic
+from hadamard.model.logs import survived
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 
 LOOK_EVERY_S = 1.0
 PLAIN_EVERY_S = 15.0
 TAIL_BYTES = 16384
+logger = logging.getLogger(__name__)
 
 
 class Progress:
@@ -35,25 +35,32 @@ class Progress:
         self._total = len(trials)
         self._console = console
         self._started = time.monotonic()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
+        self._printed, self._printed_at = "", -PLAIN_EVERY_S
+        self._thread = Periodic("progress", LOOK_EVERY_S, self._show)
 
     def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
         self._thread.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
+        self._thread.stop(timeout_s=10)
+        self._show(last=True)
+        if self._live:
+            self._live.stop()
 
     def line(self) -> str:
-        """Look at the ledger and return the line: done, owed, failed, best row so far, time left."""
-        looked_at, self._open = self._open, []
-        for trial, files in looked_at:
+        """Read the ledger and return the line: done, owed, failed, best row so far, time left."""
+        finished, still_open = [], []
+        for trial, files in self._open:
             if files.result.exists():
-                self._finished.append((trial, json.loads(files.result.read_text())["responses"]["validation_accuracy"]))
+                finished.append((trial, json.loads(files.result.read_text())["responses"]["validation_accuracy"]))
             else:
-                self._open.append((trial, files))
+                still_open.append((trial, files))
+        self._finished += finished
+        self._open = still_open
         failed = sum(_has_failed(files.journal) for _, files in self._open)
         owed = len(self._open) - failed
         parts = [f"done {self._finished_before + len(self._finished)}/{self._total}", f"owed {owed}", f"failed {failed}"]
@@ -64,20 +71,17 @@ class Progress:
             parts.append(f"about {timedelta(seconds=round(left))} left")
         return " · ".join(parts)
 
-    def _run(self) -> None:
-        if self._console.is_terminal:
-            with Live(Text(self.line()), console=self._console, refresh_per_second=2) as live:
-                while not self._stop.wait(LOOK_EVERY_S):
-                    live.update(Text(self.line()))
-                live.update(Text(self.line()))
+    def _show(self, last: bool = False) -> None:
+        """Show the line: on a terminal always, elsewhere now and then, and in the end, if it has changed."""
+        if self._live is None and not last and time.monotonic() - self._printed_at < PLAIN_EVERY_S:
             return
-        said, said_at = "", -PLAIN_EVERY_S
-        while not self._stop.wait(LOOK_EVERY_S):
-            if time.monotonic() - said_at > PLAIN_EVERY_S and (line := self.line()) != said:
+        with survived(logger, "progress is not shown, since the ledger cannot be read"):
+            line = self.line()
+            if self._live is not None:
+                self._live.update(Text(line))
+            elif line != self._printed:
                 self._console.print(line, highlight=False)
-                said, said_at = line, time.monotonic()
-        if (line := self.line()) != said:
-            self._console.print(line, highlight=False)
+                self._printed, self._printed_at = line, time.monotonic()
 
 
 def best_row(done: Iterable[tuple[Trial, float]]) -> dict[str, Any] | None:

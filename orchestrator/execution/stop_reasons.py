@@ -49,10 +49,10 @@ def infer_driver_exit(owner: OwnerRecord | None, details: AskJob, node_lost: Ask
     return cause_of_end(
         said=owner.cause,
         state=job["state"] if job else None,
-        ran_s=None if owner.beat_ms is None else (owner.beat_ms - owner.started_ms) / 1000,
+        ran_s=None if owner.heartbeat_ms is None else (owner.heartbeat_ms - owner.started_ms) / 1000,
         limit_s=job["limit_s"] if job else None,
         requeued=_requeued(job, owner.restart),
-        node_lost=node_lost(owner.host, (owner.beat_ms or owner.started_ms) / 1000) if owner.job else None,
+        node_lost=node_lost(owner.host, (owner.heartbeat_ms or owner.started_ms) / 1000) if owner.job else None,
     )
 
 

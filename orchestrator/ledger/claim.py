@@ -1,16 +1,15 @@
-"""Who runs a study: one driver at a time, on whatever machine, by files that work on every file system that nodes share.
+"""The claim on a study: one driver at a time, on whatever machine, by files that work on every file system that nodes share.
 
-A driver claims a study by making the file of the next generation: a hard link to one written beforehand, which only one of many can make.
-It touches its file every few seconds. Whoever finds the owner dead claims the next generation; an owner that was taken for dead and was not
-sees that at its next beat. There is no lock: some shared file systems have none, and some keep one when the node that held it is gone.
-
-Owns the claim, its beat, and its word that the study is to stop. Does not own what drivers do, nor why they stop.
+A driver claims a study by making the owner record of the next term: a hard link to a file written beforehand, which only one of many can
+make. It touches its record every few seconds. Whoever sees that the owner is dead claims the next term; an owner that was wrongly taken for
+dead sees that at its next heartbeat. There is no lock: some shared file systems have none, and some keep one when its node is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import threading
@@ -20,7 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from hadamard.cluster.periodic import Periodic
 from hadamard.model.errors import LedgerError
+from hadamard.model.logs import survived
 from hadamard.orchestrator.ledger import owner_record
 from hadamard.orchestrator.ledger.causes import SUPERSEDED
 from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, OwnerRecord, current
@@ -28,10 +29,11 @@ from hadamard.slurm import jobs
 
 __all__ = ["STALE_S", "SUPERSEDED", "Claim", "OwnedError", "OwnerRecord", "current", "living", "owned", "stop_requested"]
 
-BEAT_S = 5.0
+HEARTBEAT_S = 5.0
 HISTORY = 9
-"""Earlier generations that are kept."""
+"""Owner records of earlier terms that are kept."""
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+logger = logging.getLogger(__name__)
 
 
 class OwnedError(LedgerError):
@@ -50,11 +52,11 @@ class OwnedError(LedgerError):
 
 
 class Claim:
-    """A study that this process has, until the `owned` that gave it is left.
+    """This process's claim on a study, until the `owned` that gave it is left.
 
     Attributes:
-        owner: What is said of this process.
-        previous: Who had the study before; None if this is its first driver. Attempts that it left open are to be closed.
+        owner: The record of this process.
+        previous: The record of the driver before; None if this is the first one. Attempts that it left open are to be closed.
         lost: Whether another driver was seen to have taken the study over.
     """
 
@@ -62,57 +64,55 @@ class Claim:
         self.directory, self.owner, self.previous, self.lost = directory, owner, previous, False
         self._on_lost, self._saved = on_lost, owner
         self._writing = threading.RLock()  # a signal's handler may write while its own thread does
-        self._left = threading.Event()
-        self._beating = threading.Thread(target=self._beat_on, name="ownership", daemon=True)
-        self._beating.start()
+        self._heartbeat = Periodic("heartbeat", HEARTBEAT_S, self._on_heartbeat)
+        self._heartbeat.start()
 
     def stop(self, cause: str) -> None:
-        """Say that the study is to stop: packs see it within seconds. The first cause stays; may be called in a signal's handler.
+        """Request that the study stops: packs see it within seconds. The first cause stays; may be called in a signal's handler.
 
-        If the file cannot be written now, every beat tries again.
+        If the record cannot be written now, every heartbeat tries again.
         """
         if self.owner.state == "running":
+            logger.info("the study is to stop: %s", cause)
             self._become("stopping", cause)
 
     def check(self) -> None:
         """Raise an OwnedError if another driver has taken the study over: nothing more may be written then."""
-        if (newest := current(self.directory)) is not None and newest.generation > self.owner.generation:
+        if (newest := current(self.directory)) is not None and newest.term > self.owner.term:
             self.lost = True
             raise OwnedError(newest, self.directory)
 
     def end(self) -> None:
-        """Give the study back. If the file cannot be written, the process's end will tell."""
-        self._left.set()
-        self._beating.join(BEAT_S)
+        """Release the study. If the record cannot be written, the process's end will tell."""
+        self._heartbeat.stop(HEARTBEAT_S)
         self._become("ended", self.owner.cause)
 
     def _become(self, state: Literal["stopping", "ended"], cause: str | None) -> None:
         self.owner = replace(self.owner, state=state, cause=cause)
-        with contextlib.suppress(OSError):
+        with survived(logger, "the owner record cannot be written: packs, and who looks from elsewhere, see no stop yet", OSError):
             self._save()
 
     def _save(self) -> None:
         with self._writing:
             owner = self.owner
-            os.replace(owner_record.written(self.directory, owner), owner_record.file_of(self.directory, owner.generation))
+            os.replace(owner_record.written(self.directory, owner), owner_record.file_of(self.directory, owner.term))
             self._saved = owner
 
-    def _beat_on(self) -> None:
-        while not self._left.wait(BEAT_S):
-            with contextlib.suppress(OSError):  # a full disk, a server that is away: the next beat tries again
+    def _on_heartbeat(self) -> None:
+        with survived(logger, f"no heartbeat can be written: after {STALE_S:g} s another driver may take the study over", OSError):
+            self.lost = owner_record.highest(self.directory) > self.owner.term
+            if not self.lost:
                 self._beat()
-            if self.lost:
-                self._on_lost()
-                return
+        if self.lost:
+            logger.error("another driver has taken the study over: this one stops and writes nothing more")
+            self._heartbeat.stop()
+            self._on_lost()
 
     def _beat(self) -> None:
-        self.lost = owner_record.highest(self.directory) > self.owner.generation
-        if self.lost:
-            return
         if self.owner is not self._saved:
             self._save()
         try:
-            os.utime(owner_record.file_of(self.directory, self.owner.generation))  # by the server's clock
+            os.utime(owner_record.file_of(self.directory, self.owner.term))  # by the server's clock
         except FileNotFoundError:
             self._save()
 
@@ -125,7 +125,7 @@ def owned(
     on_lost: Callable[[], None] | None = None,
     job_state: JobState = jobs.state,
 ) -> Iterator[Claim]:
-    """Have a study, whose directory must exist, while this is entered.
+    """Claim a study, whose directory must exist, while this is entered.
 
     Args:
         directory: The study's.
@@ -139,11 +139,11 @@ def owned(
         LedgerError: The file system cannot make hard links.
     """
     owner, previous = _claim(directory, environment, job_state)
-    ownership = Claim(directory, owner, previous, on_lost or _terminate_main_thread)
+    claim = Claim(directory, owner, previous, on_lost or _terminate_main_thread)
     try:
-        yield ownership
+        yield claim
     finally:
-        ownership.end()
+        claim.end()
 
 
 def living(directory: Path, environment: Mapping[str, str] = os.environ, job_state: JobState = jobs.state) -> OwnerRecord | None:
@@ -152,34 +152,34 @@ def living(directory: Path, environment: Mapping[str, str] = os.environ, job_sta
     return owner if owner is not None and owner_record.is_alive(owner, directory, environment, job_state) else None
 
 
-def stop_requested(directory: Path, generation: int) -> str | None:
-    """Return why the packs that an owner started must stop now, or None. Reads a short directory and a small file; never raises."""
-    with contextlib.suppress(OSError):
-        if owner_record.highest(directory) > generation:
+def stop_requested(directory: Path, term: int) -> str | None:
+    """Return why the packs of a term must stop now, or None. Reads a short directory and a small file; never raises."""
+    with survived(logger, "owner records cannot be read: a stop, or another driver, is seen later", OSError):
+        if owner_record.highest(directory) > term:
             return SUPERSEDED
-    owner = owner_record.read(directory, generation)
+    owner = owner_record.read(directory, term)
     return owner.cause if owner else None
 
 
 def _claim(directory: Path, environment: Mapping[str, str], job_state: JobState) -> tuple[OwnerRecord, OwnerRecord | None]:
-    """Become the owner; return it and the last one."""
+    """Make this process the owner; return its record and the last one."""
     owner_record.folder(directory).mkdir(exist_ok=True)
-    while True:  # each round that fails means that another driver has got on
+    while True:  # each round that fails means that another driver has made progress
         last = current(directory)
         if last is not None and owner_record.is_alive(last, directory, environment, job_state):
             raise OwnedError(last, directory, None if last.machine == owner_record.this_machine() else owner_record.age_s(directory, last))
-        owner = owner_record.this_process(last.generation + 1 if last else 1, environment)
+        owner = owner_record.this_process(last.term + 1 if last else 1, environment)
         if not _link(directory, owner):
             continue
-        if owner_record.highest(directory) == owner.generation:
+        if owner_record.highest(directory) == owner.term:
             _tidy(directory, owner)
             return owner, last
-        owner_record.file_of(directory, owner.generation).unlink()  # so slow that this generation had come, gone, and been tidied away
+        owner_record.file_of(directory, owner.term).unlink()  # so slow that this term had come, gone, and been tidied away
 
 
 def _link(directory: Path, owner: OwnerRecord) -> bool:
-    """Make an owner's file as a whole; return whether it was this process that did, as only one can."""
-    temporary, file = owner_record.written(directory, owner), owner_record.file_of(directory, owner.generation)
+    """Make an owner record as a whole; return whether it was this process that did, as only one can."""
+    temporary, file = owner_record.written(directory, owner), owner_record.file_of(directory, owner.term)
     try:
         os.link(temporary, file)
     except FileExistsError:
@@ -199,11 +199,11 @@ def _link(directory: Path, owner: OwnerRecord) -> bool:
 
 
 def _tidy(directory: Path, owner: OwnerRecord) -> None:
-    """Remove what is long past: old generations, and what drivers that were killed in the middle of writing have left."""
+    """Remove records of terms long past, and what drivers that were killed in the middle of writing have left."""
     for path in owner_record.folder(directory).iterdir():
-        generation = owner_record.generation_of(path.name)
+        term = owner_record.term_of(path.name)
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime < time.time() - 3600 if generation is None else generation < owner.generation - HISTORY:
+            if path.stat().st_mtime < time.time() - 3600 if term is None else term < owner.term - HISTORY:
                 path.unlink()
 
 

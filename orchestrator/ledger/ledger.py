@@ -36,6 +36,7 @@ CONTENTS = (
     "owner",
     "jobs",
     "logs",
+    "notices",
     "usage",
     "energy",
     "plans",

@@ -1,6 +1,6 @@
-"""A study's owners as their files say: one file `owner/0000007.json` for each driver that ever had the study, the highest being the last.
+"""Owner records: a file `owner/0000007.json` for each driver that ever had a study, numbered by term, and whether its driver lives.
 
-Owns the record of an owner, its file, and how a living owner is told from a dead one. Does not own who may become one: ownership.py.
+How a driver comes to own a study is in `claim`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hadamard.model.files.atomic import temporary_beside
 from hadamard.slurm import jobs
 
 STALE_S = 60.0
-"""An owner that cannot be asked is dead after this time without a beat: long for a server that hangs, short for one who waits."""
+"""An owner that cannot be asked is dead after this time without a heartbeat: long for a server that hangs, short for one who waits."""
 JobState = Callable[[str], str | None]
 """Asks Slurm for the state of a job; see `hadamard.slurm.jobs.state`."""
 _NAME = re.compile(r"(\d{7,})\.json")
@@ -31,7 +31,7 @@ class OwnerRecord:
     """A driver that has, or had, a study.
 
     Attributes:
-        generation: Counts the owners of the study; the highest one has it.
+        term: Counts the owners of the study; the highest one has it.
         host: Where it runs, by Slurm's name of the node where there is one.
         pid: Its process there; 0 if its file cannot be read.
         process_started: In ticks after the boot, so that another process with this number is not taken for it.
@@ -42,10 +42,10 @@ class OwnerRecord:
         state: `stopping` once it was told to.
         cause: Why it stops, or was stopped.
         started_ms: When it claimed the study, by its own clock.
-        beat_ms: Its last sign of life, by the file server's clock; known of what was read only.
+        heartbeat_ms: Its last sign of life, by the file server's clock; known of what was read only.
     """
 
-    generation: int
+    term: int
     host: str
     pid: int
     process_started: int
@@ -56,14 +56,14 @@ class OwnerRecord:
     state: Literal["running", "stopping", "ended"]
     cause: str | None
     started_ms: int
-    beat_ms: int | None = None
+    heartbeat_ms: int | None = None
 
 
-def this_process(generation: int, environment: Mapping[str, str]) -> OwnerRecord:
-    """Return this process as the owner of a generation; the environment tells job, node and Ray."""
+def this_process(term: int, environment: Mapping[str, str]) -> OwnerRecord:
+    """Return the record of this process as the owner in a term; the environment tells job, node and Ray."""
     pid = os.getpid()
     return OwnerRecord(
-        generation=generation,
+        term=term,
         host=node_name(environment),
         pid=pid,
         process_started=_process_started(pid) or 0,
@@ -78,53 +78,55 @@ def this_process(generation: int, environment: Mapping[str, str]) -> OwnerRecord
 
 
 def this_machine() -> str:
-    """Return what tells this boot of this machine, and this table of processes, from all others."""
+    """Return the id of this boot of this machine, and of this table of processes."""
     return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
 
 
 def folder(directory: Path) -> Path:
-    """Return where the owners of a study's directory are kept."""
+    """Return the directory of a study's owner records."""
     return directory / "owner"
 
 
-def file_of(directory: Path, generation: int) -> Path:
-    """Return the file of one owner."""
-    return folder(directory) / f"{generation:07d}.json"
+def file_of(directory: Path, term: int) -> Path:
+    """Return the file of the owner in a term."""
+    return folder(directory) / f"{term:07d}.json"
 
 
-def generation_of(name: str) -> int | None:
-    """Return the generation that a file's name tells, None if it is no owner's."""
-    found = _NAME.fullmatch(name)
-    return int(found[1]) if found else None
+def term_of(name: str) -> int | None:
+    """Return the term of an owner record by its file name, None if it is another file."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def highest(directory: Path) -> int:
-    """Return the highest generation, 0 if there is none. The directory is opened anew: then NFS asks what others have made in it."""
+    """Return the highest term, 0 if there is none. The directory is opened anew: then NFS asks what others have made in it."""
     try:
-        return max((generation_of(name) or 0 for name in os.listdir(folder(directory))), default=0)
+        return max((term_of(name) or 0 for name in os.listdir(folder(directory))), default=0)
     except FileNotFoundError:
         return 0
 
 
-def read(directory: Path, generation: int) -> OwnerRecord | None:
-    """Return an owner as its file says, None if that is missing or torn. Opened anew, so that NFS shows what others have written."""
+def read(directory: Path, term: int) -> OwnerRecord | None:
+    """Return an owner record, None if it is missing or torn. Opened anew, so that NFS shows what others have written."""
     for _ in range(2):  # a file that another node replaces while it is read is there again at once
-        with contextlib.suppress(OSError, ValueError, TypeError), open(file_of(directory, generation)) as file:
-            beat_ms = int(os.fstat(file.fileno()).st_mtime * 1000)
-            return OwnerRecord(**{**json.load(file), "generation": generation, "beat_ms": beat_ms})
+        with contextlib.suppress(OSError, ValueError, TypeError), open(file_of(directory, term)) as file:
+            heartbeat_ms = int(os.fstat(file.fileno()).st_mtime * 1000)
+            content = json.load(file)
+            content.pop("generation", None)  # the term, as earlier versions wrote it
+            return OwnerRecord(**content, term=term, heartbeat_ms=heartbeat_ms)
     return None
 
 
 def current(directory: Path) -> OwnerRecord | None:
-    """Return the last to claim a study, dead or alive; None if nobody ever has. Of a torn file, generation and beat are known."""
-    generation = highest(directory)
-    return read(directory, generation) or _unreadable(directory, generation) if generation else None
+    """Return the last to claim a study, dead or alive; None if nobody ever has. Of a torn file, term and heartbeat are known."""
+    term = highest(directory)
+    return read(directory, term) or _unreadable(directory, term) if term else None
 
 
 def written(directory: Path, owner: OwnerRecord) -> Path:
-    """Write an owner to a temporary file beside where it belongs; return that."""
+    """Write an owner record to a temporary file beside its own, to be renamed or linked; return that."""
     content: dict[str, Any] = asdict(owner)
-    del content["beat_ms"]
+    del content["term"], content["heartbeat_ms"]  # the file's name, and its time
     temporary = temporary_beside(folder(directory) / "owner")
     with open(temporary, "x") as file:
         json.dump(content, file, indent=1)
@@ -134,18 +136,18 @@ def written(directory: Path, owner: OwnerRecord) -> Path:
 
 
 def age_s(directory: Path, owner: OwnerRecord) -> float:
-    """Return the seconds since an owner's last beat by one clock: that of the server, which stamps its file and one written now."""
+    """Return the seconds since an owner's last heartbeat by one clock: that of the server, which stamps its file and one written now."""
     now_ms = time.time() * 1000
     with contextlib.suppress(OSError):  # others' studies may be looked at without a right to write; then our clock has to do
         now = temporary_beside(folder(directory) / "owner")
         now.touch()
         now_ms = now.stat().st_mtime * 1000
         now.unlink()
-    return max(0.0, now_ms - (owner.beat_ms or 0)) / 1000
+    return max(0.0, now_ms - (owner.heartbeat_ms or 0)) / 1000
 
 
 def is_alive(owner: OwnerRecord, directory: Path, environment: Mapping[str, str], job_state: JobState) -> bool:
-    """Whether an owner may still write. What is certain is asked first, what takes time last."""
+    """Whether an owner may still write. Certain facts are asked first, slow ones last."""
     if owner.state == "ended":
         return False
     if owner.machine == this_machine() and (alive := _process_is_alive(owner)) is not None:
@@ -173,7 +175,7 @@ def _process_is_alive(owner: OwnerRecord) -> bool | None:
 
 
 def _process_started(pid: int) -> int | None:
-    """Return when a process was started, in ticks after the boot; None if there is none, or only its zombie."""
+    """Return the start of a process in ticks after the boot; None if there is none, or only its zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name before may hold anything
     except OSError:
@@ -181,9 +183,9 @@ def _process_started(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
-def _unreadable(directory: Path, generation: int) -> OwnerRecord:
-    """Return an owner of whom only the beat can tell whether it lives."""
-    beat_ms = 0
+def _unreadable(directory: Path, term: int) -> OwnerRecord:
+    """Return an owner of whom only the heartbeat can tell whether it lives."""
+    heartbeat_ms = 0
     with contextlib.suppress(OSError):
-        beat_ms = int(file_of(directory, generation).stat().st_mtime * 1000)
-    return OwnerRecord(generation, "an unknown machine", 0, 0, "", None, 0, None, "running", None, beat_ms, beat_ms)
+        heartbeat_ms = int(file_of(directory, term).stat().st_mtime * 1000)
+    return OwnerRecord(term, "an unknown machine", 0, 0, "", None, 0, None, "running", None, heartbeat_ms, heartbeat_ms)

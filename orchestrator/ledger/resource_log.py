@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -22,9 +23,11 @@ from hadamard.cluster.node_drain import node_name
 from hadamard.model.files.atomic import read_json, write_atomically
 from hadamard.model.files.json_lines import append_line, read_lines
 from hadamard.model.files.phase_log import FILE
+from hadamard.model.logs import survived
 
 EMBEDDINGS = "embeddings"
 """The name under which a driver holds its node while it computes embeddings."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,9 @@ class PackRecord:
         self._write(end_s=time.time(), cause=cause, trials_done=trials_done)
 
     def _write(self, **line: Any) -> None:
-        with contextlib.suppress(OSError):  # a trial must not fail for it
+        with survived(
+            logger, f"{self._file} cannot be written: joules of its packs are not known", OSError
+        ):  # a trial must not fail for it
             append_line(self._file, json.dumps(line))
 
 
@@ -173,7 +178,7 @@ def runs_used(study: Path) -> list[RunUse]:
 def save_run(study: Path, use: RunUse) -> None:
     """Keep what a run has used until now; a disk that cannot be written keeps what was known before."""
     folder = _folder(study)
-    with contextlib.suppress(OSError):
+    with survived(logger, f"{folder} cannot be written: what this run uses of the budget is not on record", OSError):
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"{use.run:07d}.json", json.dumps(asdict(use)))
 

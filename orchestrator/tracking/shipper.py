@@ -6,17 +6,19 @@ delays and loses nothing.
 
 from __future__ import annotations
 
+import logging
 import os
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hadamard.cluster.periodic import Periodic
 from hadamard.model.errors import LedgerError
+from hadamard.model.logs import warn_once
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, study_energy
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.ledger.notices import post, withdraw
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
 from hadamard.orchestrator.tracking.run_content import tracked_run
@@ -31,8 +33,9 @@ MLFLOW_ENVIRONMENT = {
 }
 OUTAGE = 3
 """Failures in a row that are MLflow's own, after which a round ends."""
-SHARE = 0.05
-"""Of the time, rounds of shipping take no more while trials run, which want the cores."""
+MOST_SHARE = 0.05
+"""Of the time that rounds of shipping may take while trials run, which want the cores."""
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,32 +66,32 @@ def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
     os.environ |= {name: value for name, value in MLFLOW_ENVIRONMENT.items() if name not in os.environ}
     try:
         with lock_held(ledger.ship_lock, wait=run_has_ended) as alone:
-            return _Round(ledger, plan, run_has_ended).ship() if alone else Shipment(0, "another process is shipping this study")
+            if not alone:
+                return Shipment(0, "another process is shipping this study")
+            shipment = _Round(ledger, plan, run_has_ended).ship()
     except Exception as error:  # whatever it is, the sweep goes on
-        return Shipment(0, _first_line(error))
+        shipment = Shipment(0, _first_line(error))
+    if shipment.error is None:
+        withdraw(ledger.directory, "MLflow")
+    else:
+        what = f"MLflow at {tracking_uri(ledger)} does not have everything yet"
+        warn_once(logger, what, shipment.error)
+        post(ledger.directory, "MLflow", f"{what}: {shipment.error}")
+    return shipment
 
 
 class BackgroundShipper:
     """Ships every few seconds from a thread while a sweep runs."""
 
     def __init__(self, ledger: Ledger, plan: Plan, every_s: float = 10.0) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(ledger, plan, every_s), daemon=True)
+        self._thread = Periodic("shipper", every_s, lambda: ship(ledger, plan, run_has_ended=False), MOST_SHARE)
 
     def __enter__(self) -> BackgroundShipper:
         self._thread.start()
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        self._stop.set()
-        self._thread.join(timeout=60)
-
-    def _run(self, ledger: Ledger, plan: Plan, every_s: float) -> None:
-        pause_s = every_s
-        while not self._stop.wait(pause_s):
-            begin = time.monotonic()
-            ship(ledger, plan, run_has_ended=False)
-            pause_s = max(every_s, (time.monotonic() - begin) / SHARE)
+        self._thread.stop(timeout_s=60)
 
 
 class _Round:

@@ -98,7 +98,7 @@ def _is_younger(file: Path, than_ns: int) -> bool:
 
 
 def test_ranks_are_shown_that_their_launcher_lives_while_it_waits_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "BEAT_S", 0.05)
+    monkeypatch.setattr(watch, "HEARTBEAT_S", 0.05)
     with Watch.over(tmp_path, HERE) as watched:
         for _ in range(3):
             before = watched.launcher.stat().st_mtime_ns

@@ -18,6 +18,7 @@ from hadamard.orchestrator.commands.status_facts import NodeTrials
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.notices import post
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
@@ -29,7 +30,7 @@ START_MS = 1_000_000
 
 def owner(**changes: Any) -> OwnerRecord:
     said: dict[str, Any] = {
-        "generation": 3,
+        "term": 3,
         "host": "n1",
         "pid": 12,
         "process_started": 1,
@@ -161,6 +162,15 @@ def test_a_study_that_nobody_runs(study: tuple[Ledger, Plan]) -> None:
     assert state["owner"] is state["dashboard"] is state["left_s"] is None
     assert state["jobs"] == []
     assert ": not running" in show_status(ledger.directory, as_json=False)
+
+
+def test_what_does_not_work_is_told_as_text_and_json(study: tuple[Ledger, Plan]) -> None:
+    ledger, _ = study
+    assert "notice" not in show_status(ledger.directory, as_json=False)
+    post(ledger.directory, "budget", "the budget is not enforced: Ray is away")
+    assert "notice    the budget is not enforced: Ray is away, since " in show_status(ledger.directory, as_json=False)
+    (notice,) = json.loads(show_status(ledger.directory, as_json=True))["notices"]
+    assert (notice["name"], notice["text"]) == ("budget", "the budget is not enforced: Ray is away")
 
 
 def test_status_needs_neither_ray_nor_torch_nor_mlflow(study: tuple[Ledger, Plan]) -> None:

@@ -9,9 +9,20 @@ import pytest
 
 from hadamard.model.files.atomic import read_json
 from hadamard.orchestrator.energy.totals import spent_j
-from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, against, allowed, deadline, ended_by, used, why_no_room
+from hadamard.orchestrator.execution.budget_guard import (
+    NOT_ENFORCED,
+    BudgetGuard,
+    Limits,
+    against,
+    allowed,
+    deadline,
+    ended_by,
+    used,
+    why_no_room,
+)
 from hadamard.orchestrator.ledger.causes import BUDGET
 from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.notices import notices
 from hadamard.orchestrator.ledger.resource_log import RunUse, runs_used, save_run
 from hadamard.orchestrator.study.budget import Budget, Used, passed
 from hadamard.orchestrator.study.expansion import Plan
@@ -126,7 +137,7 @@ def test_a_pack_is_begun_only_if_it_will_end_in_time(tmp_path: Path) -> None:
     assert why_no_room(tmp_path, Limits(Budget(wall=60.0), time.time() - 1), None, 1) == BUDGET
 
 
-def test_a_pack_is_begun_only_if_its_joules_and_those_under_way_are_left(ledger: Ledger) -> None:
+def test_a_pack_is_begun_only_if_its_joules_and_those_running_are_left(ledger: Ledger) -> None:
     def why(energy_j: float, expected_s: float) -> str | None:
         save_run(ledger.directory, RunUse(1, 0.0, 100.0, spent_j=spent_j(ledger.directory)))
         return why_no_room(ledger.directory, Limits(Budget(energy=energy_j), None), expected_s, 1)
@@ -139,30 +150,42 @@ def test_a_pack_is_begun_only_if_its_joules_and_those_under_way_are_left(ledger:
     assert why(101 * WATTS, 0.5) is None
     assert why(101 * WATTS, 1.5) == BUDGET
     assert why(100 * WATTS, 0.0) == BUDGET
-    launch(ledger, "under way", 100, None, [], expected_s=time.time() - 100 + 1000)
+    launch(ledger, "running", 100, None, [], expected_s=time.time() - 100 + 1000)
     assert why(600 * WATTS, 0.5) == BUDGET, "what goes on is expected to take 1,000 s more"
     assert why(1200 * WATTS, 0.5) is None
     (ledger.directory / "energy" / "0000001-n1.json").unlink()
     assert why(1e9, 0.0) == BUDGET, "nobody knows what is left"
 
 
-def test_a_look_that_fails_stops_no_watch(tmp_path: Path) -> None:
-    looks = iter([1, 1])  # from the third on it raises
-    with BudgetGuard(tmp_path, 1, Budget(), lambda: next(looks)).watch(lambda _: None) as spending:
-        time.sleep(4.5)
-        assert spending._thread.is_alive()
+def test_a_check_that_fails_is_noticed_until_one_succeeds(tmp_path: Path) -> None:
+    def nodes() -> int:
+        if away:
+            raise ConnectionError("Ray is away")
+        return 1
+
+    away = False
+    guard = BudgetGuard(tmp_path, 1, Budget(), nodes)
+    away = True
+    guard.check()
+    assert [notice.text for notice in notices(tmp_path)] == [f"{NOT_ENFORCED}: Ray is away"]
+    away = False
+    guard.check()
+    assert notices(tmp_path) == []
     assert runs_used(tmp_path)[0].wall_s > 0
 
 
-def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(tmp_path: Path) -> None:
+def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 1000.0
+    monkeypatch.setattr(time, "time", lambda: now_s)
     stopped: list[str] = []
-    with BudgetGuard(tmp_path, 1, Budget(node_hours=4 / 3600), lambda: 4).watch(stopped.append):
+    with BudgetGuard(tmp_path, 1, Budget(node_hours=10 / 3600), lambda: 4).watch(stopped.append) as guard:
         assert runs_used(tmp_path)[0].run == 1, "it is known from the beginning"
-        deadline_s = time.monotonic() + 10
-        while not stopped and time.monotonic() < deadline_s:
-            time.sleep(0.1)
-    assert set(stopped) == {BUDGET}
+        now_s += 2.0
+        guard.check()
+        assert stopped == [], "8 node-seconds of 10"
+        now_s += 2.0
+        guard.check()
+        assert stopped == [BUDGET]
     (run,) = runs_used(tmp_path)
-    assert run.node_s == pytest.approx(4 * run.wall_s)
-    assert run.node_s >= 4
-    assert read_json(tmp_path / "usage" / "0000001.json", "")["begin_s"] == run.begin_s
+    assert run.node_s == 4 * run.wall_s == 16
+    assert read_json(tmp_path / "usage" / "0000001.json", "")["begin_s"] == run.begin_s == 1000

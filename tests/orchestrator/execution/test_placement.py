@@ -71,7 +71,7 @@ quantum = next(pack for pack in pack_up(plan.trials, allocation) if pack.trials[
 one, two = [dataclasses.replace(quantum, id=name, trials=quantum.trials[place : place + 1]) for place, name in enumerate(("one", "two"))]
 free = Limits(Budget(), None)
 with ray_cluster(allocation, dashboard=False):
-    packs = [one, dataclasses.replace(two, gpus=1, sharing=RankLayout(2, 1))]
+    packs = [one, dataclasses.replace(two, gpus=1, layout=RankLayout(2, 1))]
     run_packs(entered(Path(sys.argv[1]) / "run", plan), packs, "gpus", 1, free, metered=False)
 """
 TELL_WHAT_IS_SEEN = """

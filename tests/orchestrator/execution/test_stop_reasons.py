@@ -15,7 +15,7 @@ from hadamard.slurm.jobs import Job
 
 JOB = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "1"}
 OWNER = OwnerRecord(
-    generation=3,
+    term=3,
     host="n1",
     pid=1,
     process_started=1,
@@ -83,10 +83,10 @@ def test_the_end_of_the_last_driver_is_asked_of_its_record_its_job_and_its_node(
 
     def node_lost(host: str, since_s: float) -> bool | None:
         nodes.append(host)
-        assert since_s == (owner.beat_ms or owner.started_ms) / 1000
+        assert since_s == (owner.heartbeat_ms or owner.started_ms) / 1000
         return down
 
-    owner = dataclasses.replace(OWNER, beat_ms=None if lived_s is None else OWNER.started_ms + int(lived_s * 1000), **changed)
+    owner = dataclasses.replace(OWNER, heartbeat_ms=None if lived_s is None else OWNER.started_ms + int(lived_s * 1000), **changed)
     assert infer_driver_exit(owner, details, node_lost) == cause
     assert nodes == ["n1"]
 

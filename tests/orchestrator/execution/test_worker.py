@@ -120,4 +120,4 @@ def test_a_silent_end_is_the_nodes_if_its_death_is_known_in_time(
     monkeypatch.setattr(worker, "LOOK_EVERY_S", 0.01)
     left = iter(looks)
     last = [looks[-1]]
-    assert worker.what_became("b", lambda: next(left, last[0]), patience_s=0.1) == cause
+    assert worker.cause_of_loss("b", lambda: next(left, last[0]), patience_s=0.1) == cause
