@@ -248,9 +248,11 @@ def bench(
     Exit codes: 0 all numbers are right, 1 some are wrong, 2 bad input.
     """
     from hadamard.orchestrator.commands.bench import bench as time_simulators
+    from hadamard.orchestrator.commands.bench import text
+    from hadamard.orchestrator.commands.render import render
 
     result = time_simulators(qubits, batch, simulators, threads, limit_s)
-    typer.echo(result.model_dump_json(indent=1) if as_json else result.as_text().rstrip())
+    typer.echo(render(result, text, as_json), nl=False)
     raise typer.Exit(0 if result.right else EXIT_WRONG)
 
 
@@ -272,14 +274,14 @@ def energy(
     as_json: AsJson = False,
 ) -> None:
     """Set an inference's energy against qubits: simulators measured here, a GPU and a QPU as models, and where they cross."""
-    from hadamard.orchestrator.commands.crossover.text import as_text
+    from hadamard.orchestrator.commands.crossover.text import text
     from hadamard.orchestrator.commands.crossover.verb import Request
     from hadamard.orchestrator.commands.crossover.verb import energy as compare_energy
+    from hadamard.orchestrator.commands.render import render
     from hadamard.orchestrator.study.packaged import packaged_input
 
     scenarios = packaged_input("energy/qpu.yaml") if qpu is None else qpu
-    result = compare_energy(scenarios, Request(qubits, simulators, limit_s), saved, watts, out)
-    typer.echo(result.model_dump_json(indent=1) if as_json else as_text(result).rstrip())
+    typer.echo(render(compare_energy(scenarios, Request(qubits, simulators, limit_s), saved, watts, out), text, as_json), nl=False)
 
 
 def check_system(words: Sequence[str]) -> None:

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Iterator
 
 from hadamard.cluster.allocation import detect
 from hadamard.model.errors import SettingsError
-from hadamard.model.settings import Settings
 from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.model.simulators.select import resolve
+from hadamard.orchestrator.commands.render import Result, pairs, table
 from hadamard.orchestrator.formats import NONE, bytes_in_words, count
 from hadamard.orchestrator.timing import comparison, machine
 from hadamard.orchestrator.timing.options import names_in, say, sizes_in
 from hadamard.orchestrator.timing.paper_head import FEWEST_QUBITS, circuits, least_bytes
 from hadamard.orchestrator.timing.simulators import REFERENCE_FACTORY, contestant, usable_simulators
 
-WIDTH = 120
 CASE = (
-    "The paper's head: E = 1, C = 2, an encoder of 3 layers on amplitudes of full size, N = 2 blocks of 1 layer, PQC 2 of 2 layers, <Z_0>; "
-    "forward and the gradient of every angle. A time is shown where values are within 1e-5 and gradients within 1e-4 of the reference."
+    "forward and every gradient of the paper's head; a time is shown where values are within 1e-5 of the reference, gradients within 1e-4"
 )
+HEADINGS = ("simulator", "qubits", "seconds", "times auto's", "extra memory", "error: values", "gradients")
 
 
-class BenchResult(Settings, allow_inf_nan=True):
-    """What `hadamard bench` measured; `--json` prints it."""
+class BenchResult(Result):
+    """What `hadamard bench` measured."""
 
     machine: machine.Machine
     batch: int
@@ -44,40 +40,39 @@ class BenchResult(Settings, allow_inf_nan=True):
         """Whether all numbers are those of the reference."""
         return not any(result.status == "wrong" for result in self.results)
 
-    def as_text(self) -> str:
-        """Return the table, with the machine above it and what was not measured below."""
-        clock = "process CPU seconds" if self.threads == 1 else "seconds by the clock"
-        table = Table(box=None, pad_edge=False, header_style="bold", title=CASE, title_style="", title_justify="left")
-        headings = ("simulator", "qubits", "seconds", "times auto's", "extra memory", "error: values", "gradients", "")
-        for heading in headings:
-            table.add_column(heading, justify="left" if heading in ("simulator", "") else "right", no_wrap=True)
-        for result in self.results:
-            table.add_row(*self._row(result), end_section=result is self.results[-1])
-        buffer = io.StringIO()
-        console = Console(file=buffer, width=WIDTH, highlight=False, markup=False)
-        console.print(f"{self.machine.as_text()}, {count(self.threads, 'thread')}; batch {self.batch}", soft_wrap=True)
-        console.print(f"seconds: {clock} of a step (of a GPU: by the clock), median after a first one, one process each", soft_wrap=True)
-        console.print(table)
-        reasons = dict.fromkeys(f"{one.name}, {one.qubits} qubits: {one.why}" for one in self.results if one.why)
-        console.print("\n".join(reasons), soft_wrap=True)
-        return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines()) + "\n"
 
-    def _row(self, result: comparison.Result) -> tuple[str, ...]:
-        seconds, of_auto = result.seconds(self.threads), self._seconds(self.auto[result.qubits], result.qubits)
-        ratio = NONE if seconds is None or of_auto is None else f"{seconds / of_auto:.3g}"
-        extra = None if result.timing is None else result.timing.extra_bytes
-        return (
-            result.name,
-            str(result.qubits),
-            NONE if seconds is None else f"{seconds:.3g}",
-            ratio,
-            NONE if extra is None else bytes_in_words(extra),
-            *(NONE if error is None else f"{error:.0e}" for error in (result.value_error, result.gradient_error)),
-            "" if result.status == "measured" else result.status,
+def text(result: BenchResult) -> Iterator[str]:
+    """Yield the table, with the machine above it and what was not measured below."""
+    clock = "process CPU seconds" if result.threads == 1 else "seconds by the clock"
+    yield from pairs(
+        (
+            ("case", CASE),
+            ("machine", f"{result.machine.as_text()}, {count(result.threads, 'thread')}, batch {result.batch}"),
+            ("seconds", f"{clock} of a step (of a GPU: by the clock), median after a first one, one process each"),
         )
+    )
+    yield ""
+    yield from table(HEADINGS, [_row(result, one) for one in result.results], texts=1)
+    reasons = dict.fromkeys(f"{one.name}, {one.qubits} qubits: {one.why}" for one in result.results if one.why)
+    yield from ("", *reasons) if reasons else ()
 
-    def _seconds(self, name: str, qubits: int) -> float | None:
-        return next((one.seconds(self.threads) for one in self.results if (one.name, one.qubits) == (name, qubits)), None)
+
+def _row(result: BenchResult, one: comparison.Result) -> tuple[str, ...]:
+    def of_auto() -> float | None:
+        at = (result.auto[one.qubits], one.qubits)
+        return next((other.seconds(result.threads) for other in result.results if (other.name, other.qubits) == at), None)
+
+    seconds, auto = one.seconds(result.threads), of_auto()
+    ratio = NONE if seconds is None or auto is None else f"{seconds / auto:.3g}"
+    extra = None if one.timing is None else one.timing.extra_bytes
+    return (
+        one.name,
+        str(one.qubits),
+        one.status if seconds is None else f"{seconds:.3g}",
+        ratio,
+        NONE if extra is None else bytes_in_words(extra),
+        *(NONE if error is None else f"{error:.0e}" for error in (one.value_error, one.gradient_error)),
+    )
 
 
 def bench(qubits: str, rows: int, simulators: str, threads: int, limit_s: float) -> BenchResult:

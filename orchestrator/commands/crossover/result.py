@@ -14,6 +14,7 @@ from hadamard.orchestrator.commands.crossover.measured import Measured, Point
 from hadamard.orchestrator.commands.crossover.models import ENERGY, Inputs, Shift, crossing, crossover, gpu_j, qpu_j, qpu_s, shifts
 from hadamard.orchestrator.commands.crossover.scenarios import Scenario, gates_per_qubit
 from hadamard.orchestrator.commands.crossover.windows import Window
+from hadamard.orchestrator.commands.render import Result
 from hadamard.orchestrator.planning.cost_model import CHARACTERS
 from hadamard.orchestrator.planning.machine_rates import DEFAULTS
 from hadamard.orchestrator.timing.paper_head import circuits
@@ -85,8 +86,8 @@ class Against(Settings):
     where states outgrow caches on the way."""
 
 
-class EnergyResult(Settings):
-    """Everything that is shown; `--json` prints it."""
+class EnergyResult(Result):
+    """Everything that is shown."""
 
     models: tuple[str, str] = ENERGY
     scenarios: dict[str, Modelled]

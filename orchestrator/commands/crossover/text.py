@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Iterator
-
-from rich.console import Console
-from rich.table import Table
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 from hadamard.orchestrator import formats
 from hadamard.orchestrator.commands.crossover.fit import Fit
+from hadamard.orchestrator.commands.crossover.measured import BATCH
 from hadamard.orchestrator.commands.crossover.models import Shift
 from hadamard.orchestrator.commands.crossover.result import EnergyResult, Modelled
+from hadamard.orchestrator.commands.crossover.windows import Window
+from hadamard.orchestrator.commands.render import table
 from hadamard.orchestrator.formats import NONE, bytes_in_words, duration
 
-WIDTH = 140
+Titled: TypeAlias = tuple[str, Sequence[str], Sequence[tuple[str, ...]]]
+"""A table: title, headings, rows."""
 EXTRAPOLATED = (34, 46)
 """Qubits at which lines are read off."""
 INPUTS = {
@@ -44,23 +45,20 @@ MEASURED = (
 )
 
 
-def as_text(result: EnergyResult) -> str:
-    """Return the crossovers, all tables, and what they rest on."""
-    buffer = io.StringIO()
-    console = Console(file=buffer, width=WIDTH, highlight=False, markup=False)
+def text(result: EnergyResult) -> Iterator[str]:
+    """Yield the crossovers, all tables, and what they rest on."""
     crossovers = [f"{size(one.crossover_qubits)} qubits ({name})" for name, one in result.scenarios.items()]
-    console.print(f"By both models a QPU takes less energy than GPUs from {formats.listed(crossovers)}.", soft_wrap=True)
-    tables = (_models(result), _shifts(result), _points(result), _lines(result), _against(result))
-    for table in (table for table in tables if table.row_count):
-        console.print()
-        console.print(table)
-    reasons = (f"{point.simulator} at {point.qubits} qubits, {point.rows} at once: {point.why}" for point in result.measured.points)
-    notes = ["", f"Models: {'; '.join(result.models)}.", COUNTED, MEASURED, f"Simulators' joules: {joules_known(result)}."]
-    for line in (*notes, *(reason for reason in reasons if not reason.endswith(": "))):
-        console.print(line, soft_wrap=True)
-    if result.file:
-        console.print(f"measurements: {result.file}", soft_wrap=True)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    yield f"By both models a QPU takes less energy than GPUs from {formats.listed(crossovers)}."
+    for title, headings, rows in (_models(result), _shifts(result), _points(result), _lines(result), _against(result)):
+        if rows:
+            yield from ("", title, *table(headings, rows, texts=1))
+    yield ""
+    yield f"Models: {'; '.join(result.models)}."
+    yield from (COUNTED, MEASURED, f"Simulators' joules: {joules_known(result)}.")
+    yield from (
+        f"{point.simulator} at {point.qubits} qubits, {point.rows} at once: {point.why}" for point in result.measured.points if point.why
+    )
+    yield f"measurements: {result.file}"
 
 
 def joules_known(result: EnergyResult) -> str:
@@ -93,34 +91,29 @@ def size(qubits: float | None) -> str:
     return "none" if qubits is None else f"{qubits:.1f}"
 
 
-def _models(result: EnergyResult) -> Table:
-    def row(label: str, cell: Callable[[Modelled], str]) -> None:
-        table.add_row(label, *map(cell, result.scenarios.values()))
-
-    def value(name: str) -> Callable[[Modelled], str]:
-        return lambda one: value_of(name, getattr(one.inputs, name))
-
-    table = _table("Inputs and crossover", "", *result.scenarios)
-    for name, label in INPUTS.items():
-        row(label, value(name))
-    row("crossover, qubits", lambda one: size(one.crossover_qubits))
-    row("energy there, on either side", lambda one: _joules(one.qpu_j))
-    row("time on the QPU there", lambda one: _or_none(one.qpu_s, duration))
-    row("state there", lambda one: _or_none(one.state_bytes, bytes_in_words))
-    row("GPUs whose memory holds it", lambda one: _or_none(one.state_bytes, lambda b: f"{math.ceil(b / one.scenario.gpu.memory_bytes):,}"))
-    row("run without error there", lambda one: _or_none(one.without_error, lambda p: f"{100 * p:.0f} %"))
-    row("shots, if the others say nothing", lambda one: _or_none(one.more_shots, lambda times: f"x {times:.3g}"))
-    row("crossover with such shots", lambda one: size(one.crossover_qubits_with_errors))
-    return table
+def _models(result: EnergyResult) -> Titled:
+    there: dict[str, Callable[[Modelled], str]] = {
+        "crossover, qubits": lambda one: size(one.crossover_qubits),
+        "energy there, on either side": lambda one: _joules(one.qpu_j),
+        "time on the QPU there": lambda one: _or_none(one.qpu_s, duration),
+        "state there": lambda one: _or_none(one.state_bytes, bytes_in_words),
+        "GPUs whose memory holds it": lambda one: _or_none(
+            one.state_bytes, lambda size_bytes: f"{math.ceil(size_bytes / one.scenario.gpu.memory_bytes):,}"
+        ),
+        "run without error there": lambda one: _or_none(one.without_error, lambda probability: f"{100 * probability:.0f} %"),
+        "shots, if the others say nothing": lambda one: _or_none(one.more_shots, lambda times: f"x {times:.3g}"),
+        "crossover with such shots": lambda one: size(one.crossover_qubits_with_errors),
+    }
+    every = result.scenarios.values()
+    rows = [(label, *(value_of(name, getattr(one.inputs, name)) for one in every)) for name, label in INPUTS.items()]
+    return "Inputs and crossover", ("", *result.scenarios), [*rows, *((label, *map(cell, every)) for label, cell in there.items())]
 
 
-def _shifts(result: EnergyResult) -> Table:
-    heads = [f"{name}: {way}" for name in result.scenarios for way in ("halved", "doubled")]
-    table = _table("What moves the crossover, in qubits", "input", *heads)
+def _shifts(result: EnergyResult) -> Titled:
+    headings = ("input", *(f"{name}: {way}" for name in result.scenarios for way in ("halved", "doubled")))
     columns = [{shift.name: shift for shift in one.shifts} for one in result.scenarios.values()]
-    for name in next(iter(columns)) or INPUTS:
-        table.add_row(INPUTS[name], *(cell for shifts in columns for cell in _moved(shifts.get(name))))
-    return table
+    rows = [(INPUTS[name], *(cell for shifts in columns for cell in _moved(shifts.get(name)))) for name in next(iter(columns)) or INPUTS]
+    return "What moves the crossover, in qubits", headings, rows
 
 
 def _moved(shift: Shift | None) -> Iterator[str]:
@@ -128,53 +121,43 @@ def _moved(shift: Shift | None) -> Iterator[str]:
         yield _or_none(qubits, lambda moved: f"{moved:+.2f}")
 
 
-def _points(result: EnergyResult) -> Table:
-    heads = ("simulator", "qubits", "at once", "whole head", "second module", "joules of it", "passes", "window")
-    table = _table(f"Measured on {result.measured.machine.processor}, one sentence; joules {result.joules or 'not measured'}", *heads)
+def _points(result: EnergyResult) -> Titled:
+    def taken(head_s: float, module_s: float | None, joules: float | None, of: Window | None) -> tuple[str, ...]:
+        window = ("", "") if of is None else (f"{of.passes:,}", f"{of.window_s:.1f} s")
+        return seconds(head_s), _or_none(module_s, seconds), _joules(joules), *window
+
+    rows: list[tuple[str, ...]] = []
     for curve in result.curves:
-        for place, point in enumerate(curve.points):
-            head, module = point.head, point.second_module
-            assert head is not None
-            assert module is not None
-            whole = head.wall_s if point.on_gpu else head.cpu_s
-            taken_j = None if curve.joules is None else curve.joules[place]
-            numbers = (seconds(whole), seconds(curve.seconds[place]), _joules(taken_j), f"{module.passes:,}", f"{module.window_s:.1f} s")
-            table.add_row(curve.name if place == 0 else "", str(point.qubits), str(point.rows), *numbers)
+        joules = curve.joules or (None,) * len(curve.points)
+        for point, module_s, module_j in zip(curve.points, curve.seconds, joules, strict=True):
+            assert point.head is not None
+            head_s = point.head.wall_s if point.on_gpu else point.head.cpu_s
+            rows.append((curve.name, str(point.qubits), str(point.rows), *taken(head_s, module_s, module_j, point.second_module)))
     if (logistic := result.measured.logistic) is not None:
-        numbers = (seconds(logistic.cpu_s), "", _joules(result.logistic_j), f"{logistic.passes:,}", f"{logistic.window_s:.1f} s")
-        table.add_row("logistic regression", "", "16", *numbers)
-    table.add_row("sentence encoder", "", "", seconds(result.sentence_encoder_s), "", _joules(result.sentence_encoder_j), "", "")
-    return table
+        rows.append(("logistic regression", NONE, str(BATCH), *taken(logistic.cpu_s, None, result.logistic_j, logistic)))
+    rows.append(("sentence encoder", NONE, "", *taken(result.sentence_encoder_s, None, result.sentence_encoder_j, None)))
+    title = f"Measured on {result.measured.machine.processor}, one sentence; joules {result.joules or 'not measured'}"
+    return title, ("", "qubits", "at once", "whole head", "second module", "joules of it", "passes", "window"), rows
 
 
-def _lines(result: EnergyResult) -> Table:
-    heads = ("simulator", "fitted on", "for one qubit more", *(f"{qubits} qubits" for qubits in EXTRAPOLATED))
-    table = _table("Lines through measured seconds of the second module, with their bands", *heads)
-
+def _lines(result: EnergyResult) -> Titled:
     def band(line: Fit, qubits: int) -> str:
         low, value, high = (seconds(edge(qubits)) for edge in (line.low, line.value, line.high))
         return f"{value} ({low} to {high})"
 
-    for curve in result.curves:
-        if (line := curve.seconds_fit) is not None:
-            sizes, steepness = f"{line.sizes[0]} to {line.sizes[-1]} qubits", f"x {2**line.slope:.2f} a gate"
-            table.add_row(curve.name, sizes, steepness, *(band(line, qubits) for qubits in EXTRAPOLATED))
-    return table
+    lines = [(curve.name, curve.seconds_fit) for curve in result.curves if curve.seconds_fit is not None]
+    rows = [
+        (name, f"{line.sizes[0]} to {line.sizes[-1]}", f"x {2**line.slope:.2f} a gate", *(band(line, qubits) for qubits in EXTRAPOLATED))
+        for name, line in lines
+    ]
+    headings = ("", "fitted on, qubits", "for one qubit more", *(f"{qubits} qubits" for qubits in EXTRAPOLATED))
+    return "Lines through measured seconds of the second module, with their bands", headings, rows
 
 
-def _against(result: EnergyResult) -> Table:
-    heads = ("simulator", "QPU", "crossover by the line", "earliest", "latest", "by exact doubling")
-    table = _table(f"The same QPU, on the circuit that was measured, against simulators ({result.joules} joules)", *heads)
-    for one in result.against:
-        table.add_row(one.simulator, one.scenario, *map(size, (one.line, one.earliest, one.latest, one.doubling)))
-    return table
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left", title_style="")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == headings[0] else "right", no_wrap=True)
-    return table
+def _against(result: EnergyResult) -> Titled:
+    rows = [(one.simulator, one.scenario, *map(size, (one.line, one.earliest, one.latest, one.doubling))) for one in result.against]
+    title = f"The same QPU, on the circuit that was measured, against simulators ({result.joules} joules)"
+    return title, ("", "QPU", "crossover by the line", "earliest", "latest", "by exact doubling"), rows
 
 
 def seconds(value: float) -> str:
