@@ -53,6 +53,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
         SimulatorKind(
             name="torch",
             factory=f"{_HERE}.reference:StateVectorSimulator",
+            real_only=True,
             keeps_every_gate=True,
             rate=Rate(gate_s=105e-6, amplitude_s=4e-9),
         ),

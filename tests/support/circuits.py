@@ -1,15 +1,15 @@
-"""Random circuits and batches, dense matrices, and comparisons of simulators with their gradients: what tests of simulators share."""
+"""Random circuits and batches, a simulator by dense matrices, and comparisons of values and gradients: what tests of simulators share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from hadamard.model.circuits.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName
+from hadamard.model.circuits.circuit import GATE_QUBITS, REAL_GATES, ROTATIONS, Angle, Circuit, Gate, GateName, Matrix
 from hadamard.model.simulators.base import Simulator
 
 PAULI = {"X": np.array([[0, 1], [1, 0]]), "Y": np.array([[0, -1j], [1j, 0]]), "Z": np.diag([1, -1])}
@@ -49,6 +49,24 @@ def random_circuits(
     return Circuit(width, tuple(drawn), measured=draw(st.integers(1, width)))
 
 
+@st.composite
+def circuits_with_unitaries(draw: st.DrawFn, qubits: tuple[int, int] = (1, 6), gates: int = 30) -> Circuit:
+    """Draw a circuit of any gates, and put random unitaries of one and two qubits among them."""
+    circuit = draw(random_circuits(ALL_GATES, qubits, gates))
+    chosen = list(circuit.gates)
+    for _ in range(draw(st.integers(0, 4))):
+        places = tuple(draw(st.permutations(range(circuit.qubits)))[: draw(st.integers(1, min(2, circuit.qubits)))])
+        unitary = Gate("unitary", places, matrix=random_unitary(len(places), draw(st.integers(0, 99))))
+        chosen.insert(draw(st.integers(0, len(chosen))), unitary)
+    return replace(circuit, gates=tuple(chosen))
+
+
+def random_unitary(qubits: int, seed: int) -> Matrix:
+    generator = np.random.default_rng(seed)
+    q, _ = np.linalg.qr(generator.normal(size=(2**qubits, 2**qubits)) + 1j * generator.normal(size=(2**qubits, 2**qubits)))
+    return tuple(tuple(complex(entry) for entry in row) for row in q)
+
+
 def random_batch(
     circuit: Circuit, trials: int, rows: int, seed: int, dtype: torch.dtype = torch.float64, from_states: bool = True
 ) -> Batch:
@@ -76,15 +94,40 @@ def values_and_gradients(simulator: Simulator, circuit: Circuit, batch: Batch, o
     return [values.detach(), *(torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves)]
 
 
-def dense_expectations(circuit: Circuit, weights: np.ndarray, inputs: np.ndarray, state: np.ndarray) -> np.ndarray:
-    """Multiply out full matrices for one row: slow, obvious, and independent of every simulator."""
-    for gate in circuit.gates:
-        angle = 0.0
-        if gate.angle is not None:
-            angle = (weights if gate.angle.of == "weights" else inputs)[gate.angle.column]
-        state = full_matrix(circuit.qubits, gate, angle) @ state
-    z = PAULI["Z"]
-    return np.array([(state.conj() @ _on(circuit.qubits, {qubit: z}) @ state).real for qubit in range(circuit.measured)])
+class DenseSimulator:
+    """Multiplies complex states by full matrices, differentiated by autograd: slow, obvious, and independent of every simulator."""
+
+    device = torch.device("cpu")
+    description = "full matrices in complex128, on cpu"
+
+    def expectations(
+        self, circuit: Circuit, weights: torch.Tensor, inputs: torch.Tensor | None = None, states: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`."""
+        rows = next((tensor.shape[1] for tensor in (inputs, states) if tensor is not None), 1)
+        if states is None:
+            states = torch.ones(len(weights), rows, 1)
+        state = torch.nn.functional.pad(states, (0, 2**circuit.qubits - states.shape[2])).to(torch.complex128)
+        columns = {"weights": weights[:, None], "inputs": inputs}
+        for gate in circuit.gates:
+            angle = None
+            if gate.angle is not None:
+                source = columns[gate.angle.of]
+                assert source is not None
+                angle = source[..., gate.angle.column]
+            state = (matrices(circuit.qubits, gate, angle) @ state[..., None])[..., 0]
+        z = [torch.from_numpy(_on(circuit.qubits, {qubit: PAULI["Z"]}).diagonal().copy()) for qubit in range(circuit.measured)]
+        values = [(torch.view_as_real(state).square().sum(-1) * signs).sum(-1) for signs in z]
+        return torch.stack(values, dim=-1).to(weights.dtype)
+
+
+def matrices(qubits: int, gate: Gate, angle: torch.Tensor | None) -> torch.Tensor:
+    """Return a gate's matrices on all qubits: a rotation's are A + cos(t/2) B + sin(t/2) C, known from those at 0, pi and 2 pi."""
+    at_zero, at_pi, at_two_pi = (torch.from_numpy(full_matrix(qubits, gate, t).astype(complex)) for t in (0, np.pi, 2 * np.pi))
+    if angle is None:
+        return at_zero
+    constant, half = (at_zero + at_two_pi) / 2, angle.double()[..., None, None] / 2
+    return constant + torch.cos(half) * (at_zero - at_two_pi) / 2 + torch.sin(half) * (at_pi - constant)
 
 
 def full_matrix(qubits: int, gate: Gate, angle: float) -> np.ndarray:

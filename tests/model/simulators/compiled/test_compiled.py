@@ -107,34 +107,6 @@ def test_a_trials_numbers_depend_neither_on_company_nor_on_threads() -> None:
         assert torch.equal(alone[0], results[0][0][trial])
 
 
-def test_not_a_number_stays_with_its_trial() -> None:
-    circuit = second_module_circuit(5, [0], 2, 2, measured=1)
-    batch = random_batch(circuit, 3, 4, seed=5, dtype=torch.float32, from_states=False)
-    batch.weights[1, 2] = float("nan")
-    values, gradient, _ = values_and_gradients(open_simulator("compiled"), circuit, batch)
-    assert values[1].isnan().all()
-    assert values[[0, 2]].isfinite().all()
-    assert gradient[[0, 2]].isfinite().all()
-
-
-def test_a_backward_pass_may_be_repeated() -> None:
-    circuit = encoder_circuit(4, 2, 1)
-    batch = random_batch(circuit, 1, 3, seed=6)
-    weights = batch.weights.clone().requires_grad_()
-    values = open_simulator("compiled").expectations(circuit, weights, states=batch.states).sum()
-    (first,) = torch.autograd.grad(values, weights, retain_graph=True)
-    (second,) = torch.autograd.grad(values, weights)
-    assert torch.equal(first, second)
-
-
-def test_a_second_derivative_is_refused_and_not_silently_wrong() -> None:
-    circuit = encoder_circuit(3, 1, 1)
-    weights = random_batch(circuit, 1, 2, seed=6).weights.requires_grad_()
-    (slope,) = torch.autograd.grad(open_simulator("compiled").expectations(circuit, weights).square().sum(), weights, create_graph=True)
-    with pytest.raises(RuntimeError, match="differentiate twice"):
-        slope.sum().backward()  # type: ignore[no-untyped-call]
-
-
 @pytest.mark.parametrize(("trials", "rows"), [(2, 0), (0, 3)])
 def test_nothing_gives_nothing(trials: int, rows: int) -> None:
     circuit = second_module_circuit(4, [0], 1, 1, measured=2)

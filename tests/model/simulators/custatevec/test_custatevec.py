@@ -20,9 +20,17 @@ from hadamard.model.simulators.reference import StateVectorSimulator
 from hadamard.model.simulators.registry import open_simulator
 from hadamard.model.simulators.select import resolve
 from tests.model.simulators.fused.test_blocks import rotations_and_ring
-from tests.model.simulators.fused.test_fused import PeakBytes, circuits_with_unitaries
-from tests.support.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
+from tests.support.circuits import (
+    ALL_REAL,
+    Batch,
+    assert_agree,
+    circuits_with_unitaries,
+    random_batch,
+    random_circuits,
+    values_and_gradients,
+)
 from tests.support.custatevec_fake import FakeBindings
+from tests.support.peak_bytes import PeakBytes
 
 HERE = torch.cuda.is_available() and importlib.util.find_spec("cuquantum") is not None
 LIBRARIES = [
@@ -139,22 +147,6 @@ def test_a_circuit_without_gates_measures_its_initial_state() -> None:
     simulator = CuStateVecSimulator(Library(FakeBindings(), torch.device("cpu")))
     assert simulator.expectations(Circuit(2, (), 2), torch.zeros(3, 0)).tolist() == [[[1.0, 1.0]]] * 3
     assert simulator.expectations(Circuit(2, (Gate("X", (1,)),), 2), torch.zeros(1, 0)).tolist() == [[[1.0, -1.0]]]
-
-
-def test_amplitudes_left_out_are_zero() -> None:
-    circuit = rotations_and_ring(4, layers=1)
-    batch = random_batch(circuit, 1, 2, seed=5)
-    assert batch.states is not None
-    like(FusedSimulator(), circuit, Batch(batch.weights, batch.inputs, batch.states[..., :5]))
-
-
-def test_a_second_backward_pass_is_refused_in_words() -> None:
-    simulator = CuStateVecSimulator(Library(FakeBindings(), torch.device("cpu")))
-    weights = torch.zeros(1, 6, requires_grad=True)
-    total = simulator.expectations(rotations_and_ring(3, layers=1), weights, torch.zeros(1, 1, 3)).sum()
-    total.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="used up: the gradient of these expectations can be asked for once"):
-        total.backward()
 
 
 @pytest.mark.skipif(HERE, reason="needs a GPU to be missing")

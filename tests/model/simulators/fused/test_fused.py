@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from hadamard.model.circuits.circuit import Circuit, Gate, Matrix, second_module_circuit
+from hadamard.model.circuits.circuit import Circuit, Gate, second_module_circuit
 from hadamard.model.simulators.fused import simulator
 from hadamard.model.simulators.fused.blocks import Block, plan
 from hadamard.model.simulators.fused.simulator import FusedSimulator
@@ -22,48 +15,17 @@ from hadamard.model.simulators.pennylane.device import PennyLaneSimulator
 from hadamard.model.simulators.reference import StateVectorSimulator
 from tests.model.simulators.fused.test_blocks import rotations_and_ring
 from tests.support.circuits import (
-    ALL_GATES,
     ALL_REAL,
     assert_agree,
-    dense_expectations,
+    circuits_with_unitaries,
     random_batch,
     random_circuits,
     values_and_gradients,
 )
+from tests.support.peak_bytes import PeakBytes
 
 pytestmark = pytest.mark.usefixtures("double_precision")
 SIMULATOR = FusedSimulator()
-
-
-def random_unitary(qubits: int, seed: int) -> Matrix:
-    generator = np.random.default_rng(seed)
-    q, _ = np.linalg.qr(generator.normal(size=(2**qubits, 2**qubits)) + 1j * generator.normal(size=(2**qubits, 2**qubits)))
-    return tuple(tuple(complex(entry) for entry in row) for row in q)
-
-
-@st.composite
-def circuits_with_unitaries(draw: st.DrawFn) -> Circuit:
-    """Draw a circuit of any gates, and put random unitaries of one and two qubits among them."""
-    circuit = draw(random_circuits(ALL_GATES, qubits=(1, 6), gates=30))
-    gates = list(circuit.gates)
-    for _ in range(draw(st.integers(0, 4))):
-        places = tuple(draw(st.permutations(range(circuit.qubits)))[: draw(st.integers(1, min(2, circuit.qubits)))])
-        unitary = Gate("unitary", places, matrix=random_unitary(len(places), draw(st.integers(0, 99))))
-        gates.insert(draw(st.integers(0, len(gates))), unitary)
-    return dataclasses.replace(circuit, gates=tuple(gates))
-
-
-@given(circuit=circuits_with_unitaries(), seed=st.integers(0, 2**31))
-@settings(max_examples=50, deadline=None)
-def test_values_agree_with_dense_matrices(circuit: Circuit, seed: int) -> None:
-    batch = random_batch(circuit, 2, 3, seed)
-    values = SIMULATOR.expectations(circuit, batch.weights, batch.inputs, batch.states)
-    assert batch.states is not None
-    for trial in range(2):
-        for row in range(3):
-            inputs = np.zeros(0) if batch.inputs is None else batch.inputs[trial, row].numpy()
-            expected = dense_expectations(circuit, batch.weights[trial].numpy(), inputs, batch.states[trial, row].numpy())
-            np.testing.assert_allclose(values[trial, row].numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
@@ -105,77 +67,9 @@ def test_chunks_of_any_size_give_the_same(trials: int, rows: int, chunk_bytes: i
     assert_agree(values_and_gradients(SIMULATOR, circuit, batch, of_states=True), whole, value=1e-13, gradient=1e-13)
 
 
-def test_trials_and_rows_do_not_see_each_other() -> None:
-    circuit = rotations_and_ring(3, layers=2)
-    batch = random_batch(circuit, 3, 4, seed=3, from_states=False)
-    assert batch.inputs is not None
-    weights, inputs = batch.weights.clone(), batch.inputs.clone()
-    together = SIMULATOR.expectations(circuit, weights, inputs)
-    weights[1] = torch.nan
-    inputs[2, 3] = torch.nan
-    spoilt = SIMULATOR.expectations(circuit, weights, inputs)
-    assert spoilt[1].isnan().all()
-    assert spoilt[2, 3].isnan().all()
-    torch.testing.assert_close(spoilt[0], together[0], atol=0, rtol=0)
-    torch.testing.assert_close(spoilt[2, :3], together[2, :3], atol=0, rtol=0)
-    alone = SIMULATOR.expectations(circuit, weights[2:], inputs[2:, 1:2])
-    torch.testing.assert_close(together[2:, 1:2], alone, atol=1e-14, rtol=0)
-
-
-def test_a_weight_that_several_gates_share_gathers_their_gradients() -> None:
-    shared = second_module_circuit(3, [0, 0], layers=1, connectivity=1, measured=1, share_blocks=True)
-    batch = random_batch(shared, 1, 2, 5, from_states=False)
-    ours, clear = (values_and_gradients(each, shared, batch) for each in (SIMULATOR, StateVectorSimulator()))
-    assert_agree(ours, clear, value=1e-12, gradient=1e-12)
-
-
-def test_gates_that_reach_no_measured_qubit_have_gradient_zero() -> None:
-    circuit = second_module_circuit(4, [0], layers=1, connectivity=1, measured=1)
-    batch = random_batch(circuit, 1, 3, 6, from_states=False)
-    ours, clear = (values_and_gradients(each, circuit, batch) for each in (SIMULATOR, StateVectorSimulator()))
-    assert_agree(ours, clear, value=1e-12, gradient=1e-12)
-    assert (ours[1] == 0).sum() > 0
-
-
 def test_a_circuit_without_gates_or_angles_measures_its_initial_state() -> None:
     assert SIMULATOR.expectations(Circuit(2, (), 2), torch.zeros(3, 0)).tolist() == [[[1.0, 1.0]]] * 3
     assert SIMULATOR.expectations(Circuit(2, (Gate("X", (1,)),), 2), torch.zeros(1, 0)).tolist() == [[[1.0, -1.0]]]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_precision_is_that_of_the_weights(dtype: torch.dtype) -> None:
-    batch = random_batch(rotations_and_ring(3, layers=1), 1, 2, 0, dtype, from_states=False)
-    assert SIMULATOR.expectations(rotations_and_ring(3, layers=1), batch.weights, batch.inputs).dtype == dtype
-
-
-def test_a_second_backward_pass_is_refused_in_words() -> None:
-    weights = torch.zeros(1, 6, requires_grad=True)
-    total = SIMULATOR.expectations(rotations_and_ring(3, layers=1), weights, torch.zeros(1, 1, 3)).sum()
-    total.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="used up: the gradient of these expectations can be asked for once"):
-        total.backward()
-
-
-class PeakBytes(TorchDispatchMode):
-    """Adds up after every operation the storages that operations inside have made and that are still alive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.alive: dict[StorageWeakRef, int] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {StorageWeakRef(part.untyped_storage()) for part in tree_leaves((args, kwargs)) if isinstance(part, torch.Tensor)}
-        out = func(*args, **(kwargs or {}))
-        made = {
-            StorageWeakRef(part.untyped_storage()): part.untyped_storage().nbytes()
-            for part in tree_leaves(out)
-            if isinstance(part, torch.Tensor)
-        }
-        self.alive |= {storage: size for storage, size in made.items() if storage not in given}
-        self.alive = {storage: size for storage, size in self.alive.items() if not storage.expired()}
-        self.peak = max(self.peak, sum(self.alive.values()))
-        return out
 
 
 def peak_bytes(circuit: Circuit, rows: int, from_states: bool) -> int:

@@ -8,15 +8,13 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from hadamard.model.circuits.circuit import Circuit, Gate, encoder_circuit, second_module_circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.simulators import registry
 from hadamard.model.simulators.reference import StateVectorSimulator
 from hadamard.model.simulators.triton.simulator import TritonSimulator, fits
-from tests.support.circuits import ALL_REAL, Batch, assert_agree, random_batch, random_circuits, values_and_gradients
+from tests.support.circuits import Batch, assert_agree, random_batch, values_and_gradients
 
 triton = pytest.importorskip("triton")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -29,13 +27,6 @@ def assert_like_the_clear_one(circuit: Circuit, batch: Batch, dtype: torch.dtype
     theirs = values_and_gradients(StateVectorSimulator(), circuit, batch, of_states)
     assert ours[0].dtype == dtype
     assert_agree(ours, theirs, *TOLERANCES[dtype])
-
-
-@given(circuit=random_circuits(ALL_REAL), trials=st.integers(1, 2), rows=st.integers(1, 5), seed=st.integers(0, 2**31))
-@settings(max_examples=8, deadline=None)
-@pytest.mark.parametrize("dtype", TOLERANCES)
-def test_random_circuits(dtype: torch.dtype, circuit: Circuit, trials: int, rows: int, seed: int) -> None:
-    assert_like_the_clear_one(circuit, random_batch(circuit, trials, rows, seed), dtype, of_states=True)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -63,17 +54,6 @@ def test_circuits_without_rotations_inputs_or_states() -> None:
         assert_like_the_clear_one(circuit, random_batch(circuit, 2, 1, seed=5, from_states=False), torch.float64)
 
 
-def test_trials_and_rows_do_not_see_each_other() -> None:
-    circuit = second_module_circuit(3, [0, 0], layers=1, connectivity=2, measured=2)
-    simulator = TritonSimulator()
-    batch = random_batch(circuit, 3, 4, 6)
-    assert batch.inputs is not None
-    weights, inputs = batch.weights.to(simulator.device), batch.inputs.to(simulator.device)
-    together = simulator.expectations(circuit, weights, inputs)
-    alone = simulator.expectations(circuit, weights[1:2], inputs[1:2, 2:3])
-    torch.testing.assert_close(together[1, 2], alone[0, 0], atol=1e-14, rtol=0)
-
-
 def test_what_fits() -> None:
     sizes = {14: (True, False), 13: (True, True), 15: (False, False)}
     for qubits, expected in sizes.items():
@@ -87,10 +67,6 @@ class TestRefusals:
         circuit = encoder_circuit(15, layers=1, connectivity=1)
         with pytest.raises(SettingsError, match="not of 15 qubits in torch.float32; `simulator: auto` takes one that does"):
             TritonSimulator().expectations(circuit, torch.zeros(1, circuit.weights))
-
-    def test_complex_gates(self) -> None:
-        with pytest.raises(SettingsError, match="has no gate S; `simulator: auto` takes one that has"):
-            TritonSimulator().expectations(Circuit(1, (Gate("S", (0,)),), measured=1), torch.zeros(1, 0))
 
     def test_tensors_that_lie_elsewhere(self) -> None:
         circuit = encoder_circuit(2, layers=1, connectivity=1)
