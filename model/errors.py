@@ -13,7 +13,7 @@ UserError                    shown without a traceback; exit code 2
         UnsuitableKindError  this kind of design does not suit the factors (orchestrator/design/base.py)
     RatesError               a file of machine rates cannot be used (orchestrator/planning/machine_rates.py)
     AugmentError             a study cannot be augmented as asked (orchestrator/commands/augment/known.py)
-    CompareError             two studies cannot be compared (orchestrator/commands/compare/sides.py)
+    CompareError             two studies cannot be compared (orchestrator/commands/compare/comparison.py)
 
 Two more are raised and caught by us. StopRequest: training was asked to stop. DivergedError: a trial's loss is not finite.
 Anything else that is raised is a bug and keeps its traceback.

@@ -1,7 +1,4 @@
-"""The command line: `run | plan | calibrate | submit | fetch | status | report | augment | compare | ship | doctor | bench | energy`.
-
-Owns verbs, options, exit codes and how errors are shown. Does not own what the verbs do; it imports that only when a verb is used.
-"""
+"""The command line: verbs, options, exit codes and how errors are shown; the module of a verb is imported when it is used."""
 
 from __future__ import annotations
 
@@ -111,9 +108,11 @@ def submit(
     mem: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each node, e.g. 8G; 0 for all of it.")] = None,
     gpus_per_node: Annotated[str | None, typer.Option(metavar="[TYPE:]N", help="GPUs of each node.")] = None,
     site: Annotated[str | None, typer.Option(help="Site profile: a file of slurm/sites.")] = None,
-    chain: Annotated[int | None, typer.Option(min=1, help="So many jobs one after the other, where jobs may not be queued again.")] = None,
+    chain: Annotated[
+        int | None, typer.Option(min=1, help="Number of jobs, one after the other, where jobs may not be queued again.")
+    ] = None,
     join: Annotated[bool, typer.Option("--join", help="Lend nodes to this study, which another job leads.")] = False,
-    array: Annotated[int | None, typer.Option(min=1, help="With --join: so many jobs.")] = None,
+    array: Annotated[int | None, typer.Option(min=1, help="With --join: number of jobs.")] = None,
     sbatch: Annotated[list[str] | None, typer.Option(metavar="ARG", help="Any other option of sbatch. Repeatable.")] = None,
     dashboard: Annotated[bool, typer.Option(help="Start the Ray dashboard.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the commands.")] = False,
@@ -172,7 +171,7 @@ def role(
 
 @app.command()
 def report(directory: StudyDirectory) -> None:
-    """Write the report of what is done so far: report/report.html, pictures, results.csv and .parquet, costs.csv."""
+    """Write the report of what is done so far: report/report.html, figures, results.csv and .parquet, costs.csv."""
     from hadamard.orchestrator.commands.run import write_report
 
     typer.echo(write_report(directory))

@@ -1,7 +1,4 @@
-"""How numbers are written for people: points, intervals, p values, seconds, joules, bytes, counts and lists.
-
-Owns digits, units and signs. Does not own any number or sentence.
-"""
+"""Numbers written for people: points, intervals, p values, seconds, joules, bytes, counts and lists."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The look of the report's pictures: palette, type, interval marks and the way a figure is saved.
-
-Owns what all pictures share. Does not own any single picture.
-"""
+"""The look of all figures: palette, type, interval marks, and how a figure is saved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,1 @@
-"""What the trials showed: effects with their errors, and paired differences of heads.
-
-Owns the statistics. Does not own how they are put into words, tables or pictures.
-"""
+"""What the finished trials show: effects with their errors, and paired differences of heads."""

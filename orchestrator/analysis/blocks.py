@@ -1,7 +1,4 @@
-"""Splits as blocks: fixed where every split saw the same rows, a random effect where failures unbalanced the design.
-
-Owns how splits enter a linear model, and their variance. Does not own the terms beside them, nor the error term of what is estimated.
-"""
+"""Splits as blocks: fixed where every split saw the same rows, a random effect where failures unbalanced the design."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How the design's rows compare with each baseline on the same splits, and how much of the screen's best row is luck.
-
-Owns paired differences, the choice of a row inside drawn sentences, and the expected gain of a maximum. Does not own effects of factors.
-"""
+"""Paired differences between the design's rows and each baseline, the choice of a row, and the expected gain of a maximum."""
 
 from __future__ import annotations
 
@@ -184,5 +181,7 @@ def _compare(arm: str, baseline: str, differences: pd.Series, count: int, seed: 
 def _bootstrap(values: Array, seed: int) -> Interval | None:
     if len(values) < FEWEST_FOR_BOOTSTRAP or np.ptp(values) < 1e-12:
         return None
-    found = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=np.random.default_rng(seed))
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    interval = stats.bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, confidence_level=LEVEL, rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return float(interval.low), float(interval.high)

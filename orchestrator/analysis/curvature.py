@@ -1,7 +1,4 @@
-"""Whether the response bends between the ends of the factors: centre points against what the corners predict for the centre.
-
-Owns this one test. Does not own effects of factors, nor which factor bends the response: centre points alone cannot tell.
-"""
+"""A test of curvature: centre points against the prediction of the corners; which factor bends the response it cannot tell."""
 
 from __future__ import annotations
 

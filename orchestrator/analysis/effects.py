@@ -1,6 +1,6 @@
-"""What the finished trials say about the factors: main effects, interactions, level means and what the design cannot tell.
+"""Main effects, interactions, level means and aliases of the finished trials.
 
-Owns effects with their names. Does not own the blocks (blocks), intervals (inference), curvature (curvature) or baselines (comparisons).
+Blocks are in blocks.py, intervals in inference.py, centre points in curvature.py, differences from baselines in comparisons.py.
 """
 
 from __future__ import annotations
@@ -124,23 +124,23 @@ def interactions(design: Design, results: pd.DataFrame, response: str = "test_ac
         return np.column_stack([main_effect_columns(design.factors, coded)[1], interaction_columns(design.factors, coded)[1]])
 
     wanted = [
-        _Wanted(f"{one.label} × {two.label}", f"{one.change}; {two.change}", (one.factor, two.factor), _crossed(one, two, columns))
-        for one, two in combinations(_steps(design.factors), 2)
-        if one.factor != two.factor
+        _Wanted(f"{a.label} × {b.label}", f"{a.change}; {b.change}", (a.factor, b.factor), _crossed(a, b, columns))
+        for a, b in combinations(_steps(design.factors), 2)
+        if a.factor != b.factor
     ]
     groups: Groups = {}
     for at, pair in enumerate(pairs):
         groups.setdefault((pair.first.factor, pair.second.factor), []).append(len(terms) + at)
-    found = _estimate(seen, columns, wanted, groups, biased=True)
-    if not found.effects:
+    estimated = _estimate(seen, columns, wanted, groups, biased=True)
+    if not estimated.effects:
         which = "The two-factor interaction cannot" if len(groups) == 1 else f"None of the {len(groups)} two-factor interactions can"
         rows = len(np.unique(seen.distinct, axis=0))
         reason = (
             f"{which} be told from everything else: the model with all of them needs {1 + len(terms) + len(pairs)} coefficients, "
             f"and the finished trials are of {rows} different row{'' if rows == 1 else 's'}."
         )
-        found = replace(found, reason=reason)
-    return replace(found, response=response, log=log, aliases=finished_aliases(design.factors, seen))
+        estimated = replace(estimated, reason=reason)
+    return replace(estimated, response=response, log=log, aliases=finished_aliases(design.factors, seen))
 
 
 def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, factors: tuple[int, ...]) -> pd.DataFrame:
@@ -159,15 +159,15 @@ def adjusted_means(design: Design, results: pd.DataFrame, effects: Effects, fact
     others = columns[:, [at for at, term in enumerate(terms) if term.factor not in factors]]
     others = others - others[np.unique(seen.rows, return_index=True)[1]].mean(axis=0)
     fit, _ = fit_in_splits(np.column_stack([np.eye(len(cells))[which], others]), seen.splits, seen.response)
-    found = []
+    lines = []
     for at, cell in enumerate(cells):
         contrast = np.eye(len(fit.beta))[at]
         if fit.estimable(contrast):
             mean, half = float(contrast @ fit.beta), effects.error.half_width(fit.unit(contrast))
             label = tuple(level_label(design.factors[factor], value) for factor, value in zip(factors, cell, strict=True))
             low, high = (None, None) if half is None else (mean - half, mean + half)
-            found.append((tuple(map(float, cell)), label, mean, low, high, int(np.sum(which == at))))
-    return pd.DataFrame(found, columns=names)
+            lines.append((tuple(map(float, cell)), label, mean, low, high, int(np.sum(which == at))))
+    return pd.DataFrame(lines, columns=names)
 
 
 def half_normal(effects: Effects) -> pd.DataFrame:
@@ -203,7 +203,7 @@ class _Step:
 
 def _steps(factors: Sequence[Factor]) -> list[_Step]:
     """Return low to high for numeric and two-level factors, and the first level to each other one for the rest."""
-    found = []
+    steps = []
     for index, (factor, name) in enumerate(zip(factors, short_names(factors), strict=True)):
         ends = [(0.0, float(to)) for to in range(1, len(factor.levels))] if factor.is_unordered else [(-1.0, 1.0)]
         for low, high in ends:
@@ -212,20 +212,20 @@ def _steps(factors: Sequence[Factor]) -> list[_Step]:
             label = f"{name} = {level_label(factor, high)}" if factor.is_unordered else name
             first = level_label(factor, low)
             change = f"from {first}" if factor.is_unordered else f"{first} → {level_label(factor, high)}"
-            found.append(_Step(index, label, change, settings[0], settings[1]))
-    return found
+            steps.append(_Step(index, label, change, settings[0], settings[1]))
+    return steps
 
 
-def _crossed(one: _Step, two: _Step, columns: Columns) -> Array:
+def _crossed(a: _Step, b: _Step, columns: Columns) -> Array:
     """Return half the difference between the first step taken at the second's high and at its low level."""
 
     def corner(first: Array, second: Array) -> Array:
         both = first.copy()
-        both[:, two.factor] = second[:, two.factor]
+        both[:, b.factor] = second[:, b.factor]
         return np.asarray(columns(both)[0])
 
-    at_high = corner(one.high, two.high) - corner(one.low, two.high)
-    at_low = corner(one.high, two.low) - corner(one.low, two.low)
+    at_high = corner(a.high, b.high) - corner(a.low, b.high)
+    at_low = corner(a.high, b.low) - corner(a.low, b.low)
     return (at_high - at_low) / 2
 
 

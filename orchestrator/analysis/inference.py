@@ -1,7 +1,4 @@
-"""What can be inferred from a linear model: estimates with the error term they deserve, intervals that hold alone and all together.
-
-Owns least squares, the choice of error term, Student's, Sidak's and Lenth's intervals. Does not own what is estimated.
-"""
+"""Least squares, the choice of an error term, and intervals that hold alone and all together (Student, Sidak, Lenth)."""
 
 from __future__ import annotations
 
@@ -183,7 +180,7 @@ def uncertainties(estimates: Sequence[float], units: Sequence[float], error: Err
         return _by_lenth(estimates, units)
     if error.sd is None:
         return [Uncertainty() for _ in estimates]
-    return [student(one, unit * error.sd, error.df, len(estimates)) for one, unit in zip(estimates, units, strict=True)]
+    return [student(estimate, unit * error.sd, error.df, len(estimates)) for estimate, unit in zip(estimates, units, strict=True)]
 
 
 def of_mean(values: Array, count: int) -> Uncertainty:
@@ -214,17 +211,17 @@ def t_margins(df: float, count: int) -> tuple[float, float]:
 
 def _by_lenth(estimates: Sequence[float], units: Sequence[float]) -> list[Uncertainty]:
     relative = relative_precision(units)
-    margins = lenth([one / by for one, by in zip(estimates, relative, strict=True)])
+    margins = lenth([estimate / by for estimate, by in zip(estimates, relative, strict=True)])
     if margins is None:
         return [Uncertainty() for _ in estimates]
     return [
         Uncertainty(
             standard_error=margins.pse * by,
-            interval=(one - margins.margin * by, one + margins.margin * by),
-            simultaneous=(one - margins.simultaneous_margin * by, one + margins.simultaneous_margin * by),
+            interval=(estimate - margins.margin * by, estimate + margins.margin * by),
+            simultaneous=(estimate - margins.simultaneous_margin * by, estimate + margins.simultaneous_margin * by),
             among=len(estimates),
         )
-        for one, by in zip(estimates, relative, strict=True)
+        for estimate, by in zip(estimates, relative, strict=True)
     ]
 
 

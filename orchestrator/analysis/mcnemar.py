@@ -1,6 +1,6 @@
-"""Whether two heads classify the same test sentences differently, split by split: McNemar's test.
+"""McNemar's test of two heads on the test sentences of a split, and its count over splits.
 
-Owns the test on one split and its count over splits. Does not own what holds over splits: that is the interval of paired differences.
+What holds over splits is the interval of their paired differences (comparisons.py).
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class McNemarOverSplits:
     adjusted_p: dict[int, float]
     """By split, after Holm: holds whatever the dependence between splits."""
 
-    @property
-    def no_difference(self) -> int:
-        """Splits on which the heads were not told apart."""
-        return self.splits - self.a_better - self.b_better
-
 
 def mcnemar(right_a: ArrayLike, right_b: ArrayLike) -> McNemar:
     """Compare two heads on the same test sentences.
@@ -77,7 +72,7 @@ def mcnemar(right_a: ArrayLike, right_b: ArrayLike) -> McNemar:
 
 
 def discordant_p(only_a: int, only_b: int, mid: bool) -> float:
-    """Return the two-sided p value of so many sentences that only one head classified right, by either method of `McNemar`."""
+    """Return the two-sided p value of these numbers of sentences that one head alone classified right, by either method of `McNemar`."""
     fewer, both = min(only_a, only_b), only_a + only_b
     point = float(stats.binom.pmf(fewer, both, 0.5))
     if only_a == only_b:
@@ -92,9 +87,11 @@ def mcnemar_over_splits(by_split: Mapping[int, McNemar]) -> McNemarOverSplits:
     Args:
         by_split: `mcnemar` of the same two heads, by split.
     """
-    adjusted = dict(zip(by_split, holm([one.p for one in by_split.values()]), strict=True))
-    told = [by_split[split].difference for split, p in adjusted.items() if p <= 1 - LEVEL]
-    return McNemarOverSplits(len(by_split), sum(one > 0 for one in told), sum(one < 0 for one in told), adjusted)
+    adjusted = dict(zip(by_split, holm([test.p for test in by_split.values()]), strict=True))
+    differences = [by_split[split].difference for split, p in adjusted.items() if p <= 1 - LEVEL]
+    return McNemarOverSplits(
+        len(by_split), sum(difference > 0 for difference in differences), sum(difference < 0 for difference in differences), adjusted
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -104,4 +101,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(steps, 1)
-    return [float(one) for one in adjusted]
+    return [float(value) for value in adjusted]

@@ -1,7 +1,4 @@
-"""The finished trials of a design as arrays, and the noise in them that no setting of the factors explains.
-
-Owns which trials count and what repeats what. Does not own any model of how factors act.
-"""
+"""The finished trials of a design as arrays, and the noise within rows of the same settings."""
 
 from __future__ import annotations
 

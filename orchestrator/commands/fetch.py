@@ -1,7 +1,4 @@
-"""`hadamard fetch`: puts what a study's jobs need where nodes without a network find it, and says where that is.
-
-Owns the order of this and what is said of each place. Does not own how a corpus, an encoder or embeddings come about.
-"""
+"""`hadamard fetch`: put the inputs of a study's jobs where nodes without a network find them, and say where that is."""
 
 from __future__ import annotations
 
@@ -55,10 +52,10 @@ def places(settings: TrialSettings) -> Iterator[tuple[str, Path]]:
 
 def where(place: Path) -> tuple[str, bool]:
     """Return in words who sees a place, and whether other nodes of a cluster do, as far as the kind of its file system tells."""
-    found = kind(place)
-    if is_shared(found):
-        return f"{found}, which nodes share", True
-    return f"{found}, a file system of this machine", False
+    file_system = kind(place)
+    if is_shared(file_system):
+        return f"{file_system}, which nodes share", True
+    return f"{file_system}, a file system of this machine", False
 
 
 def verdict(doubtful: bool, study: Path, environment: Mapping[str, str]) -> list[str]:

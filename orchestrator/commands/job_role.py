@@ -1,6 +1,6 @@
-"""`hadamard role`: what a Slurm job that was given a study should do: lead it, join the job that leads it, wait, or nothing.
+"""`hadamard role`: whether a Slurm job should lead the study it was given, join the job that leads it, wait, or end.
 
-Owns that decision and its form for the batch script. Does not own the claim itself: that is made by `hadamard run`.
+The claim itself is made by `hadamard run`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`hadamard submit`: plans a study for the nodes its job will have, refuses what cannot fit, and puts the job into Slurm's queue.
-
-Owns these checks and what is said of the job. Does not own the sbatch command, nor anything that happens once the job runs.
-"""
+"""`hadamard submit`: plan a study for the nodes of its job, refuse what cannot fit, and put the job into Slurm's queue."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ class Request:
         dashboard: Whether the job starts the Ray dashboard.
         site: Name of a site profile; None for $HADAMARD_SITE, else the generic one.
         join: Lend nodes to a study that another job leads.
-        chain: So many jobs, one after the other, in place of one that queues itself again; None for that one.
+        chain: Number of jobs, one after the other, in place of one that queues itself again; None for that one.
         dry_run: Only print what would be done.
     """
 
@@ -157,7 +154,7 @@ def job_environment(site: str | None, here: Path, environment: Mapping[str, str]
         "HADAMARD_SLURM": (slurm.SCRIPT.parent, here / "slurm"),
         "HADAMARD_BIN": (Path(sys.executable).parent, here / ".venv" / "bin"),
     }
-    needed = {name: str(ours) for name, (ours, found) in places.items() if name not in environment and ours != found}
+    needed = {name: str(ours) for name, (ours, default) in places.items() if name not in environment and ours != default}
     return ({"HADAMARD_SITE": site} if site else {}) | needed
 
 

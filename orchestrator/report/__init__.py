@@ -1,4 +1,1 @@
-"""The report of a study: one HTML page, its pictures, and the tables as files.
-
-Owns words, tables, pictures and layout. Does not own the statistics.
-"""
+"""The report of a study: one HTML page, its figures, and the tables as files."""

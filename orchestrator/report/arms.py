@@ -1,7 +1,4 @@
-"""The arms of a study as the report shows them: accuracies and costs per arm, and which arms share embeddings.
-
-Owns these tables, and how comparisons of several representations hold together. Does not own the statistics, nor words and pictures.
-"""
+"""The arms of a study in the report: accuracies and costs per arm, and comparisons of arms that share embeddings."""
 
 from __future__ import annotations
 
@@ -75,9 +72,9 @@ def arm_means(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> pd.Da
         }
     )
     if costs is not None:
-        spent = done[["key", "arm"]].merge(costs, on="key", how="left").groupby("arm")
+        by_arm = done[["key", "arm"]].merge(costs, on="key", how="left").groupby("arm")
         for column in ("energy_j", "train_s"):
-            table[column] = spent[column].agg(lambda values: values.median() if values.notna().all() else float("nan"))
+            table[column] = by_arm[column].agg(lambda values: values.median() if values.notna().all() else float("nan"))
     return table.reset_index()
 
 
@@ -89,13 +86,13 @@ def groups(results: pd.DataFrame) -> tuple[Group, ...]:
     """
     parts = _by_representation(results)
     compared = {name: paired_differences(part) for name, part in parts.items()}
-    count = with_intervals(one for found in compared.values() for one in found)
-    return tuple(Group(name, part, tuple(_among(one, count) for one in compared[name])) for name, part in parts.items())
+    count = with_intervals(pair for pairs in compared.values() for pair in pairs)
+    return tuple(Group(name, part, tuple(_among(pair, count) for pair in compared[name])) for name, part in parts.items())
 
 
 def with_intervals(comparisons: Iterable[Comparison]) -> int:
     """Return how many of the comparisons have intervals, which is how many hold together."""
-    return sum(one.interval is not None for one in comparisons)
+    return sum(pair.interval is not None for pair in comparisons)
 
 
 def gains(results: pd.DataFrame, factor: Factor | None) -> tuple[Gain, ...]:

@@ -1,7 +1,4 @@
-"""The picture of paired differences between rows and classical heads, with what others published marked in it.
-
-Owns which differences it shows and what its title says. Does not own the look (drawing), nor any number.
-"""
+"""The figure of paired differences between rows and classical heads, with published gaps marked in it."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ MOST_IN_FULL = 4
 """Baselines of which every comparison is drawn; of more, only that of the row picked over all splits."""
 
 MOST_JOINT = 1.5
-"""How many times as wide as everything else joint intervals may make the picture."""
+"""How many times as wide as everything else joint intervals may make the figure."""
 HEADING = 1.5
 """Height of the line that names embeddings, and of the room above it, in lines."""
 
@@ -38,12 +35,12 @@ def paired(groups: Sequence[Group], nouns: Nouns, published: Sequence[Gap] = ())
     full = in_full(groups)
     compared = [group for group in groups if group.comparisons]
     lines = [(group.representation, shown(group.comparisons, full)) for group in compared]
-    comparisons = [one for _, found in lines for one in found]
-    height = sum(len(found) + HEADING * (name is not None) for name, found in lines) + _gaps(lines)
+    comparisons = [pair for _, pairs in lines for pair in pairs]
+    height = sum(len(pairs) + HEADING * (name is not None) for name, pairs in lines) + _gaps(lines)
     figure = Figure(figsize=(WIDTH, 1.2 + 0.34 * (height + 0.9 * len(published))))
     axes = figure.subplots()
     y, ticks, labels = height, [], []
-    for group, (name, found) in zip(compared, lines, strict=True):
+    for group, (name, pairs) in zip(compared, lines, strict=True):
         if name is not None:
             axes.text(
                 -0.012,
@@ -55,15 +52,15 @@ def paired(groups: Sequence[Group], nouns: Nouns, published: Sequence[Gap] = ())
                 fontweight="bold",
             )
             y -= 0.9
-        for at, one in enumerate(found):
-            y -= 0.7 * (at > 0 and starts_a_block(found, at))
-            _draw(axes, y, one)
+        for at, pair in enumerate(pairs):
+            y -= 0.7 * (at > 0 and starts_a_block(pairs, at))
+            _draw(axes, y, pair)
             ticks.append(y)
-            labels.append(f"{_arm(one, found, picked_by(group.results))}  −  {one.baseline if name is None else head_of(one.baseline)}")
+            labels.append(f"{_arm(pair, pairs, picked_by(group.results))}  −  {pair.baseline if name is None else head_of(pair.baseline)}")
             y -= 1
         y -= HEADING - 0.9
     axes.set_yticks(ticks, labels, color=INK)
-    intervals = any(one.interval for one in comparisons)
+    intervals = any(pair.interval for pair in comparisons)
     _limit(axes, comparisons, dict(zip(ticks, comparisons, strict=True)))
     zero_line(axes, height, intervals)
     axes.set_ylim(min(ticks) - 0.8, height + 0.7 + 0.9 * len(published))
@@ -76,54 +73,54 @@ def paired(groups: Sequence[Group], nouns: Nouns, published: Sequence[Gap] = ())
 
 def in_full(groups: Sequence[Group]) -> bool:
     """Return whether there is room for every comparison, or only for that of the row picked over all splits."""
-    return len({one.baseline for group in groups for one in group.comparisons}) <= MOST_IN_FULL
+    return len({pair.baseline for group in groups for pair in group.comparisons}) <= MOST_IN_FULL
 
 
 def shown(comparisons: Sequence[Comparison], full: bool) -> list[Comparison]:
     """Return the comparisons to draw, those of the baseline that is hardest to beat first."""
     by_baseline: dict[str, list[Comparison]] = {}
-    for one in comparisons:
-        by_baseline.setdefault(one.baseline, []).append(one)
-    ordered = sorted(by_baseline.values(), key=lambda found: found[-1].mean)
+    for pair in comparisons:
+        by_baseline.setdefault(pair.baseline, []).append(pair)
+    ordered = sorted(by_baseline.values(), key=lambda pairs: pairs[-1].mean)
     if full:
-        return [one for found in ordered for one in found]
-    return [found[-1] for found in ordered]
+        return [pair for pairs in ordered for pair in pairs]
+    return [pairs[-1] for pairs in ordered]
 
 
-def starts_a_block(found: Sequence[Comparison], at: int) -> bool:
+def starts_a_block(pairs: Sequence[Comparison], at: int) -> bool:
     """Return whether another baseline begins here, and blocks have more than a line each."""
-    full = any(one.arm in (MEAN_ROW, PICKED) for one in found)
-    return full and found[at].baseline != found[at - 1].baseline
+    full = any(pair.arm in (MEAN_ROW, PICKED) for pair in pairs)
+    return full and pairs[at].baseline != pairs[at - 1].baseline
 
 
-def _arm(one: Comparison, found: Sequence[Comparison], by: str) -> str:
+def _arm(pair: Comparison, pairs: Sequence[Comparison], by: str) -> str:
     """Return the arm, and for a row how it was picked where other arms stand beside it."""
-    return one.arm if one.arm in (MEAN_ROW, PICKED) or all(other.arm == one.arm for other in found) else f"{one.arm}, best by {by}"
+    return pair.arm if pair.arm in (MEAN_ROW, PICKED) or all(other.arm == pair.arm for other in pairs) else f"{pair.arm}, best by {by}"
 
 
 def _gaps(lines: Sequence[tuple[str | None, list[Comparison]]]) -> float:
-    return 0.7 * sum(starts_a_block(found, at) for _, found in lines for at in range(1, len(found)))
+    return 0.7 * sum(starts_a_block(pairs, at) for _, pairs in lines for at in range(1, len(pairs)))
 
 
-def _draw(axes: Axes, y: float, one: Comparison) -> None:
-    colour = (UP if one.mean > 0 else DOWN) if one.stands_out else MUTED
-    values = [100 * value for value in one.by_split.values()]
+def _draw(axes: Axes, y: float, pair: Comparison) -> None:
+    colour = (UP if pair.mean > 0 else DOWN) if pair.stands_out else MUTED
+    values = [100 * value for value in pair.by_split.values()]
     axes.plot(values, [y - 0.3] * len(values), "o", color=FAINT, markersize=3, zorder=1)
-    mark_interval(axes, y, one.mean, one.interval, one.simultaneous, colour)
-    note_interval(axes, y, one.mean, one.interval)
+    mark_interval(axes, y, pair.mean, pair.interval, pair.simultaneous, colour)
+    note_interval(axes, y, pair.mean, pair.interval)
 
 
 def _limit(axes: Axes, comparisons: Sequence[Comparison], places: Mapping[float, Comparison]) -> None:
     """Show every split and interval of its own whole; joint intervals that would dwarf them end in arrows at the edge."""
-    seen = [0.0, *(100 * value for one in comparisons for value in (*one.by_split.values(), *(one.interval or ())))]
-    joint = [*seen, *(100 * end for one in comparisons for end in one.simultaneous or ())]
+    seen = [0.0, *(100 * value for pair in comparisons for value in (*pair.by_split.values(), *(pair.interval or ())))]
+    joint = [*seen, *(100 * end for pair in comparisons for end in pair.simultaneous or ())]
     if max(joint) - min(joint) < MOST_JOINT * (max(seen) - min(seen)):
         seen = joint
     margin = 0.08 * (max(seen) - min(seen))
     low, high = min(seen) - margin, max(seen) + margin
     axes.set_xlim(low, high)
-    for y, one in places.items():
-        below, above = one.simultaneous or (0.0, 0.0)
+    for y, pair in places.items():
+        below, above = pair.simultaneous or (0.0, 0.0)
         if 100 * below < low:
             axes.plot(low + margin / 12, y, "<", color=MUTED, markersize=6)
         if 100 * above > high:
@@ -155,6 +152,6 @@ def _mark(axes: Axes, published: Sequence[Gap], top: float) -> None:
 def _title(comparisons: Sequence[Comparison], intervals: bool) -> str:
     if not intervals:
         return "Against classical heads, without intervals: too few common splits"
-    worse = sum(one.stands_out and one.mean < 0 for one in comparisons)
-    better = sum(one.stands_out and one.mean > 0 for one in comparisons)
+    worse = sum(pair.stands_out and pair.mean < 0 for pair in comparisons)
+    better = sum(pair.stands_out and pair.mean > 0 for pair in comparisons)
     return f"Against classical heads: clearly better in {better}, clearly worse in {worse} of {len(comparisons)} comparisons"

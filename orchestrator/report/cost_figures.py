@@ -1,7 +1,4 @@
-"""The picture of accuracy against what it costs: trained parameters, and joules or seconds of a trial, with the Pareto front.
-
-Owns what it shows and what its title says. Does not own the look (drawing), nor any number.
-"""
+"""The figure of accuracy against what it costs: trained parameters, and joules or seconds of a trial, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -20,27 +17,27 @@ from hadamard.orchestrator.report.answers import Nouns
 
 KINDS = {
     "parameters": "trained parameters (log scale)",
-    "energy_j": "joules per trial, {come_by} (log scale)",
+    "energy_j": "joules per trial, {origin} (log scale)",
     "train_s": "seconds per trial (log scale); energy was not measured",
 }
 
 
 @mpl.rc_context(STYLE)
-def tradeoffs(arms: pd.DataFrame, columns: Sequence[str], nouns: Nouns, come_by: str) -> Figure:
+def tradeoffs(arms: pd.DataFrame, columns: Sequence[str], nouns: Nouns, origin: str) -> Figure:
     """Draw mean accuracy of arms against each cost, one panel per cost on the same y axis, with the Pareto front named.
 
     Args:
         arms: as `arm_means` makes it, with costs.
         columns: which costs, of `KINDS`; each is known for two arms or more.
         nouns: what rows and baselines are called.
-        come_by: how joules were, in a word.
+        origin: where joules come from, in a word.
     """
     figure = Figure(figsize=(WIDTH, 4.0))
     for axes, column in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
         known = arms[arms[column].notna() & (arms[column] > 0)].copy()
         known["cost"] = known[column].astype(float)
         _panel(axes, known, pareto_front(known), nouns)
-        axes.set_xlabel(KINDS[column].format(come_by=come_by))
+        axes.set_xlabel(KINDS[column].format(origin=origin))
     figure.axes[0].set_ylabel("mean test accuracy, %")
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.axes[-1].legend(handles, names, loc="upper left", bbox_to_anchor=(1.0, 1.0))

@@ -1,7 +1,4 @@
-"""The report's tables of what accuracy costs: seconds and joules, by arm, by phase, by factor and by node.
-
-Owns which columns they have, and what is said of how joules were measured. Does not own the numbers, nor the picture beside them.
-"""
+"""The report's tables of what accuracy costs: seconds and joules, by arm, by phase, by factor and by node."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
     table = results.merge(costs, on="key", how="left")
     table["group"] = table["arm"].where(table["row"].isna(), "rows of the design")
     order = ["rows of the design", *sorted(table.loc[table["row"].isna(), "arm"].unique())]
-    found = []
+    lines = []
     for name in order:
         group = table[table["group"] == name]
         if len(group):
@@ -42,12 +39,12 @@ def cost_rows(results: pd.DataFrame, costs: pd.DataFrame) -> list[dict[str, str]
                 "attempts": f"{group['attempts'].sum()}",
             }
             line |= {title: _summed(group, column) for column, title in COSTS.items()}
-            found.append(line)
+            lines.append(line)
     if len(costs) > len(results):
         every = costs.assign(status=["done"] * len(costs))
         line = {"group": "all trials, with folds and candidates not chosen", "trials": NONE, "attempts": f"{costs['attempts'].sum()}"}
-        found.append(line | {title: _summed(every[every["attempts"] > 0], column) for column, title in COSTS.items()})
-    return found
+        lines.append(line | {title: _summed(every[every["attempts"] > 0], column) for column, title in COSTS.items()})
+    return lines
 
 
 def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -59,9 +56,9 @@ def cost_effects(design: Design, results: pd.DataFrame, costs: pd.DataFrame) -> 
     table = results.merge(costs, on="key", how="left")
     alone = are_alone(costs)
     measured = [name for name in COSTS if (table[name].notna() & table["row"].notna()).any()]
-    found = {name: main_effects(design, table, name, log=True, node="host") for name in measured}
+    by_cost = {name: main_effects(design, table, name, log=True, node="host") for name in measured}
     shown: dict[tuple[str, str], dict[str, str]] = {}
-    for name, effects in found.items():
+    for name, effects in by_cost.items():
         for effect in effects.effects:
             text = f"× {math.exp(effect.estimate):.3g}"
             if effect.interval is not None and alone:
@@ -95,16 +92,16 @@ def totals(costs: pd.DataFrame, energy: StudyEnergy, grid_g_per_kwh: float | Non
         return []
     kwh = float(known.sum()) / 3.6e6
     grams = "" if grid_g_per_kwh is None else f", {grid_g_per_kwh * kwh:.3g} g of CO2 at {grid_g_per_kwh:g} g per kWh"
-    found = [f"All trials of which it is known: {joules(float(known.sum()))}, which is {kwh:.3g} kWh{grams}."]
+    lines = [f"All trials of which it is known: {joules(float(known.sum()))}, which is {kwh:.3g} kWh{grams}."]
     if energy.embedded:
         took = NOT_MEASURED if energy.embeddings_j is None else joules(energy.embeddings_j)
-        found.append(f"Embeddings of {count(energy.embedded, 'sentence')}, computed once for all: {took}.")
-    by_node = ", ".join(f"{host} {NOT_MEASURED if spent is None else joules(spent)}" for host, spent in energy.nodes_j.items())
-    return [*found, f"By node, while its devices were held: {by_node}.", *energy.checked]
+        lines.append(f"Embeddings of {count(energy.embedded, 'sentence')}, computed once for all: {took}.")
+    by_node = ", ".join(f"{host} {NOT_MEASURED if energy_j is None else joules(energy_j)}" for host, energy_j in energy.nodes_j.items())
+    return [*lines, f"By node, while its devices were held: {by_node}.", *energy.checked]
 
 
-def come_by(costs: pd.DataFrame) -> str:
-    """Return in a word how joules were come by: what is modelled or replayed is nowhere called measured."""
+def energy_origin(costs: pd.DataFrame) -> str:
+    """Return in a word where joules come from: what is modelled or replayed is nowhere called measured."""
     methods = {str(method).partition(",")[0] for method in costs["energy_method"].dropna()}
     return listed([word for method, word in METHOD_WORDS.items() if method in methods] or ["measured"])
 
@@ -125,7 +122,7 @@ def energy_note(costs: pd.DataFrame, reason: str | None = None, died: Sequence[s
     if measured.empty:
         return f"Energy was not measured: {why}."
     how = sorted({f"{scope}, {method}" for scope, method in zip(measured["energy_scope"], measured["energy_method"], strict=True)})
-    text = f"Energy was {come_by(costs)} for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
+    text = f"Energy was {energy_origin(costs)} for {len(measured)} of {count(len(started), 'trial')} that started ({'; '.join(how)})"
     text += "." if len(measured) == len(started) else f"; for the rest it was not: {why}."
     short = int((measured["energy_window_s"] < SHORTEST_WINDOW_S).sum())
     if not short:

@@ -1,7 +1,4 @@
-"""On how many splits the test sentences themselves tell the picked row from a classical head: McNemar's test, for the report's table.
-
-Owns which heads are set against each other sentence by sentence. Does not own the test, nor what holds over splits (paired differences).
-"""
+"""McNemar's test of the picked row against each baseline, for the report's table."""
 
 from __future__ import annotations
 
@@ -25,17 +22,17 @@ def disagreements(groups: Sequence[Group], right: Mapping[str, Marks]) -> Disagr
         groups: the arms by embeddings, with their comparisons.
         right: by a trial's key, which of its split's test sentences it classified right.
     """
-    found: Disagreements = {}
+    tests: Disagreements = {}
     for group in groups:
         keys = group.results[group.results["key"].isin(list(right))].set_index(["arm", "split"])["key"]
-        for one in group.comparisons:
-            if one.arm in (MEAN_ROW, PICKED):
+        for pair in group.comparisons:
+            if pair.arm in (MEAN_ROW, PICKED):
                 continue
-            by_split = {split: _pair(keys, one.arm, one.baseline, split) for split in one.by_split}
-            tests = {split: mcnemar(right[a], right[b]) for split, (a, b) in by_split.items() if a is not None and b is not None}
-            if tests:
-                found[one.arm, one.baseline] = mcnemar_over_splits(tests)
-    return found
+            by_split = {split: _keys(keys, pair.arm, pair.baseline, split) for split in pair.by_split}
+            of_split = {split: mcnemar(right[a], right[b]) for split, (a, b) in by_split.items() if a is not None and b is not None}
+            if of_split:
+                tests[pair.arm, pair.baseline] = mcnemar_over_splits(of_split)
+    return tests
 
 
 def in_words(test: McNemarOverSplits | None) -> str | None:
@@ -46,6 +43,5 @@ def in_words(test: McNemarOverSplits | None) -> str | None:
     return f"{', '.join(told) or 'not told apart on any'} of {test.splits}"
 
 
-def _pair(keys: pd.Series, arm: str, baseline: str, split: int) -> tuple[str | None, str | None]:
-    one, other = (keys.get((name, split)) for name in (arm, baseline))
-    return one, other
+def _keys(keys: pd.Series, arm: str, baseline: str, split: int) -> tuple[str | None, str | None]:
+    return keys.get((arm, split)), keys.get((baseline, split))

@@ -1,7 +1,4 @@
-"""Pictures of what factors do: level means, effects with their intervals, the half-normal plot, interactions.
-
-Owns what each picture shows and what its title says. Does not own the look (drawing), nor any number: those come from the analysis.
-"""
+"""Figures of effects: level means, effects with their intervals, the half-normal plot, interactions."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The report of a study: one HTML page that stands alone, its pictures beside it, and the tables as CSV and Parquet.
+"""The report of a study: one HTML page that stands alone, its figures beside it, and the tables as CSV and Parquet.
 
-Owns what the page shows and in which order. Does not own numbers (analysis), sentences (headline, remarks) or pictures.
+Sentences are in the templates: those that come first in `answers.html.j2`, their limits in `remarks.html.j2`, others in `report.html.j2`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,17 @@ from hadamard.model.files.atomic import write_atomically
 from hadamard.model.files.correct_bits import Marks
 from hadamard.orchestrator.analysis.comparisons import screen
 from hadamard.orchestrator.analysis.curvature import curvature
-from hadamard.orchestrator.analysis.effects import interactions, main_effects
+from hadamard.orchestrator.analysis.effects import Effects, interactions, main_effects
 from hadamard.orchestrator.design.design import Design
 from hadamard.orchestrator.design.factors import short_names
 from hadamard.orchestrator.energy.attribution import StudyEnergy
-from hadamard.orchestrator.formats import count
+from hadamard.orchestrator.formats import count, p_text, percent, points, signed, signed_plus_minus
 from hadamard.orchestrator.plotting import save
 from hadamard.orchestrator.report import cost_tables, published, tables
-from hadamard.orchestrator.report.answers import nouns
-from hadamard.orchestrator.report.arms import gains, groups, picked_by
+from hadamard.orchestrator.report.answers import answers, limits, name_of, nouns
+from hadamard.orchestrator.report.arms import Group, gains, groups, picked_by
 from hadamard.orchestrator.report.disagreements import disagreements
-from hadamard.orchestrator.report.headline import headline
-from hadamard.orchestrator.report.pictures import Found, Picture, draw
-from hadamard.orchestrator.report.remarks import remarks
+from hadamard.orchestrator.report.figures import Analysis, ReportFigure, figures_of
 from hadamard.orchestrator.study.schema import REPRESENTATION
 
 
@@ -50,7 +48,7 @@ def write(
 ) -> Path:
     """Write the report and return the path of its page.
 
-    Writes `report.html`, a PNG per picture, `results.csv`, `results.parquet` and `costs.csv`. The same results give the same bytes of
+    Writes `report.html`, a PNG per figure, `results.csv`, `results.parquet` and `costs.csv`. The same results give the same bytes of
     `results.csv`; times and joules are only in `costs.csv`.
 
     Args:
@@ -74,34 +72,29 @@ def write(
     mains, pairs = main_effects(design, results), interactions(design, results)
     compared, beside = groups(results), published.applies(provenance)
     sentences = disagreements(compared, right)
-    by_representation = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
-    pictures = draw(Found(design, results, costs, mains, pairs, compared, curves, beside, quantum))
-    for picture in pictures:
-        save(picture.figure, directory / f"{picture.name}.png")
-    page = _template().render(
+    figures = figures_of(Analysis(design, results, costs, mains, pairs, compared, curves, beside, quantum))
+    for figure in figures:
+        save(figure.figure, directory / f"{figure.name}.png")
+    page = template("report.html.j2").render(
+        answer_context(design, results, mains, pairs, compared, quantum, beside),
         name=study.get("name", "study"),
         outline=tables.outline(study, design, results),
-        answers=headline(design, mains, pairs, compared, gains(results, by_representation), screen(results), beside, nouns(quantum)),
-        remarks=remarks(results, mains, curvature(design, results)),
         tiles=tables.tiles(results, mains),
         glance=tables.glance(study, design, results),
         factors=tables.factor_rows(design),
-        mains=mains,
         main_rows=tables.effect_rows(mains),
         tests=tables.test_rows(design, mains),
         yardstick=tables.YARDSTICKS[mains.error.method],
         alias_lines=mains.aliases.lines() if mains.aliases else [],
         pairs=pairs,
         pair_rows=tables.effect_rows(pairs),
-        has_baselines=bool(results["row"].isna().any()),
         comparisons=[
-            tables.comparison_row(one, picked_by(group.results), sentences.get((one.arm, one.baseline)))
+            tables.comparison_row(pair, picked_by(group.results), sentences.get((pair.arm, pair.baseline)))
             for group in compared
-            for one in group.comparisons
+            for pair in group.comparisons
         ],
         mcnemar=bool(sentences),
         published=published.ACCURACIES if beside else (),
-        encoder=published.ENCODER,
         own_encoder=study.get("sentence encoder", "the study's own"),
         planned=planned,
         cost_kinds=cost_tables.COSTS.values(),
@@ -115,19 +108,38 @@ def write(
         picked_by=picked_by(results),
         failed=results[results["status"] == "failed"].to_dict("records"),
         provenance=provenance,
-        pictures={picture.name: _embedded(directory, picture) for picture in pictures},
+        figures={figure.name: _embedded(directory, figure) for figure in figures},
     )
     write_atomically(directory / "report.html", page)
     return directory / "report.html"
 
 
-def _embedded(directory: Path, picture: Picture) -> dict[str, str]:
-    data = base64.b64encode((directory / f"{picture.name}.png").read_bytes()).decode()
-    return {"source": f"data:image/png;base64,{data}", "caption": picture.caption}
+def answer_context(
+    design: Design, results: pd.DataFrame, mains: Effects, pairs: Effects, compared: Sequence[Group], quantum: bool, beside: bool
+) -> dict[str, Any]:
+    """Return the variables of `answers.html.j2` and `remarks.html.j2`; `beside`: whether published numbers belong beside the study's."""
+    representation = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
+    noun = nouns(quantum)
+    return {
+        "answers": answers(design, mains, pairs, compared, gains(results, representation), screen(results), noun),
+        "limits": limits(results, mains, curvature(design, results)),
+        "mains": mains,
+        "has_baselines": bool(results["row"].isna().any()),
+        "nouns": noun,
+        "setfit": published.SETFIT_GAP if beside else None,
+        "encoder": published.ENCODER,
+    }
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals["count"] = count
-    return environment.get_template("report.html.j2")
+    words = (count, name_of, p_text, percent, points, signed, signed_plus_minus)
+    environment.globals.update({function.__name__: function for function in words})
+    return environment.get_template(name)
+
+
+def _embedded(directory: Path, figure: ReportFigure) -> dict[str, str]:
+    data = base64.b64encode((directory / f"{figure.name}.png").read_bytes()).decode()
+    return {"source": f"data:image/png;base64,{data}", "caption": figure.caption}

@@ -1,7 +1,4 @@
-"""What others published for this task, to be set beside a study's own numbers, each with its source.
-
-Owns these numbers, and for which studies they mean something. Does not own any number of ours, nor how marks are drawn.
-"""
+"""Published results for this task, each with its source, and the studies beside which they belong."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The report's tables, as rows of text ready to be shown.
-
-Owns which columns a table has and how numbers are written. Does not own the numbers, the page or its pictures.
-"""
+"""The report's tables, as rows of text."""
 
 from __future__ import annotations
 
@@ -35,22 +32,22 @@ def tiles(results: pd.DataFrame, effects: Effects) -> list[tuple[str, str, str]]
     rows, baselines = arms[~arms["baseline"]], arms[arms["baseline"]]
     done = int((results["status"] == "done").sum())
     largest = max(effects.effects, key=lambda effect: abs(effect.estimate), default=None)
-    found = [("Trials done", f"{done}", f"of {len(results)}")]
+    shown = [("Trials done", f"{done}", f"of {len(results)}")]
     if largest is not None:
         remark = f"{largest.label}, {largest.change}" + {"hint": " (a hint)", "noise": " (within noise)", "unknown": " (no interval)"}.get(
             largest.verdict, ""
         )
-        found.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
+        shown.append(("Largest effect", f"{signed(largest.estimate)} points", remark))
     best = best_by_validation(results)
     if best is not None:
-        found.append(
+        shown.append(
             (f"Row picked by {picked_by(results)}", percent(float(rows.set_index("arm").loc[best, "mean"])), f"{best}, mean test accuracy")
         )
     if len(baselines):
         column = ranking_column(baselines)
         top = baselines.sort_values(column, ascending=False, kind="stable").iloc[0]
-        found.append((f"Baseline picked by {WORDS[column]}", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
-    return found
+        shown.append((f"Baseline picked by {WORDS[column]}", percent(float(top["mean"])), f"{top['arm']}, mean test accuracy"))
+    return shown
 
 
 def outline(study: Mapping[str, str], design: Design, results: pd.DataFrame) -> str:
@@ -144,7 +141,7 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
         row.name: [(level_label(f, c), coded_text(f, c)) for f, c in zip(design.factors, row.coded, strict=True)] for row in design.rows
     }
     names = [*settings, *sorted(results.loc[results["row"].isna(), "arm"].unique())]
-    found = []
+    lines = []
     for name in names:
         line: dict[str, Any] = {
             "name": name,
@@ -159,8 +156,8 @@ def row_table(design: Design, results: pd.DataFrame) -> list[dict[str, Any]]:
             line["picking"] = NONE if pd.isna(arm[column]) else percent(float(arm[column]))
             line["test"] = percent(float(arm["mean"])) + ("" if pd.isna(arm["sd"]) else f" ± {100 * arm['sd']:.1f}")
             line["parameters"] = NONE if pd.isna(arm["parameters"]) else f"{int(arm['parameters']):,}"
-        found.append(line)
-    return found
+        lines.append(line)
+    return lines
 
 
 def coded_text(factor: Factor, coded: float) -> str:

@@ -1,7 +1,4 @@
-"""Pictures of accuracy along something: over the number of qubits, and over epochs.
-
-Owns what each picture shows and what its title says. Does not own the look (drawing), nor any number.
-"""
+"""Figures of accuracy over the number of qubits and over epochs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which of an arm's candidates counts on each split: the one that did best inside the drawn sentences, never by a test sentence.
-
-Owns the choice. Does not own which candidates there are, nor how chosen trials are compared.
-"""
+"""The choice among an arm's candidates on each split: the best inside the drawn sentences, never by a test sentence."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ def _choice(candidates: Sequence[Sequence[TrialRecord]]) -> Choice:
     if not known:
         failed = next((record for records in candidates for record in records if record.status == "failed"), mains[0])
         return Choice(failed, "failed")
-    score, main = max(known, key=lambda one: one[0])
+    score, main = max(known, key=lambda candidate: candidate[0])
     return Choice(main, "done", score if len(candidates[0]) > 1 else None)
 
 

@@ -1,7 +1,4 @@
-"""The ledger's records as tables: results (what was found), costs (what it took) and learning curves.
-
-Owns the columns. Does not own the ledger, nor what the numbers mean: that is the analysis.
-"""
+"""The ledger's records as tables: results, costs and learning curves."""
 
 from __future__ import annotations
 
@@ -97,7 +94,7 @@ def _joules(energy: TrialEnergy | None, accuracy: float | None, grid_g_per_kwh: 
     joules = energy.energy_j
     kwh = None if joules is None else joules / JOULES["kWh"]
     points = None if accuracy is None else 100 * (accuracy - GUESSING)
-    found = {
+    numbers = {
         "energy_j": joules,
         "net_energy_j": energy.net_j,
         **{f"{phase}_j": energy.phases_j.get(phase) for phase in ALL_PHASES},
@@ -106,7 +103,7 @@ def _joules(energy: TrialEnergy | None, accuracy: float | None, grid_g_per_kwh: 
         "energy_kwh": kwh,
         "co2_g": None if kwh is None or grid_g_per_kwh is None else kwh * grid_g_per_kwh,
     }
-    return {**found, "energy_scope": energy.scope, "energy_method": energy.method, "energy_window_s": energy.window_s}
+    return {**numbers, "energy_scope": energy.scope, "energy_method": energy.method, "energy_window_s": energy.window_s}
 
 
 def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:

@@ -1,7 +1,4 @@
-"""Whether the response bends between its ends, and by which factor: centre points and axial points.
-
-Owns these two proposals. Does not own the rows that they ask for (design/base.py).
-"""
+"""Follow-up designs for curvature: centre points show whether the response bends, axial points by which factor."""
 
 from __future__ import annotations
 
@@ -35,13 +32,13 @@ def bends(known: Known) -> Proposal | str | None:
         why = f"Nothing has run in the middle, so a response that bends would not be seen; {count(wanted, 'centre point')} show it as"
         why += f" precisely as a main effect.{words}"
         return _if_there_is_a_middle("centre points", why, study, {"centre_points": wanted}, ranges)
-    found = curvature(known.design, known.results)
-    if found is None or found.interval is None:
+    bend = curvature(known.design, known.results)
+    if bend is None or bend.interval is None:
         return "axial points: too few rows have finished to tell whether the response bends."
     # The centre less the corners, which is the other way round there.
-    off, interval = -found.estimate, (-found.interval[1], -found.interval[0])
+    off, interval = -bend.estimate, (-bend.interval[1], -bend.interval[0])
     lies = f"{signed(off)} points ({between(interval)})"
-    if not (found.is_hint or found.stands_out):
+    if not (bend.is_hint or bend.stands_out):
         return f"axial points: the centre lies on the plane through the corners, within noise: off by {lies}."
     why = f"The centre lies off the plane through the corners by {lies}: axial points tell which factor bends the response.{words}"
     return _if_there_is_a_middle("axial points", why, study, {"axial_points": True}, ranges)
@@ -66,7 +63,7 @@ def _with_ranges(study: Study) -> tuple[Study, dict[str, str]]:
     ranges, texts = {}, {}
     for path, given in study.factors.items():
         numbers = given if isinstance(given, list) and len(given) == 2 else []
-        ends = [float(one) for one in numbers if isinstance(one, int | float) and not isinstance(one, bool)]
+        ends = [float(number) for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)]
         if len(ends) == 2 and ends[0] < ends[1]:
             log = ends[0] > 0 and ends[1] >= LOG_FROM_RATIO * ends[0]
             ranges[path] = Range(low=ends[0], high=ends[1], scale="log" if log else "linear")

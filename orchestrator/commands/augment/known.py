@@ -1,7 +1,4 @@
-"""What is known of a study that has run: its finished trials, their noise, and the rows that can still be had.
-
-Owns these, and what a proposal is. Does not own any proposal.
-"""
+"""The facts that follow-up designs rest on: finished trials, their noise, and the rows that can still be run."""
 
 from __future__ import annotations
 

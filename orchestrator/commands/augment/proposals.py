@@ -1,6 +1,6 @@
-"""Follow-up designs for a study that has run: what each would add to what the study can tell, and the settings that ask for it.
+"""Which follow-up designs are proposed for a study, why, and the settings that ask for each.
 
-Owns which ones are proposed, and why, from the study's own numbers. Does not own what they cost, nor how they are shown (view.py).
+Their sizes and costs are in view.py.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def follow_ups(plan: Plan, records: Sequence[TrialRecord], wanted: float | None 
         detectable=detectable,
         wanted=wanted,
         power=power,
-        proposals=tuple(one for one in answers if isinstance(one, Proposal)),
-        notes=tuple(one for one in answers if isinstance(one, str)),
+        proposals=tuple(answer for answer in answers if isinstance(answer, Proposal)),
+        notes=tuple(answer for answer in answers if isinstance(answer, str)),
     )
 
 
@@ -121,7 +121,11 @@ def _fold_over(known: Known) -> Proposal | str | None:
     if not freed:
         return f"fold-over: it would not free {listed(mixed)} from two-factor interactions."
     example = next(iter(now[freed[0]]))
-    big = [f"{one.label} ({signed(one.estimate)} points)" for one in known.effects.effects if one.label in freed and one.stands_out]
+    big = [
+        f"{effect.label} ({signed(effect.estimate)} points)"
+        for effect in known.effects.effects
+        if effect.label in freed and effect.stands_out
+    ]
     parts = [
         f"The main effect{'s' * (len(freed) > 1)} of {listed(freed)} may contain two-factor interactions, such as {example} in {freed[0]}; "
         f"the fold-over frees {'them' if len(freed) > 1 else 'it'}.",
@@ -169,6 +173,6 @@ def _detectable(known: Known, power: float) -> float | None:
     """Return the largest of the smallest effects found when all that is owed is done; None where some main effect has none."""
     if known.noise.sd is None:
         return None
-    found = [term.effect for term in smallest_effect(known.reachable, known.study.design.splits, known.noise.sd, power=power)]
-    sizes = [effect for effect in found if effect is not None]
-    return max(sizes) if len(sizes) == len(found) else None
+    effects = [term.effect for term in smallest_effect(known.reachable, known.study.design.splits, known.noise.sd, power=power)]
+    sizes = [effect for effect in effects if effect is not None]
+    return max(sizes) if len(sizes) == len(effects) else None

@@ -1,7 +1,4 @@
-"""Rows to add to those a study has left, so that it can estimate again what it could when it was designed.
-
-Owns the search for them. Does not own which rows are lost, nor whether more of them are worth their time.
-"""
+"""The search for rows to add to those a study has left, so that it can estimate again what it was designed for."""
 
 from __future__ import annotations
 
@@ -55,13 +52,13 @@ def rows_for(design: Design, left: Design) -> list[dict[str, Value]]:
 
 
 def _estimable(factors: Sequence[Factor], coded: Matrix) -> list[str]:
-    found = aliases(factors, coded)
-    return [*found.main_effects, *found.estimable]
+    structure = aliases(factors, coded)
+    return [*structure.main_effects, *structure.estimable]
 
 
 def _candidates(design: Design, left: Design) -> list[Point]:
     lost = {tuple(row.values.values()) for row in design.rows} - {tuple(row.values.values()) for row in left.rows}
-    levels = [tuple(dict.fromkeys((*one.choices, one.at(0)) if one.is_range else one.choices)) for one in design.factors]
+    levels = [tuple(dict.fromkeys((*factor.choices, factor.at(0)) if factor.is_range else factor.choices)) for factor in design.factors]
     return [point for point in combinations(levels, 0) if point not in lost]
 
 

@@ -16,7 +16,6 @@ import pytest
 
 from hadamard.orchestrator import plotting
 from hadamard.orchestrator.analysis.comparisons import best_by_validation, paired_differences, screen
-from hadamard.orchestrator.analysis.curvature import curvature
 from hadamard.orchestrator.analysis.effects import interactions, main_effects
 from hadamard.orchestrator.analysis.inference import Array
 from hadamard.orchestrator.design.design import Design, build
@@ -24,15 +23,13 @@ from hadamard.orchestrator.design.factors import Factor
 from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy
 from hadamard.orchestrator.formats import between, duration, joules, plus_minus, points, signed, signed_plus_minus
 from hadamard.orchestrator.report import published
-from hadamard.orchestrator.report.answers import Answer, nouns
+from hadamard.orchestrator.report.answers import Answers, answers, nouns
 from hadamard.orchestrator.report.arms import arm_means, gains, groups, head_of
 from hadamard.orchestrator.report.cost_figures import pareto_front
 from hadamard.orchestrator.report.cost_tables import cost_effects, cost_rows, energy_note, phase_rows, totals
 from hadamard.orchestrator.report.disagreements import disagreements, in_words
-from hadamard.orchestrator.report.headline import headline
-from hadamard.orchestrator.report.page import write
-from hadamard.orchestrator.report.pictures import Found, Picture, draw
-from hadamard.orchestrator.report.remarks import remarks
+from hadamard.orchestrator.report.figures import Analysis, ReportFigure, figures_of
+from hadamard.orchestrator.report.page import answer_context, template, write
 from hadamard.orchestrator.report.tables import row_table, tiles
 from hadamard.orchestrator.study.schema import REPRESENTATION
 from tests.support.designs import settings_of
@@ -55,6 +52,7 @@ MANY = Factor("head.merge", levels=tuple(f"way number {at}" for at in range(8)))
 QUBITS = Factor("head.qubits", levels=(4, 6, 8, 10, 12))
 EMBEDDINGS = Factor(REPRESENTATION, levels=("frozen", "setfit"))
 SETFIT_GAIN = 0.03
+CHANGES = ("SetFit instead of frozen", "unfrozen instead of frozen")
 MERGE = Factor("head.merge", levels=("mean", "concatenate", "blocks"))
 TRUE_EFFECTS = (0.030, 0.004, 0.0, 0.0, -0.016, 0.0, 0.012)
 BASELINES = {"logistic": (0.758, 385), "svc": (0.751, 179), "mlp": (0.742, 18722)}
@@ -230,7 +228,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw coarse pictures without arranging them, which takes a fifth of the time."""
+    """Draw coarse figures without arranging them, which takes a fifth of the time."""
     monkeypatch.setattr(plotting, "DPI", 40)
     monkeypatch.setitem(plotting.STYLE, "figure.constrained_layout.use", False)
 
@@ -252,10 +250,10 @@ def test_every_state_of_a_study_gives_a_page_that_stands_alone(state: str, tmp_p
     assert len(pd.read_csv(path.parent / "results.csv")) == len(study["results"])
 
 
-def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
+def test_figures_are_sharp_and_small(tmp_path: Path) -> None:
     path = write(tmp_path, **synthetic(screening(), splits=4))
-    pictures = {picture.stem: picture.read_bytes() for picture in path.parent.glob("*.png")}
-    assert set(pictures) == {
+    drawn = {path.stem: path.read_bytes() for path in path.parent.glob("*.png")}
+    assert set(drawn) == {
         "main_effects",
         "effects",
         "half_normal",
@@ -264,8 +262,8 @@ def test_pictures_are_sharp_and_small(tmp_path: Path) -> None:
         "costs",
         "learning_curves",
     }
-    assert all(len(content) < 150_000 for content in pictures.values())
-    width = int.from_bytes(pictures["main_effects"][16:20], "big")
+    assert all(len(content) < 150_000 for content in drawn.values())
+    width = int.from_bytes(drawn["main_effects"][16:20], "big")
     assert width == 1920
 
 
@@ -294,70 +292,85 @@ def test_markup_in_texts_is_shown_not_obeyed(tmp_path: Path) -> None:
     assert "&lt;script&gt;" in html
 
 
-def answers(study: Study) -> list[Answer]:
+def told(study: Study) -> str:
+    """Return the answers and remarks as a reader sees them, words apart by single spaces."""
     design, results = study["design"], study["results"]
-    mains, pairs, compared = main_effects(design, results), interactions(design, results), groups(results)
+    mains, pairs, beside = main_effects(design, results), interactions(design, results), published.applies(study["provenance"])
+    context = answer_context(design, results, mains, pairs, groups(results), study["quantum"], beside)
+    page = Page("".join(template(f"{part}.html.j2").render(context) for part in ("answers", "remarks")))
+    return " ".join(page.text.split())
+
+
+def answered(study: Study) -> Answers:
+    design, results = study["design"], study["results"]
     factor = next((factor for factor in design.factors if factor.path == REPRESENTATION), None)
-    beside = published.applies(study["provenance"])
-    return headline(design, mains, pairs, compared, gains(results, factor), screen(results), beside, nouns(study["quantum"]))
+    mains, pairs = main_effects(design, results), interactions(design, results)
+    return answers(design, mains, pairs, groups(results), gains(results, factor), screen(results), nouns(study["quantum"]))
 
 
-def sentences(study: Study) -> str:
-    remarked = remarks(study["results"], main_effects(study["design"], study["results"]), curvature(study["design"], study["results"]))
-    return "\n".join([*(f"{answer.text} {answer.detail}" for answer in answers(study)), *remarked])
-
-
-def pictures_of(study: Study) -> dict[str, Picture]:
+def figures(study: Study) -> dict[str, ReportFigure]:
     design, results = study["design"], study["results"]
     mains, pairs = main_effects(design, results), interactions(design, results)
     beside = published.applies(study["provenance"])
-    found = Found(design, results, study["costs"], mains, pairs, groups(results), study["curves"], beside, study["quantum"])
-    return {picture.name: picture for picture in draw(found)}
+    analysis = Analysis(design, results, study["costs"], mains, pairs, groups(results), study["curves"], beside, study["quantum"])
+    return {figure.name: figure for figure in figures_of(analysis)}
 
 
-def test_the_first_sentence_says_what_moves_accuracy() -> None:
+def test_the_first_answer_says_what_moves_accuracy() -> None:
     study = synthetic(build(settings_of("full_factorial"), FACTORS[:3], seed=1), splits=20)
-    first = answers(study)[0]
     effects = {effect.label: effect for effect in main_effects(study["design"], study["results"]).effects}
-    assert effects["qubits"].simultaneous
-    half = 50 * (effects["qubits"].simultaneous[1] - effects["qubits"].simultaneous[0])
-    short = f"{100 * effects['qubits'].estimate:.1f} ± {half:.1f}"
-    assert first.text.startswith(f"Qubits (6 → 10) raise accuracy by {short} points and encoder layers (1 → 4) by 0.")
-    assert "; nothing else is distinguishable from noise at 20 splits." in first.text
-    assert "What one factor does depends on another: qubits × reuploads (+0.8 ± 0." in first.text
-    assert "a 95 % interval that holds for all 3 effects together" in first.detail
-    assert "half of that needs four times as many splits, 80" in first.detail
-    assert first.tone == "up"
+    qubits = effects["qubits"]
+    assert qubits.simultaneous
+    half = 50 * (qubits.simultaneous[1] - qubits.simultaneous[0])
+    short = f"+{100 * qubits.estimate:.1f} ± {half:.1f}"
+    text = told(study)
+    assert f"What moves accuracy? Qubits (6 → 10): {short} points. Effects that stand out from noise: 2 of 3." in text
+    assert f"qubits 6 → 10{short}stands out" in text.replace(f" {short}", short).replace(" stands out", "stands out")
+    assert "a 95 % interval that holds for all 3 effects together" in text
+    assert "half of that needs four times as many splits, 80" in text
+    given = answered(study)
+    assert [line.what for line in given.moves] == ["qubits", "encoder layers"]
+    assert [line.tone for line in given.moves] == ["up", "up"]
+    (crossed,) = given.interacting
+    assert (crossed.what, round(100 * crossed.estimate, 1)) == ("qubits × reuploads", 0.8)
 
 
 def test_no_row_is_said_to_beat_a_baseline_where_none_does() -> None:
-    text = sentences(synthetic(build(settings_of("full_factorial"), FACTORS[:3], seed=1), splits=20))
-    assert "No quantum row beats logistic regression, svc or mlp on the same embeddings, not even the one that tests best." in text
+    study = synthetic(build(settings_of("full_factorial"), FACTORS[:3], seed=1), splits=20)
+    (group,) = answered(study).against
+    assert group.no_row_is_better
+    assert [line.what for line in group.lines] == ["logistic regression", "svc", "mlp"], "the hardest to beat first"
+    assert {line.tone for line in group.lines} == {"down"}
+    text = told(study)
+    assert "No quantum row tests better than any of the classical heads" in text
+    assert "clearly better than 0, clearly worse than 3 of 3 classical heads." in text
     assert "holds for all 9 comparisons together" in text
     assert "by luck alone" in text
-    assert text.endswith("All 220 trials are done.")
+    assert text.endswith("Trials: 220 done, 0 failed, 0 still owed.")
 
 
-def test_the_headline_says_when_a_row_beats_a_baseline() -> None:
-    text = sentences(synthetic(screening(), splits=12, baselines={"svc": (0.60, 10)}))
-    assert "beats svc by 11." in text
+def test_a_row_that_beats_a_baseline_is_said_to() -> None:
+    study = synthetic(screening(), splits=12, baselines={"svc": (0.60, 10)})
+    (group,) = answered(study).against
+    assert (group.no_row_is_better, group.lines[0].tone) == (False, "up")
+    assert group.lines[0].points.startswith("+11.")
+    text = told(study)
+    assert "clearly better than 1, clearly worse than 0 of 1 classical head." in text
     assert "No quantum row" not in text
     assert "Effects may contain interactions of two factors, which this design cannot tell apart" in text
-    assert "Every main effect may contain two-factor interactions" in text
+    assert "Main effects that may contain two-factor interactions" in text
     assert "No rows are left over to check for them." in text
 
 
-def test_many_baselines_are_told_by_their_extremes() -> None:
+def test_with_many_baselines_each_has_a_line_and_the_figure_shows_the_picked_row_alone() -> None:
     heads = {f"head{at}": (0.75 + at / 200, 100) for at in range(8)}
     study = synthetic(build(settings_of("full_factorial"), FACTORS[:2], seed=1), splits=6, baselines=heads)
-    text = sentences(study)
-    assert "No quantum row beats any of the 8 classical heads" in text
-    picked = [one for one in paired_differences(study["results"]) if one.arm == best_by_validation(study["results"])]
-    sizes = sorted(-100 * one.mean for one in picked)
-    assert f"lies below all 8 of them, by {sizes[0]:.1f} ± " in text
-    assert f"(head0) to {sizes[-1]:.1f} ± " in text
-    axes = pictures_of(study)["paired_differences"].figure.axes[0]
-    assert len(axes.get_yticks()) == 8  # the picked row alone, not three arms for each
+    (group,) = answered(study).against
+    picked = [pair for pair in paired_differences(study["results"]) if pair.arm == best_by_validation(study["results"])]
+    assert [line.estimate for line in group.lines] == pytest.approx(sorted(pair.mean for pair in picked))
+    assert "clearly worse than 8 of 8 classical heads" in told(study)
+    axes = figures(study)["paired_differences"].figure.axes[0]
+    assert len(axes.get_yticks()) == 8  # not three arms for each
 
 
 def test_heads_are_compared_on_the_same_embeddings() -> None:
@@ -370,30 +383,31 @@ def test_heads_are_compared_on_the_same_embeddings() -> None:
         assert wide
         assert narrow
         assert wide[0] < narrow[0] < narrow[1] < wide[1]
-    found = gains(study["results"], EMBEDDINGS)
-    assert {gain.head for gain in found} == set(BASELINES)
-    assert all(gain.simultaneous and gain.simultaneous[0] < SETFIT_GAIN < gain.simultaneous[1] for gain in found)
-    first = answers(study)[0]
-    assert first.text.startswith("SetFit embeddings instead of frozen ones raise accuracy by ")
-    assert "for quantum rows, by " in first.text
-    assert "+3.6 points" in first.detail
-    assert "The row picked by cross-validation" in sentences(study)
+    of_heads = gains(study["results"], EMBEDDINGS)
+    assert {gain.head for gain in of_heads} == set(BASELINES)
+    assert all(gain.simultaneous and gain.simultaneous[0] < SETFIT_GAIN < gain.simultaneous[1] for gain in of_heads)
+    lines = answered(study).representations
+    assert [line.what for line in lines] == ["quantum rows", "logistic regression", "mlp", "svc"]
+    assert {line.change for line in lines} == {"SetFit instead of frozen"}
+    text = told(study)
+    assert text.startswith("What does the representation do? SetFit instead of frozen embeddings, quantum rows: +3.")
+    assert "Published for logistic regression on paraphrase-mpnet-base-v2: +3.6 points" in text
+    assert "The row picked by cross-validation" in text
 
 
 def test_three_representations_of_which_one_has_fewer_heads() -> None:
     study = represented(splits=6, representations=("frozen", "setfit", "unfrozen"))
     lost = study["results"]["arm"].isin(["logistic.unfrozen", "svc.unfrozen"])
     study = {**study, "results": study["results"][~lost].reset_index(drop=True)}
-    questions = {answer.question: answer.text for answer in answers(study)}
-    assert "is not told apart from mlp (−2.0 ± " in questions["Against classical heads, on unfrozen embeddings"]
-    texts = [answer.text for answer in answers(study) if answer.question == "What does the representation do?"]
-    assert [text.split(" embeddings")[0] for text in texts] == ["SetFit", "Unfrozen"]
-    assert "mlp" in texts[1]
-    assert "svc" not in texts[1]
-    assert set(pictures_of(study)) >= {"paired_differences", "qubits", "costs"}
-    lost = without(study, lambda r: r[REPRESENTATION] == "setfit")
-    (only,) = [answer.text for answer in answers(lost) if answer.question == "What does the representation do?"]
-    assert only.startswith("Unfrozen embeddings instead of frozen ones raise accuracy by 2.8 ± ")
+    given = answered(study)
+    (unfrozen,) = [group for group in given.against if group.representation == "unfrozen"]
+    assert [(line.what, line.verdict) for line in unfrozen.lines] == [("mlp", "hint")]
+    heads = {change: [line.what for line in given.representations if line.change == change] for change in CHANGES}
+    assert heads == {CHANGES[0]: ["quantum rows", "logistic regression", "mlp", "svc"], CHANGES[1]: ["quantum rows", "mlp"]}
+    assert set(figures(study)) >= {"paired_differences", "qubits", "costs"}
+    only = answered(without(study, lambda r: r[REPRESENTATION] == "setfit")).representations
+    assert {line.change for line in only} == {"unfrozen instead of frozen"}
+    assert only[0].points.startswith("+2.8 ± ")
 
 
 @pytest.mark.usefixtures("quick")
@@ -420,12 +434,12 @@ def test_a_head_is_known_by_its_name_without_its_embeddings() -> None:
 
 def test_published_gaps_are_drawn_beside_sst2_alone() -> None:
     study = represented(splits=4)
-    drawn = pictures_of(study)
+    drawn = figures(study)
     labels = [text.get_text() for text in drawn["paired_differences"].figure.axes[0].texts]
     assert {"paper's best head +3.14", "paper, one encoder +0.65", "photonic heads −0.2"} <= set(labels)
     assert "paraphrase-mpnet-base-v2" in drawn["paired_differences"].caption
     assert "independent +3.6" in [text.get_text() for text in drawn["effects"].figure.axes[0].texts]
-    other = pictures_of({**study, "provenance": {"data hash": "0123456789abcdef"}})
+    other = figures({**study, "provenance": {"data hash": "0123456789abcdef"}})
     assert not any("paper" in text.get_text() for text in other["paired_differences"].figure.axes[0].texts)
     assert [gap.size for gap in published.QUANTUM_GAPS] == pytest.approx([0.0314, 0.0065, -0.0016])
     for gap in (*published.QUANTUM_GAPS, published.SETFIT_GAP):
@@ -435,8 +449,10 @@ def test_published_gaps_are_drawn_beside_sst2_alone() -> None:
 def test_a_bend_that_centre_points_show_is_told() -> None:
     ranges = (Factor("training.lr", low=0.003, high=0.03, scale="log"), Factor("training.weight_decay", low=0.0, high=0.01))
     design = build(settings_of("full_factorial", centre_points=2), ranges, seed=1)
-    assert "above what the corners predict: accuracy bends between levels" in sentences(synthetic(design, splits=6, hump=0.03))
-    assert "no sign of a bend" in sentences(synthetic(design, splits=6))
+    bent = told(synthetic(design, splits=6, hump=0.03))
+    assert "Centre points minus what the corners predict: +3." in bent
+    assert "accuracy bends between levels" in bent
+    assert "no sign of a bend" in told(synthetic(design, splits=6))
 
 
 def test_rows_are_picked_by_cross_validation_where_they_have_it() -> None:
@@ -445,7 +461,7 @@ def test_rows_are_picked_by_cross_validation_where_they_have_it() -> None:
     crossed = results.assign(cv_accuracy=np.where(results["arm"] == "r02", 0.9, 0.5))
     assert best_by_validation(crossed) == "r02"
     assert best_by_validation(crossed) != best_by_validation(results)
-    assert "The row picked by cross-validation, r02," in sentences({**study, "results": crossed})
+    assert "The row picked by cross-validation, r02:" in told({**study, "results": crossed})
     unknown = crossed.assign(cv_accuracy=crossed["cv_accuracy"].where(crossed["row"].isna()))
     assert best_by_validation(unknown) == best_by_validation(results)  # classical heads alone have it
     some = crossed.assign(cv_accuracy=crossed["cv_accuracy"].where(crossed["arm"] == "r02"))
@@ -456,9 +472,8 @@ def test_each_representation_says_what_its_row_was_picked_by() -> None:
     study = represented(splits=4)
     results = study["results"]
     tuned = results.assign(cv_accuracy=results["cv_accuracy"].where(results[REPRESENTATION] == "setfit"))  # frozen rows tune nothing
-    told = {answer.question: answer.text for answer in answers({**study, "results": tuned})}
-    assert "The row picked by validation" in told["Against classical heads, on frozen embeddings"]
-    assert "The row picked by cross-validation" in told["Against classical heads, on SetFit embeddings"]
+    by = {group.representation: group.picked_by for group in answered({**study, "results": tuned}).against}
+    assert by == {"frozen": "validation", "setfit": "cross-validation"}
 
 
 def test_baselines_are_ranked_by_what_all_of_them_have() -> None:
@@ -478,7 +493,7 @@ def test_baselines_are_ranked_by_what_all_of_them_have() -> None:
     assert picked(results) == ("Baseline picked by validation", "svc")
     rows = {row["name"]: row["picking"] for row in row_table(study["design"], results)}
     assert (rows["r00"], rows["mlp"], rows["logistic"]) == ("50.0 %", "90.0 %", "–")
-    qubits = pictures_of({**study, "results": results})["qubits"]
+    qubits = figures({**study, "results": results})["qubits"]
     assert "svc" in [text.get_text() for text in qubits.figure.axes[0].texts]
     assert qubits.caption.endswith("the classical head with the highest validation accuracy.")
 
@@ -486,7 +501,7 @@ def test_baselines_are_ranked_by_what_all_of_them_have() -> None:
 def test_only_quantum_rows_are_called_so() -> None:
     for quantum in (True, False):
         study = represented(splits=6) | {"quantum": quantum}
-        drawn = pictures_of(study)
+        drawn = figures(study)
         costs, paired = drawn["costs"].figure, drawn["paired_differences"]
         legend = costs.axes[-1].get_legend()
         assert legend
@@ -496,10 +511,10 @@ def test_only_quantum_rows_are_called_so() -> None:
         assert paired.figure.axes[0].get_xlabel().endswith("right of it the quantum row" if quantum else "right of it the row")
         assert any("paper" in text.get_text() for text in paired.figure.axes[0].texts) == quantum  # published gaps
         assert ("Dotted" in paired.caption) == quantum
-        told = sentences(study)
-        assert ("quantum" in told) == quantum
-        assert ("for quantum rows, by " if quantum else "for rows, by ") in told
-        assert ("No quantum row beats " if quantum else "No row beats ") in told
+        text = told(study)
+        assert ("quantum" in text) == quantum
+        assert ("embeddings, quantum rows: +" if quantum else "embeddings, rows: +") in text
+        assert ("No quantum row tests " if quantum else "No row tests ") in text
 
 
 def test_heads_beside_the_rows_have_learning_curves_of_their_own() -> None:
@@ -507,27 +522,27 @@ def test_heads_beside_the_rows_have_learning_curves_of_their_own() -> None:
     some = {key: epochs for key, epochs in study["curves"].items() if key.startswith("r00")}
     keys = study["results"].loc[study["results"]["arm"] == "mlp", "key"]
     curves = some | dict(zip(keys, some.values(), strict=True))
-    figure = pictures_of({**study, "curves": curves})["learning_curves"].figure
+    figure = figures({**study, "curves": curves})["learning_curves"].figure
     assert {axes.get_title("left").partition(",")[0] for axes in figure.axes if axes.lines} == {"r00", "mlp"}
 
 
 def test_the_headline_counts_what_is_missing() -> None:
-    text = sentences(without(without(small(), lambda r: r.index == 0), lambda r: r.index == 1, "owed"))
-    assert "Of 21 trials: 19 done, 1 failed, 1 still owed. These are interim results." in text
-    assert "The study has no baselines" in sentences(STATES["no baselines"]())
-    assert "No trial of the design has finished yet." in sentences(STATES["nothing done"]())
-    assert "too few common splits for intervals" in sentences(STATES["one split"]())
+    text = told(without(without(small(), lambda r: r.index == 0), lambda r: r.index == 1, "owed"))
+    assert "Trials: 19 done, 1 failed, 1 still owed. These are interim results." in text
+    assert "The study has no baselines" in told(STATES["no baselines"]())
+    assert "No trial of the design has finished yet." in told(STATES["nothing done"]())
+    assert "too few common splits for intervals" in told(STATES["one split"]())
 
 
 def test_accuracy_against_qubits_has_a_line_for_each_representation() -> None:
-    axes = pictures_of(represented(splits=4))["qubits"].figure.axes[0]
+    axes = figures(represented(splits=4))["qubits"].figure.axes[0]
     labels = [text.get_text() for text in axes.texts]
     assert {"quantum, frozen", "quantum, setfit"} <= set(labels)
     assert sum(label.endswith(" frozen") for label in labels) == 2  # the quantum rows and a classical head on the same embeddings
     assert len(axes.collections) == 2  # a band for each
     alone = synthetic(build(settings_of("full_factorial"), (QUBITS,), seed=1), splits=4)
-    assert pictures_of(alone)["qubits"].figure.axes[0].texts[0].get_text() == "quantum rows"
-    assert "qubits" not in pictures_of(synthetic(build(settings_of("full_factorial"), FACTORS[1:3], seed=1), splits=2))
+    assert figures(alone)["qubits"].figure.axes[0].texts[0].get_text() == "quantum rows"
+    assert "qubits" not in figures(synthetic(build(settings_of("full_factorial"), FACTORS[1:3], seed=1), splits=2))
 
 
 def test_the_pareto_front_holds_what_nothing_cheaper_equals() -> None:
@@ -537,12 +552,12 @@ def test_the_pareto_front_holds_what_nothing_cheaper_equals() -> None:
 
 def test_accuracy_is_set_against_energy_only_where_all_of_it_was_measured() -> None:
     study = small()
-    labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
+    labels = [axes.get_xlabel() for axes in figures(study)["costs"].figure.axes]
     assert labels == ["trained parameters (log scale)", "joules per trial, measured (log scale)"]
     modelled = {**study, "costs": study["costs"].assign(energy_method="modelled")}
-    assert pictures_of(modelled)["costs"].figure.axes[1].get_xlabel() == "joules per trial, modelled (log scale)"
+    assert figures(modelled)["costs"].figure.axes[1].get_xlabel() == "joules per trial, modelled (log scale)"
     study["costs"].loc[0, "energy_j"] = np.nan
-    labels = [axes.get_xlabel() for axes in pictures_of(study)["costs"].figure.axes]
+    labels = [axes.get_xlabel() for axes in figures(study)["costs"].figure.axes]
     assert labels[1] == "seconds per trial (log scale); energy was not measured"
     assert arm_means(study["results"], study["costs"])["energy_j"].isna().sum() == 1
 
@@ -553,9 +568,9 @@ def test_intervals_are_spoken_of_only_where_there_are_any(splits: int, intervals
     study = synthetic(build(settings_of("full_factorial"), FACTORS[:1], seed=1), splits)
     section = Page(write(tmp_path, **study).read_text()).text.split("Against classical heads")[-1].split("What accuracy costs")[0]
     assert ("too few for an interval" in section) != intervals
-    pictures = pictures_of(study)
-    assert ("Thick" in pictures["paired_differences"].caption) == intervals
-    assert ("without intervals" in pictures["paired_differences"].figure.get_suptitle()) != intervals
+    drawn = figures(study)
+    assert ("Thick" in drawn["paired_differences"].caption) == intervals
+    assert ("without intervals" in drawn["paired_differences"].figure.get_suptitle()) != intervals
 
 
 def test_costs_are_ratios_of_levels() -> None:
