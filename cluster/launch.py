@@ -1,7 +1,6 @@
-"""Launches one pack as a process of its own, or as several ranks, stops it in good order when told to, and says how it ended.
+"""Launches one pack as a process of its own, or as several ranks, stops it gracefully when told to, and names the cause of its end.
 
-Owns what is launched, its environment and the cause of its end. Does not own retries, what the pack holds, why it is to stop, nor how ranks
-are started (mpi.py) and watched over (watch.py).
+The commands that start ranks are in `launchers`, their supervision in `watch`.
 """
 
 from __future__ import annotations
@@ -18,23 +17,22 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hadamard.cluster.allocation import GPU_MASKS
 from hadamard.cluster.mpi import RankPlacement, known_library, launch_command, launch_environment
 from hadamard.cluster.oom import oom_kills
 from hadamard.cluster.watch import Trouble, Watch
 from hadamard.model.errors import EXIT_DISK_FULL, EXIT_OUT_OF_MEMORY, EXIT_STOPPED, EXIT_USER_ERROR, UserError
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles
 
-Cause = Literal["stopped", "killed", "crashed", "hanging", "out of memory", "bad input", "disk full", "error"]
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 """Loaded here, since loading after a fork of a process with threads may hang."""
 LOG_TAIL = 4000
 OOM_IN_STEP = "oom_kill event"
 """In what Slurm says when Linux has killed a rank for want of memory, on whatever node."""
-LATE_WORD_S = 5.0
+LATE_REASON_S = 5.0
 STOP_GRACE_S = 45.0
 """How long a process that was told to stop may take for its epoch and its checkpoints."""
 
@@ -44,8 +42,8 @@ class Outcome:
     """How a pack's process ended.
 
     Attributes:
-        cause: None if it ended well; `stopped` if it was told to, and left some of its trials for later.
-        message: Exit code or signal in words, with the end of the log; of a stopped one, why it was to stop.
+        cause: None if it ended well; STOPPED if it was told to, and left some of its trials for later.
+        message: Exit code or signal in words, with the end of the log; of a stopped one, the reason of the stop.
     """
 
     cause: Cause | None
@@ -97,7 +95,7 @@ def run_pack(
             try:
                 words = watch.command = _ranks_command(pack_directory, threads, places, gpus)
             except UserError as error:
-                return Outcome("bad input", str(error))
+                return Outcome(Cause.BAD_INPUT, str(error))
             own = launch_environment(places, {**own, **watch.variables}, watch.host_file)
         kills_before = oom_kills()
         process = subprocess.Popen(
@@ -113,9 +111,9 @@ def run_pack(
         said = _since(log, begin)
         returncode = watch.returncode(process.returncode, said) if watch else process.returncode
     tail = said[-LOG_TAIL:]
-    by_others = trouble is None or trouble.cause == "killed"
+    by_others = trouble is None or trouble.cause == Cause.KILLED
     if stop is None and returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and by_others:
-        stop = _late_word(stop_reason)
+        stop = _late_reason(stop_reason)
     if trouble is not None and stop is None and returncode == -signal.SIGKILL:
         return Outcome(trouble.cause, f"{trouble.message}. {tail}")
     return outcome(returncode, tail, stop, (oom_kills() or 0) > (kills_before or 0) or OOM_IN_STEP in said)
@@ -165,25 +163,25 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
     if returncode == 0:
         return Outcome(None, "")
     if returncode == -signal.SIGKILL and oom:
-        return Outcome("out of memory", "killed by Linux for want of memory; fewer qubits or a smaller training.batch need less")
+        return Outcome(Cause.OUT_OF_MEMORY, "killed by Linux for want of memory; fewer qubits or a smaller training.batch need less")
     if returncode in (EXIT_STOPPED, -signal.SIGTERM, -signal.SIGKILL) and stop is not None:
-        return Outcome("stopped", stop)
+        return Outcome(Cause.STOPPED, stop)
     if returncode == EXIT_STOPPED:
-        return Outcome("killed", "ended by SIGTERM from outside, with everything saved")
+        return Outcome(Cause.KILLED, "ended by SIGTERM from outside, with everything saved")
     if returncode == -signal.SIGKILL:
-        return Outcome("killed", "killed by SIGKILL: by hand, or by Linux for want of memory where that is not counted")
+        return Outcome(Cause.KILLED, "killed by SIGKILL: by hand, or by Linux for want of memory where that is not counted")
     if returncode < 0:
         return Outcome(
-            "killed" if returncode in (-signal.SIGTERM, -signal.SIGINT) else "crashed",
+            Cause.KILLED if returncode in (-signal.SIGTERM, -signal.SIGINT) else Cause.CRASHED,
             f"ended by {signal.Signals(-returncode).name}. {log_tail}",
         )
-    causes: dict[int, Cause] = {EXIT_USER_ERROR: "bad input", EXIT_DISK_FULL: "disk full", EXIT_OUT_OF_MEMORY: "out of memory"}
-    return Outcome(causes.get(returncode, "error"), f"exit code {returncode}. {log_tail}")
+    causes = {EXIT_USER_ERROR: Cause.BAD_INPUT, EXIT_DISK_FULL: Cause.DISK_FULL, EXIT_OUT_OF_MEMORY: Cause.OUT_OF_MEMORY}
+    return Outcome(causes.get(returncode, Cause.ERROR), f"exit code {returncode}. {log_tail}")
 
 
-def _late_word(stop_reason: Callable[[], str | None]) -> str | None:
-    """Return why all stops, if that is said soon: Slurm ends a job by signals to all its processes at once, this one and the driver."""
-    deadline = time.monotonic() + LATE_WORD_S
+def _late_reason(stop_reason: Callable[[], str | None]) -> str | None:
+    """Return the reason of a stop if one is given soon: Slurm signals all of a job's processes at once, this one and the driver."""
+    deadline = time.monotonic() + LATE_REASON_S
     while (stop := stop_reason()) is None and time.monotonic() < deadline:
         time.sleep(0.2)
     return stop

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from hadamard.cluster.launchers.registry import first_death
 from hadamard.cluster.mpi import RankPlacement
 from hadamard.cluster.periodic import Periodic
 from hadamard.model.errors import EXIT_STOPPED
+from hadamard.model.files.causes import Cause
 from hadamard.model.logs import survived
 from hadamard.model.mpi.heartbeat import DIRECTORY, LAUNCHER, STOP, HeartbeatMonitor, RankStatus, SuspendAwareTimer, read_status
 
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 class Trouble:
     """Why ranks have to be ended."""
 
-    cause: Literal["hanging", "error", "killed"]
+    cause: Cause
     message: str
 
 
@@ -98,20 +98,20 @@ class Watch:
             silences = [listening.look() for listening in self._ranks]
         except FileNotFoundError:
             return Trouble(
-                "killed", "the launch's directory is gone: the pack has been launched again by another, or it was removed by hand"
+                Cause.KILLED, "the launch's directory is gone: the pack has been launched again by another, or it was removed by hand"
             )
         for rank, (listening, seconds) in enumerate(zip(self._ranks, silences, strict=True)):
             word = self._words[rank] = read_status(listening.text) or self._words[rank]
             if word is not None and seconds > SILENT_S:
                 silent.append(f"rank {rank} on {word.host} (process {word.pid})")
         if silent:
-            return Trouble("hanging", f"no sign of life for {SILENT_S:g} s from {', '.join(silent)}: stopped, or its node is lost")
+            return Trouble(Cause.HANGING, f"no sign of life for {SILENT_S:g} s from {', '.join(silent)}: stopped, or its node is lost")
         self._met = self._met or all(word is not None and word.met for word in self._words)
         if not self._met and waited > START_S:
             met = sum(word is not None and word.met for word in self._words)
             ranks, started = len(self._words), sum(word is not None for word in self._words)
             return Trouble(
-                "error",
+                Cause.ERROR,
                 f"{ranks} ranks did not meet within {START_S:g} s: {started} have started, {met} have met the others. "
                 f"The command was: {shlex.join(self.command)}",
             )

@@ -5,12 +5,16 @@ Submitting jobs is in submit.py; a job's resources on each node are in allocated
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TypedDict
 
+from hadamard.model.logs import warn_once
+
+logger = logging.getLogger(__name__)
 ACTIVE = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "RESIZING", "STAGE_OUT"})
 """States in which processes of a job may be alive."""
 WAITING = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"})
@@ -78,7 +82,10 @@ def consumed_energy_j(job: str) -> float | None:
     try:
         words = ["sacct", "--noheader", "--parsable2", "--format=ConsumedEnergyRaw", "--jobs", job]
         done = subprocess.run(words, capture_output=True, text=True, timeout=ANSWER_S)
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
+        return None  # no Slurm here
+    except subprocess.TimeoutExpired as error:
+        warn_once(logger, f"the energy of job {job} in Slurm's accounting is not known", error)
         return None
     return read_consumed_energy_j(done.stdout)
 
@@ -139,7 +146,10 @@ def scontrol(*words: str) -> tuple[str, str] | None:
     """Return stdout and stderr of `scontrol show`; None if Slurm cannot be reached."""
     try:
         done = subprocess.run(["scontrol", "show", *words], capture_output=True, text=True, timeout=ANSWER_S)
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
+        return None  # no Slurm here
+    except subprocess.TimeoutExpired as error:
+        warn_once(logger, "Slurm does not answer: states of jobs and nodes are not known", error)
         return None
     return done.stdout, done.stderr
 

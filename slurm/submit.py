@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 import shlex
 import shutil
 import subprocess
@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hadamard.model.errors import UserError
+from hadamard.model.logs import survived
 
+logger = logging.getLogger(__name__)
 SCRIPT = Path(__file__).resolve().parent / "sweep.sbatch"  # in a checkout the folders of the package are links
 
 
@@ -129,7 +131,7 @@ def submit(options: SubmitOptions, script: Path, arguments: Sequence[str], logs:
             before = f" Submitted before that, and still there: {' '.join(ids)}" if ids else ""
             raise UserError((done.stderr.strip() or f"sbatch ended with exit code {done.returncode}") + before)
         ids.append(done.stdout.split()[-1].partition(";")[0])  # ID, or ID;CLUSTER
-        with contextlib.suppress(OSError):  # the job is in the queue; this only tells `hadamard status` of it before it has begun
+        with survived(logger, f"{logs} cannot be written: `hadamard status` does not know job {ids[-1]} before it begins", OSError):
             (logs / f"{ids[-1]}.sbatch").write_text(shlex.join(command) + "\n")
     return ids
 

@@ -5,8 +5,8 @@ Owns the files `energy/RUN-NODE.json` and `.csv` of a study's directory, written
 
 from __future__ import annotations
 
-import contextlib
 import json
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -18,7 +18,9 @@ from hadamard.cluster.energy.base import Counter, Meter, MeterError, Method, ste
 from hadamard.cluster.energy.trace import TIME, WRAPS, Trace, read_trace
 from hadamard.model.files.atomic import read_json, write_atomically
 from hadamard.model.files.json_lines import append_line
+from hadamard.model.logs import survived, warn_once
 
+logger = logging.getLogger(__name__)
 EVERY_S = 0.5
 WRITE_EVERY_S = 2.0
 """Readings are written together: on a file system that nodes share, each writing is a request to its server."""
@@ -98,7 +100,7 @@ class Recorder:
             time.sleep(seconds)
             last, window_s = self._read(meter), time.monotonic() - begin
         except MeterError as error:
-            self._facts["died"] = str(error)
+            self._died(error)
             return None
         return [step_j(*both) / window_s for both in zip(meter.counters, first, last, strict=True)]
 
@@ -110,13 +112,18 @@ class Recorder:
             try:
                 self._read(self._meter)
             except MeterError as error:
-                self._facts["died"], last = str(error), True
+                self._died(error)
+                last = True
             if last or time.monotonic() - written_s > WRITE_EVERY_S:
                 self._write()
                 written_s = time.monotonic()
             self._stop.wait(EVERY_S)
         if self._facts["died"] is not None:
             self._save()
+
+    def _died(self, error: MeterError) -> None:
+        warn_once(logger, "the meter of this node is silent: joules are not measured any longer", error)
+        self._facts["died"] = str(error)
 
     def _read(self, meter: Meter) -> tuple[float, ...]:
         """Read the meter, and keep that with the middle of the time that it took."""
@@ -127,12 +134,12 @@ class Recorder:
         return joules
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):  # a full disk: the next time tries again
+        with survived(logger, f"{self._csv} cannot be written, as on a full disk: the next time tries again", OSError):
             append_line(self._csv, "\n".join(self._lines))
             self._lines.clear()
 
     def _save(self) -> None:
-        with contextlib.suppress(OSError):
+        with survived(logger, f"{self._json} cannot be written: this node's joules are not known", OSError):
             write_atomically(self._json, json.dumps(self._facts, indent=1))
 
 

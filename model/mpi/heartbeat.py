@@ -6,9 +6,9 @@ launcher does about a silent rank.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
+import logging
 import math
 import os
 import select
@@ -21,6 +21,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from hadamard.model.logs import survived
+
+logger = logging.getLogger(__name__)
 DIRECTORY = "HADAMARD_LAUNCH"
 """Names the launch's directory in a rank's environment: in it `launcher` and, by number, a file for each rank, all made by the launcher.
 They are written in place and opened for each look: so other machines see a change within seconds on network file systems, too."""
@@ -132,9 +135,10 @@ class Heartbeat:
     def say(self, word: RankStatus) -> None:
         """Say something else from now on."""
         self.word = word
-        with contextlib.suppress(OSError), open(self.launch / str(self.number), "r+") as file:
-            file.write(json.dumps(asdict(word)))
-            file.truncate()
+        file = self.launch / str(self.number)
+        with survived(logger, "this rank's state cannot be written: its launcher does not see it", OSError), open(file, "r+") as state:
+            state.write(json.dumps(asdict(word)))
+            state.truncate()
 
     def meet(self) -> None:
         """Say that all ranks have met."""
@@ -151,7 +155,7 @@ class Heartbeat:
         """Whether the launcher has said that the ranks are to stop; may be asked as often as one likes."""
         if not self._told and time.monotonic() - self._looked > ASK_S:
             self._looked = time.monotonic()
-            with contextlib.suppress(OSError):
+            with survived(logger, "the launcher's file cannot be read: a stop is seen later", OSError):
                 self._told = (self.launch / LAUNCHER).read_text() == STOP
         return self._told
 

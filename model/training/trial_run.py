@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hadamard.model.errors import DivergedError, UserError, is_out_of_memory
 from hadamard.model.files import correct_bits
 from hadamard.model.files.atomic import write_atomically
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import TrialFiles
 from hadamard.model.heads.base import Score
 from hadamard.model.trial import Trial
@@ -81,14 +82,14 @@ def record_failure(files: TrialFiles, error: Exception) -> None:
     """Append a failure, its cause and its traceback to a trial's journal."""
     trace = "".join(traceback.format_exception(error))[-4000:]
     cause, message = _cause(error), str(error)[:2000] or type(error).__name__
-    if cause == "out of memory":
+    if cause == Cause.OUT_OF_MEMORY:
         message = f"the memory of this machine or allocation is too small; fewer qubits or a smaller training.batch need less ({message})"
     files.append("failed", cause=cause, message=message, traceback=trace)
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: Exception) -> Cause:
     if isinstance(error, DivergedError):
-        return "diverged"
+        return Cause.DIVERGED
     if is_out_of_memory(error):
-        return "out of memory"
-    return "bad input" if isinstance(error, UserError) else "error"
+        return Cause.OUT_OF_MEMORY
+    return Cause.BAD_INPUT if isinstance(error, UserError) else Cause.ERROR

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hadamard.cluster.periodic import Periodic
+from hadamard.model.files.causes import Cause
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.energy.totals import spent_j, with_ends
 from hadamard.orchestrator.formats import count, duration, joules, listed
-from hadamard.orchestrator.ledger.causes import BUDGET
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.notices import noticed
 from hadamard.orchestrator.ledger.resource_log import PackUse, RunUse, packs_used, runs_used, save_run
@@ -100,16 +100,16 @@ def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: in
         cores: That it holds.
     """
     if limits.deadline_s is not None and time.time() + (expected_s or 0.0) > limits.deadline_s:
-        return BUDGET
+        return Cause.BUDGET
     if limits.budget.energy is None:
         return None
     spent = next((run.spent_j for run in reversed(runs_used(study))), None)  # of the driver's last check: records may be long
     if spent is None:
-        return BUDGET  # nobody knows what is left
+        return Cause.BUDGET  # nobody knows what is left
     now, uses = time.time(), packs_used(study)
     core_w = _core_w(with_ends(study, uses), spent)
     running_core_s = sum(_left_s(use, now) * _cores(use) for use in _running(uses))
-    return BUDGET if spent + core_w * (running_core_s + (expected_s or 0.0) * cores) >= limits.budget.energy else None
+    return Cause.BUDGET if spent + core_w * (running_core_s + (expected_s or 0.0) * cores) >= limits.budget.energy else None
 
 
 def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | None:
@@ -161,7 +161,7 @@ class BudgetGuard:
         with noticed(self._study, "budget", NOT_ENFORCED):  # as where Ray or a file server is away for a moment
             if names := passed(self._budget, self.note()):
                 logger.info("the budget is used up: %s", ", ".join(names))
-                self._stop(BUDGET)
+                self._stop(Cause.BUDGET)
 
     def note(self) -> Used:
         """Record the run's use until now; return that of all runs, without counting trials, and joules only if they are limited."""

@@ -23,6 +23,7 @@ from hadamard.cluster.energy.choice import open_meter
 from hadamard.cluster.energy.recorder import IDLE_S
 from hadamard.cluster.launch import STOP_GRACE_S, environment
 from hadamard.model.errors import UserError
+from hadamard.model.files.causes import Cause
 from hadamard.model.representation import embeddings
 from hadamard.model.trial import Trial, TrialSettings
 from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, deadline
@@ -90,7 +91,7 @@ def drive(work: Work, claim: Claim, console: Console, dashboard: bool) -> bool:
                 _sweep(work, run, guard, signals, console, dashboard, metered=meter is not None)
     except KeyboardInterrupt:  # packs that had not stopped by themselves were killed
         claim.check()
-        close(map(work.ledger.files, work.plan.trials), claim.owner.cause or "interrupted")
+        close(map(work.ledger.files, work.plan.trials), claim.owner.cause or Cause.INTERRUPTED)
     except Exception:  # Tune may die of a full disk in many ways; what it was is seen by trying
         work.ledger.check(work.plan.study, 1)
         raise

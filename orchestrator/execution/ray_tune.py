@@ -1,7 +1,4 @@
-"""The sweep: Ray Tune schedules one Tune trial per pack over what the ledger still owes.
-
-Owns Ray's start and stop and what Tune is told. Does not own what runs on a node, nor results: those are in the ledger, and Tune may die.
-"""
+"""The sweep: Ray Tune schedules one Tune trial per pack over the trials that the ledger owes. Results are in the ledger; Tune may die."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hadamard.cluster.allocation import Allocation
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.orchestrator.execution.budget_guard import Limits
 from hadamard.orchestrator.execution.placement import reached_job, reservations
@@ -25,8 +23,8 @@ from hadamard.orchestrator.planning.packs import Pack, starting_order
 from hadamard.slurm.ray_start import OBJECT_STORE_BYTES
 
 MOST_MOVES = 100
-"""How often Tune starts a pack again whose worker is gone. Who is tried again is decided by cause, in `retries`, and a node that leaves
-costs its packs a move each: this only ends what never gets so far as to run there."""
+"""How often Tune starts a pack again whose worker is gone. Retries are decided by cause, in `retry_policy`, and a node that is drained
+costs its packs a move each: this only ends packs that never begin to run."""
 RAY_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are the driver's
@@ -78,7 +76,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits
         ledger: The study's directory.
         packs: What is owed.
         name: The study's.
-        run: The number under which the study's ownership says whether to stop.
+        run: The number of the driver's term: its owner record says whether to stop.
         limits: What they may be begun within.
         metered: Whether nodes have meters, whose start packs wait for.
     """
@@ -116,7 +114,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits
             callbacks=[_keep_signals()],
         ),
     )
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # Tune ends by its own handlers what ours end in good order
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # Tune's own handlers end at once what ours stop gracefully
     try:
         results = tuner.fit()
     finally:
@@ -150,7 +148,7 @@ def _record_failure(pack: PackFiles, error: Exception) -> None:
     for files in (files for files in pack.trials if not files.result.exists()):
         events = files.events()
         if not events or events[-1]["event"] != "failed":
-            files.append("failed", cause="worker lost", message=f"no worker could be kept for it: {str(error)[-1000:]}")
+            files.append("failed", cause=Cause.WORKER_LOST, message=f"no worker could be kept for it: {str(error)[-1000:]}")
 
 
 def _write_pack(ledger: Ledger, pack: Pack) -> Path:

@@ -15,13 +15,13 @@ from hadamard.cluster.energy.recorder import IDLE_S, is_ready
 from hadamard.cluster.launch import Outcome, run_pack
 from hadamard.cluster.node_drain import NodeDrain, node_name
 from hadamard.model.files.atomic import read_json, write_atomically
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.model.logs import log_to, survived, warn_once
 from hadamard.orchestrator.execution.budget_guard import Limits, why_no_room
 from hadamard.orchestrator.execution.node_meters import nodes_alive
 from hadamard.orchestrator.execution.placement import places, wait_for_bundles
 from hadamard.orchestrator.execution.retry_policy import run_with_retries
-from hadamard.orchestrator.ledger.causes import LEFT, SUPERSEDED
 from hadamard.orchestrator.ledger.claim import stop_requested
 from hadamard.orchestrator.ledger.resource_log import PackRecord, holding
 from hadamard.orchestrator.planning.packs import CPUS_PER_PACK
@@ -47,12 +47,12 @@ def run_here(config: dict[str, Any]) -> None:
     log_to(study / "logs" / f"{node_name()}.log")
 
     def stop_reason() -> str | None:
-        return stop_requested(study, run) or (LEFT if drain.leaving else None)
+        return stop_requested(study, run) or (Cause.LEFT if drain.leaving else None)
 
     with drain.busy():
         stopped_by = _run_to_the_end(pack, config, stop_reason)
     logger.info("pack %s: %s", config["pack"], "ended" if stopped_by is None else f"stopped ({stopped_by})")
-    while stopped_by == LEFT and stop_requested(study, run) is None:
+    while stopped_by == Cause.LEFT and stop_requested(study, run) is None:
         time.sleep(LOOK_EVERY_S)
 
 
@@ -77,7 +77,7 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], stop_reason: Callab
         placement = None
         if ranks > 1:
             if (reason := wait_for_bundles(stop_reason)) is not None:
-                return Outcome("stopped", reason)
+                return Outcome(Cause.STOPPED, reason)
             placement = places(shards, gpus, config["job"], config["all_gpus"][config["pack"]])
         held = holding(placement, gpus)
         if config["metered"]:
@@ -88,7 +88,7 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], stop_reason: Callab
         try:
             outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, stop_reason, placement)
         finally:
-            record.end(outcome.cause if outcome else "error", sum(trial.result.exists() for trial in undone))
+            record.end(outcome.cause if outcome else Cause.ERROR, sum(trial.result.exists() for trial in undone))
         if outcome.cause is not None:
             logger.warning("pack %s: its process ended: %s (%s)", config["pack"], outcome.cause, outcome.message.partition("\n")[0][:200])
         return outcome
@@ -105,12 +105,14 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], stop_reason: Callab
         stopped_by = run_with_retries(pack.directory, launch, stop_reason, lost, run)
     except Exception as error:  # Tune would only try the same again; the journal is where a user looks
         warn_once(logger, f"pack {config['pack']} cannot be run: its trials fail", error)
-        stopped_by = SUPERSEDED if stop_reason() == SUPERSEDED else None
+        stopped_by = Cause.SUPERSEDED if stop_reason() == Cause.SUPERSEDED else None
         for trial in (trial for trial in files if stopped_by is None and not trial.result.exists()):
             with survived(logger, "the failure is in no journal: its trials are owed", OSError):
-                trial.append("failed", cause="error", message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:])
+                trial.append(
+                    "failed", cause=Cause.ERROR, message=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()[-4000:]
+                )
     report_progress()
-    if stopped_by != SUPERSEDED:  # then all of it may be the new driver's by now
+    if stopped_by != Cause.SUPERSEDED:  # then all of it may be the new driver's by now
         _attempt(pack).unlink(missing_ok=True)
     return stopped_by
 
@@ -126,7 +128,7 @@ def _wait_for_meters(study: Path, run: int, hosts: Iterable[str], stop_reason: C
             time.sleep(0.1)
 
 
-def _take_over(pack: PackFiles, run: int) -> str | None:
+def _take_over(pack: PackFiles, run: int) -> Cause | None:
     """Record that this worker has the pack; return the cause of the end of one that had it before in this run and recorded no end."""
     import ray
 
@@ -138,14 +140,14 @@ def _take_over(pack: PackFiles, run: int) -> str | None:
     return lost
 
 
-def cause_of_loss(node: str, nodes_alive: Callable[[], set[str]], patience_s: float = NODE_DEATH_S) -> str:
+def cause_of_loss(node: str, nodes_alive: Callable[[], set[str]], patience_s: float = NODE_DEATH_S) -> Cause:
     """Return the cause of a worker's silent end: its node's, if Ray says within `patience_s` that the node is dead."""
     deadline = time.monotonic() + patience_s
     while node in nodes_alive():
         if time.monotonic() >= deadline:
-            return "worker lost"
+            return Cause.WORKER_LOST
         time.sleep(LOOK_EVERY_S)
-    return "node lost"
+    return Cause.NODE_LOST
 
 
 def _attempt(pack: PackFiles) -> Path:

@@ -21,13 +21,13 @@ from typing import Literal
 
 from hadamard.cluster.periodic import Periodic
 from hadamard.model.errors import LedgerError
+from hadamard.model.files.causes import Cause
 from hadamard.model.logs import survived
 from hadamard.orchestrator.ledger import owner_record
-from hadamard.orchestrator.ledger.causes import SUPERSEDED
 from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, OwnerRecord, current
 from hadamard.slurm import jobs
 
-__all__ = ["STALE_S", "SUPERSEDED", "Claim", "OwnedError", "OwnerRecord", "current", "living", "owned", "stop_requested"]
+__all__ = ["STALE_S", "Claim", "OwnedError", "OwnerRecord", "current", "living", "owned", "stop_requested"]
 
 HEARTBEAT_S = 5.0
 HISTORY = 9
@@ -156,7 +156,7 @@ def stop_requested(directory: Path, term: int) -> str | None:
     """Return why the packs of a term must stop now, or None. Reads a short directory and a small file; never raises."""
     with survived(logger, "owner records cannot be read: a stop, or another driver, is seen later", OSError):
         if owner_record.highest(directory) > term:
-            return SUPERSEDED
+            return Cause.SUPERSEDED
     owner = owner_record.read(directory, term)
     return owner.cause if owner else None
 

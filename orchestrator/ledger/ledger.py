@@ -1,8 +1,4 @@
-"""The ledger: a study's directory, the only truth about what is done and what is owed.
-
-Owns the layout of the directory, whose study may be kept there, and the state of each trial. Does not own which driver has it
-(ownership.py), nor how trials are run or analysed.
-"""
+"""The ledger: a study's directory, the only truth about what is done and what is owed. Which driver owns it is in `claim`."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from pydantic import ValidationError
 
 from hadamard.model.errors import LedgerError
 from hadamard.model.files.atomic import existing_parent, read_json, why_not_writable, write_atomically
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import Event, TrialFiles, in_training
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger import claim
@@ -27,7 +24,7 @@ from hadamard.orchestrator.study.schema import Study
 from hadamard.orchestrator.study.trials import named_by
 
 Status = Literal["done", "running", "owed", "failed"]
-FINAL_CAUSES = ("diverged",)
+FINAL_CAUSES = (Cause.DIVERGED,)
 """Causes of failure that are results of the settings: trying again would give the same."""
 CONTENTS = (
     "trials",

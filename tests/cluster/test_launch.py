@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster import launch
-from hadamard.cluster.launch import Cause, Outcome, outcome
+from hadamard.cluster.launch import Outcome, outcome
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles, TrialFiles
-from hadamard.orchestrator.execution.retry_policy import LOST, RETRIES, run_with_retries
+from hadamard.orchestrator.execution.retry_policy import LOST, run_with_retries
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_the_word_of_a_stop_may_come_after_the_signal_that_slurm_sends_to_all(
 ) -> None:
     directory, _ = pack(tmp_path, 1)
     monkeypatch.setattr(launch, "command", lambda path, threads, ranks=1, shards=1: [sys.executable, "-c", "import sys; sys.exit(76)"])
-    monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
+    monkeypatch.setattr(launch, "LATE_REASON_S", 1.0)
     said = iter(words)
     assert launch.run_pack(directory, tmp_path, 1, 0, lambda: None, lambda: next(said, words[-1])).cause == cause
 
@@ -182,7 +183,7 @@ def test_a_killed_process_fails_the_trial_in_training_and_is_launched_again(tmp_
     def dies_in_second(left: list[TrialFiles]) -> Outcome:
         finish(left[0])
         left[1].append("started")
-        return Outcome("killed", "killed by SIGKILL")
+        return Outcome(Cause.KILLED, "killed by SIGKILL")
 
     script = Script(directory, dies_in_second, all_done)
     again(directory, script)
@@ -199,13 +200,13 @@ def test_trials_that_died_together_are_tried_again_one_by_one_and_only_the_culpr
         for one in left:
             one.append("started")
             one.append("epoch", epoch=1)
-        return Outcome("crashed", "ended by SIGSEGV")
+        return Outcome(Cause.CRASHED, "ended by SIGSEGV")
 
     def dies_in_second(left: list[TrialFiles]) -> Outcome:
         assert PackFiles(directory).alone == {one.directory for one in left}
         finish(left[0])
         left[1].append("started")
-        return Outcome("crashed", "ended by SIGSEGV")
+        return Outcome(Cause.CRASHED, "ended by SIGSEGV")
 
     script = Script(directory, dies_together, dies_in_second, all_done)
     again(directory, script)
@@ -235,16 +236,16 @@ def test_what_was_not_begun_when_the_process_died_is_still_trained_together(tmp_
 
     def dies_in_first(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
-        return Outcome("killed", "killed by SIGKILL")
+        return Outcome(Cause.KILLED, "killed by SIGKILL")
 
     again(directory, Script(directory, dies_in_first, all_done))
     assert PackFiles(directory).alone == {files[0].directory}
 
 
-def test_a_pack_that_goes_on_elsewhere_blames_nothing_on_what_is_done(tmp_path: Path) -> None:
+def test_a_pack_that_goes_on_elsewhere_records_no_failure_of_what_is_done(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
     finish(files[0])
-    script = Script(directory, lambda left: Outcome("error", "cannot import torch"))
+    script = Script(directory, lambda left: Outcome(Cause.ERROR, "cannot import torch"))
     again(directory, script)
     assert script.left == [["t1"]]
     assert [one.events()[-1]["event"] for one in files] == ["done", "failed"]
@@ -255,9 +256,9 @@ def test_retries_end_and_the_other_trials_go_on(tmp_path: Path) -> None:
 
     def dies_in_first(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
-        return Outcome("killed", "killed by SIGKILL")
+        return Outcome(Cause.KILLED, "killed by SIGKILL")
 
-    script = Script(directory, *[dies_in_first] * (RETRIES["killed"] + 1), all_done)
+    script = Script(directory, *[dies_in_first] * (Cause.KILLED.retries + 1), all_done)
     again(directory, script)
     assert script.left == [["t0", "t1"]] * 3 + [["t1"]]
     assert files[0].events()[-1]["cause"] == "killed"
@@ -279,7 +280,7 @@ def test_a_recorded_failure_that_would_repeat_itself_is_not_tried_again(tmp_path
 
 
 @pytest.mark.parametrize("cause", LOST)
-def test_an_attempt_that_ended_without_a_word_is_named_by_what_became_of_its_worker(tmp_path: Path, cause: str) -> None:
+def test_an_attempt_that_recorded_no_end_fails_by_the_end_of_its_worker(tmp_path: Path, cause: Cause) -> None:
     directory, files = pack(tmp_path, 2)
     files[0].append("started")
     files[0].append("epoch", epoch=1)
@@ -291,14 +292,14 @@ def test_an_attempt_that_ended_without_a_word_is_named_by_what_became_of_its_wor
 
 def test_trials_are_lost_so_often_in_a_run_and_then_left_to_the_next_one(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
-    for _ in range(RETRIES["node lost"]):
+    for _ in range(Cause.NODE_LOST.retries):
         files[0].append("started")
-        again(directory, Script(directory, lambda left: Outcome("disk full", "")), lost="node lost", run=3)
+        again(directory, Script(directory, lambda left: Outcome(Cause.DISK_FULL, "")), lost=Cause.NODE_LOST, run=3)
     for run, goes_on in ((3, False), (4, True)):
         PackFiles(directory).write(files)
         files[0].append("started")
-        script = Script(directory, lambda left: Outcome("disk full", ""))
-        again(directory, script, lost="node lost", run=run)
+        script = Script(directory, lambda left: Outcome(Cause.DISK_FULL, ""))
+        again(directory, script, lost=Cause.NODE_LOST, run=run)
         assert script.left == [["t0", "t1"] if goes_on else ["t1"]]
 
 
@@ -306,17 +307,17 @@ def test_a_worker_that_dies_before_its_first_trial_is_not_replaced_for_ever(tmp_
     directory, _ = pack(tmp_path, 1)
     launches: list[int] = []
     for _ in range(10):
-        script = Script(directory, lambda left: Outcome("disk full", ""))
-        again(directory, script, lost="worker lost")
+        script = Script(directory, lambda left: Outcome(Cause.DISK_FULL, ""))
+        again(directory, script, lost=Cause.WORKER_LOST)
         launches.append(len(script.left))
-    assert launches == [1] * RETRIES["worker lost"] + [0] * (10 - RETRIES["worker lost"])
+    assert launches == [1] * Cause.WORKER_LOST.retries + [0] * (10 - Cause.WORKER_LOST.retries)
 
 
 def stopped_in_second(left: list[TrialFiles]) -> Outcome:
     finish(left[0])
     left[1].append("started")
     left[1].append("epoch", epoch=4)
-    return Outcome("stopped", "timeout")
+    return Outcome(Cause.STOPPED, "timeout")
 
 
 def test_a_stop_fails_nobody_and_leaves_alone_what_was_not_begun(tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_a_driver_that_took_over_has_closed_the_attempts_itself(tmp_path: Path) 
 
     def superseded(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
-        return Outcome("stopped", "superseded")
+        return Outcome(Cause.STOPPED, "superseded")
 
     assert again(directory, Script(directory, superseded)) == "superseded"
     assert [event["event"] for event in files[0].events()] == ["started"]
@@ -347,7 +348,7 @@ def test_how_a_process_ended_is_not_told_once_another_driver_has_the_study(tmp_p
 
     def crashes(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
-        return Outcome("crashed", "ended by SIGSEGV")
+        return Outcome(Cause.CRASHED, "ended by SIGSEGV")
 
     script = Script(directory, crashes)
     assert again(directory, script, stop_reason=lambda: "superseded" if script.left else None) == "superseded"
@@ -360,7 +361,7 @@ def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
 
     def dies_in_first(left: list[TrialFiles]) -> Outcome:
         left[0].append("started")
-        return Outcome("killed", "killed by SIGKILL")
+        return Outcome(Cause.KILLED, "killed by SIGKILL")
 
     script = Script(directory, dies_in_first)
     assert again(directory, script, stop_reason=lambda: "timeout" if script.left else None) == "timeout"
@@ -369,12 +370,12 @@ def test_while_stopping_nothing_is_launched(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_before_its_first_trial_is_not_launched_for_ever(tmp_path: Path) -> None:
     directory, files = pack(tmp_path, 2)
-    script = Script(directory, *[lambda left: Outcome("killed", "killed by SIGKILL")] * 6)
+    script = Script(directory, *[lambda left: Outcome(Cause.KILLED, "killed by SIGKILL")] * 6)
     again(directory, script)
-    assert [[event["cause"] for event in one.events()] for one in files] == [["killed"] * (1 + RETRIES["killed"])] * 2
+    assert [[event["cause"] for event in one.events()] for one in files] == [["killed"] * (1 + Cause.KILLED.retries)] * 2
 
 
-@pytest.mark.parametrize("cause", ["error", "bad input"])
+@pytest.mark.parametrize("cause", [Cause.ERROR, Cause.BAD_INPUT])
 def test_a_launch_that_cannot_begin_and_would_not_again_fails_all_trials_at_once(tmp_path: Path, cause: Cause) -> None:
     directory, files = pack(tmp_path, 50)
     again(directory, Script(directory, lambda left: Outcome(cause, "50 ranks did not meet")))
@@ -386,7 +387,7 @@ def test_an_error_between_trials_fails_the_next_one_and_the_others_go_on(tmp_pat
 
     def ends_after_first(left: list[TrialFiles]) -> Outcome:
         finish(left[0])
-        return Outcome("error", "exit code 1")
+        return Outcome(Cause.ERROR, "exit code 1")
 
     again(directory, Script(directory, ends_after_first, all_done))
     assert [one.events()[-1]["event"] for one in files] == ["done", "failed", "done"]

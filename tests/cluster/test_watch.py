@@ -16,6 +16,7 @@ import pytest
 from hadamard.cluster import launch, watch
 from hadamard.cluster.launch import Outcome
 from hadamard.cluster.mpi import RankPlacement
+from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles
 from hadamard.model.mpi import heartbeat
 from hadamard.model.mpi.heartbeat import RankStatus, read_status
@@ -97,7 +98,7 @@ def test_a_stop_in_good_order_reaches_rank_0_by_a_file(tmp_path: Path, monkeypat
     directory, _ = pack(tmp_path, 1)
     ranks(monkeypatch, TRAINS)
     begin = time.monotonic()
-    assert run(directory, lambda: "preempted" if all_met(directory) else None) == Outcome("stopped", "preempted")
+    assert run(directory, lambda: "preempted" if all_met(directory) else None) == Outcome(Cause.STOPPED, "preempted")
     assert time.monotonic() - begin < 40
 
 
@@ -106,7 +107,7 @@ def test_ranks_that_do_not_stop_in_time_are_killed(tmp_path: Path, monkeypatch: 
     ranks(monkeypatch, "time.sleep(120)")
     monkeypatch.setattr(launch, "STOP_GRACE_S", 3.0)
     once = Once(directory, lambda seen: None)
-    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome("stopped", "timeout")
+    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome(Cause.STOPPED, "timeout")
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
 
 
@@ -143,7 +144,7 @@ def test_ranks_whose_pack_was_launched_by_another_are_ended(
     directory, _ = pack(tmp_path, 1)
     ranks(monkeypatch, TRAINS)
     once = Once(directory, lambda seen: shutil.rmtree(directory / "ranks"))
-    monkeypatch.setattr(launch, "LATE_WORD_S", 1.0)
+    monkeypatch.setattr(launch, "LATE_REASON_S", 1.0)
     begin: list[float] = []
 
     def stop_reason() -> str | None:
@@ -161,7 +162,7 @@ def test_a_stop_that_was_asked_for_wins_over_trouble_that_follows(tmp_path: Path
     ranks(monkeypatch, "time.sleep(120)")
     monkeypatch.setattr(watch, "SILENT_S", 4.0)
     once = Once(directory, lambda seen: os.kill(seen[1].pid, signal.SIGSTOP))
-    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome("stopped", "timeout")
+    assert run(directory, lambda: "timeout" if once.seen else None, once) == Outcome(Cause.STOPPED, "timeout")
     assert time.monotonic() - once.at < 30, "as soon as it was silent"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hadamard.model.files.atomic import read_json
+from hadamard.model.files.causes import Cause
 from hadamard.orchestrator.energy.totals import spent_j
 from hadamard.orchestrator.execution.budget_guard import (
     NOT_ENFORCED,
@@ -20,7 +21,6 @@ from hadamard.orchestrator.execution.budget_guard import (
     used,
     why_no_room,
 )
-from hadamard.orchestrator.ledger.causes import BUDGET
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.notices import notices
 from hadamard.orchestrator.ledger.resource_log import RunUse, runs_used, save_run
@@ -132,9 +132,9 @@ def test_the_first_of_time_and_node_hours_is_the_deadline() -> None:
 def test_a_pack_is_begun_only_if_it_will_end_in_time(tmp_path: Path) -> None:
     limits = Limits(Budget(wall=60.0), time.time() + 30)
     assert why_no_room(tmp_path, limits, 20.0, 1) is None
-    assert why_no_room(tmp_path, limits, 40.0, 1) == BUDGET
+    assert why_no_room(tmp_path, limits, 40.0, 1) == Cause.BUDGET
     assert why_no_room(tmp_path, limits, None, 1) is None, "what is not known is tried"
-    assert why_no_room(tmp_path, Limits(Budget(wall=60.0), time.time() - 1), None, 1) == BUDGET
+    assert why_no_room(tmp_path, Limits(Budget(wall=60.0), time.time() - 1), None, 1) == Cause.BUDGET
 
 
 def test_a_pack_is_begun_only_if_its_joules_and_those_running_are_left(ledger: Ledger) -> None:
@@ -148,13 +148,13 @@ def test_a_pack_is_begun_only_if_its_joules_and_those_running_are_left(ledger: L
     launch(ledger, "lost", 90, None, [])
     launch(ledger, "lost", 100, 100, [])
     assert why(101 * WATTS, 0.5) is None
-    assert why(101 * WATTS, 1.5) == BUDGET
-    assert why(100 * WATTS, 0.0) == BUDGET
+    assert why(101 * WATTS, 1.5) == Cause.BUDGET
+    assert why(100 * WATTS, 0.0) == Cause.BUDGET
     launch(ledger, "running", 100, None, [], expected_s=time.time() - 100 + 1000)
-    assert why(600 * WATTS, 0.5) == BUDGET, "what goes on is expected to take 1,000 s more"
+    assert why(600 * WATTS, 0.5) == Cause.BUDGET, "what goes on is expected to take 1,000 s more"
     assert why(1200 * WATTS, 0.5) is None
     (ledger.directory / "energy" / "0000001-n1.json").unlink()
-    assert why(1e9, 0.0) == BUDGET, "nobody knows what is left"
+    assert why(1e9, 0.0) == Cause.BUDGET, "nobody knows what is left"
 
 
 def test_a_check_that_fails_is_noticed_until_one_succeeds(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_run_is_stopped_when_its_budget_is_used_up_and_its_record_outlives_it(
         assert stopped == [], "8 node-seconds of 10"
         now_s += 2.0
         guard.check()
-        assert stopped == [BUDGET]
+        assert stopped == [Cause.BUDGET]
     (run,) = runs_used(tmp_path)
     assert run.node_s == 4 * run.wall_s == 16
     assert read_json(tmp_path / "usage" / "0000001.json", "")["begin_s"] == run.begin_s == 1000

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -290,6 +291,15 @@ def test_files_that_are_missing_or_torn_stop_nothing(study: Path) -> None:
         assert stop_requested(study, 1) is None
     file.unlink()
     assert stop_requested(study, 1) is None
+
+
+def test_a_record_of_an_earlier_version_is_read(study: Path) -> None:
+    put(study, elsewhere(7))
+    file = owner_record.file_of(study, 7)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "generation": 7, "cause": "driver lost"}))
+    record = claim.current(study)
+    assert record is not None
+    assert (record.term, record.host, record.cause) == (7, "n2", "driver lost")
 
 
 def test_a_torn_file_is_an_owner_as_long_as_it_is_fresh(study: Path) -> None:
