@@ -16,7 +16,8 @@ demo: install
 # All tests; test-fast leaves out what needs Ray, MLflow, the sentence encoder, the real corpus or Slurm.
 test: install peers
 ifeq ($(TESTS),tests)
-	$(BIN)/pytest tests -m "not alone" $(PAIRS)
+	$(MAKE) coverage
+	$(BIN)/pytest tests -m "slow and not alone" $(PAIRS)
 	$(BIN)/pytest tests -m alone
 	$(MAKE) test-slurm
 else
@@ -35,7 +36,7 @@ endif
 test-slurm: install
 	$(BIN)/pytest tests/slurm_lab -n 4 --dist worksteal
 
-# Line coverage of the fast tests and of the programs that they start.
+# Line coverage of the fast tests and of the programs that they start; `make test` begins with these.
 coverage: install peers
 	$(BIN)/pytest tests -m "not slow and not alone" $(PAIRS) --cov --cov-report=term:skip-covered
 
