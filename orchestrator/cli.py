@@ -224,13 +224,14 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Say what this machine can do, and why not the rest."""
-    from hadamard.orchestrator.commands import doctor as checks
+    from hadamard.orchestrator.commands.doctor import checks
+    from hadamard.orchestrator.commands.doctor.check import DoctorResult, text
 
     if as_json:
-        typer.echo(checks.as_json(checks.findings(of_mpi)))
+        typer.echo(DoctorResult(checks=tuple(checks(of_mpi))).model_dump_json(indent=1))
         return
-    for finding in checks.findings(of_mpi):
-        typer.echo(checks.line(finding))
+    for check in checks(of_mpi):  # some take seconds
+        typer.echo("\n".join(text(check)))
 
 
 @app.command()

@@ -111,12 +111,12 @@ def test_ship_sends_what_is_missing(tmp_path: Path) -> None:
 def test_doctor_answers_and_tells_what_to_do(tmp_path: Path) -> None:
     done = hadamard("doctor", "--json")
     assert done.returncode == 0, done.stderr
-    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
-    assert findings["sentence encoder"]["ok"]
-    assert findings["Ray"]["ok"], findings["Ray"]
-    assert findings["lightning.qubit"]["ok"]
-    assert "lightning.gpu" not in findings, "without a GPU"
-    assert all(finding["remedy"] for finding in findings.values() if not finding["ok"])
+    checks = {check["what"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["sentence encoder"]["ok"]
+    assert checks["Ray"]["ok"], checks["Ray"]
+    assert checks["lightning.qubit"]["ok"]
+    assert "lightning.gpu" not in checks, "without a GPU"
+    assert all(check["fix"] for check in checks.values() if not check["ok"])
 
 
 Refused = Callable[..., str]

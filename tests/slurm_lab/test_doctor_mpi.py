@@ -19,12 +19,12 @@ def test_two_ranks_on_two_nodes(lab: Lab, nodes: list[str], tmp_path: Path) -> N
     options = ["--nodes=2", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=5", f"--chdir={ROOT}"]
     job = lab.submit(*options, f"--output={output}", f"--error={tmp_path}/log", f"--wrap={command}")
     assert lab.end_of(job, 300) == "COMPLETED", (tmp_path / "log").read_text()
-    checks = {check["what"]: check for check in json.loads(output.read_text())}
+    checks = {check["what"]: check for check in json.loads(output.read_text())["checks"]}
     assert list(checks)[:3] == ["mpi4py", "srun --mpi=pmi2", "sharded"], checks
     fits, other = checks["srun --mpi=pmi2"], checks["srun --mpi=pmix"]
     assert fits["ok"], fits
-    assert fits["found"].startswith("2 ranks of MPICH")
+    assert fits["seen"].startswith("2 ranks of MPICH")
     assert checks["sharded"]["ok"], checks["sharded"]
     assert not other["ok"], "MPICH's wheel speaks no PMIx"
-    assert other["remedy"] == "no need: trials take srun --mpi=pmi2"
+    assert other["fix"] == "no need: trials take srun --mpi=pmi2"
     assert checks["mpiexec"]["ok"], checks["mpiexec"]

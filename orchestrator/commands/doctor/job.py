@@ -1,7 +1,4 @@
-"""What a Slurm job has: Slurm's view and Ray's view of each node side by side, and the MPI flavours that srun can start.
-
-Owns these checks and their wording. Does not own what Slurm or Ray are told.
-"""
+"""What a Slurm job has: Slurm's view and Ray's view of each node side by side."""
 
 from __future__ import annotations
 
@@ -14,17 +11,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hadamard.cluster.launchers.srun import FLAVOURS
-from hadamard.cluster.steps import step
-from hadamard.orchestrator.commands.doctor.finding import Check, reason
+from hadamard.orchestrator.commands.doctor.check import Check, check, reason
 from hadamard.orchestrator.formats import count, duration
-from hadamard.slurm.allocated import AllocatedResources, allocated, try_step
+from hadamard.slurm.allocated import AllocatedResources, allocated
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.jobs import details
 from hadamard.slurm.node_directory import local_name, scratch
 
 RAY_TIMEOUT_S = 60.0
-RAY_REMEDY = "start Ray by slurm/sweep.sbatch, which gives it what Slurm gave the job, never what the node has"
+RAY_FIX = "start Ray by slurm/sweep.sbatch, which gives it what Slurm gave the job, never what the node has"
 ASK_RAY = """
 import json, logging, ray
 ray.init(log_to_driver=False, logging_level=logging.ERROR)
@@ -33,7 +28,7 @@ print(json.dumps([[node["NodeManagerHostname"].split(".")[0], node["Resources"]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class RayNode:
     """What Ray counts on a node."""
 
     cpus: float
@@ -41,29 +36,28 @@ class Seen:
     memory_bytes: float
 
 
-def findings() -> Iterator[Check]:
-    """Yield each finding as soon as it is known; outside a job there is one."""
+def checks() -> Iterator[Check]:
+    """Yield each check as soon as it is made; outside a job there is one."""
     job = os.environ.get("SLURM_JOB_ID")
-    found = shutil.which("sbatch")
-    if found is None or job is None:
-        yield Check(
-            "Slurm", found is not None, f"{found}, not inside a job" if found else "no sbatch on PATH", "studies run on this machine alone"
+    sbatch = shutil.which("sbatch")
+    if sbatch is None or job is None:
+        yield check(
+            "Slurm",
+            sbatch is not None,
+            f"{sbatch}, not inside a job" if sbatch else "no sbatch on PATH",
+            "studies run on this machine alone",
         )
         return
     yield _job(job)
     nodes = allocated(job)
     file = find_cluster()
     if file is None:
-        yield from (Check(f"node {host}", True, f"Slurm: {_in_words(one)}") for host, one in nodes.items())
-        yield Check(
+        yield from (check(f"node {host}", True, f"Slurm: {_in_words(node)}") for host, node in nodes.items())
+        yield check(
             "Ray of the job", False, "none is up, or not on this node", "`sbatch slurm/sweep.sbatch STUDY` starts it; ask again on its node"
         )
     else:
         yield from _ray(file, nodes)
-    for flavour, fix in FLAVOURS.items():
-        where = [f"--nodelist={host}" for host in [os.environ.get("SLURMD_NODENAME")] if host]
-        wrong = try_step(step(job, ["true"], [f"--mpi={flavour}", "--nodes=1", "--ntasks=1", *where]))
-        yield Check(f"MPI {flavour}", wrong is None, wrong or f"srun --mpi={flavour} starts a process", fix)
 
 
 def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
@@ -73,29 +67,29 @@ def find_cluster(environment: Mapping[str, str] = os.environ) -> Path | None:
     return next(scratch(environment)[1].glob(f"{local_name('*', environment)}/cluster.json"), None)
 
 
-def compare(nodes: Mapping[str, AllocatedResources], ray: Mapping[str, Seen]) -> Iterator[Check]:
+def compare(nodes: Mapping[str, AllocatedResources], ray: Mapping[str, RayNode]) -> Iterator[Check]:
     """Put what Slurm gave and what Ray counts side by side; they should be the same, though Ray may have been given less memory."""
-    for host, one in nodes.items():
+    for host, node in nodes.items():
         seen = ray.get(host)
         if seen is None:
-            yield Check(
-                f"node {host}", False, f"Slurm: {_in_words(one)}; Ray is not there", "see the job's log, and nodes/ in its directory"
+            yield check(
+                f"node {host}", False, f"Slurm: {_in_words(node)}; Ray is not there", "see the job's log, and nodes/ in its directory"
             )
             continue
-        too_much = one.memory_bytes is not None and seen.memory_bytes > one.memory_bytes
-        same = (seen.cpus, seen.gpus) == (one.cpus, one.gpus) and not too_much
-        yield Check(f"node {host}", same, f"Slurm: {_in_words(one)}; Ray: {'the same' if same else _in_words(seen)}", RAY_REMEDY)
+        too_much = node.memory_bytes is not None and seen.memory_bytes > node.memory_bytes
+        same = (seen.cpus, seen.gpus) == (node.cpus, node.gpus) and not too_much
+        yield check(f"node {host}", same, f"Slurm: {_in_words(node)}; Ray: {'the same' if same else _in_words(seen)}", RAY_FIX)
     if lent := len(ray.keys() - nodes.keys()):
-        yield Check("lent to it", True, f"{count(lent, 'node')} of other jobs")
+        yield check("lent to it", True, f"{count(lent, 'node')} of other jobs")
 
 
 def _job(job: str) -> Check:
     known = details(job)
     if known is None:
-        return Check("Slurm", False, f"inside job {job}, but Slurm does not answer", "try `squeue`; Slurm's controller may be busy or down")
+        return check("Slurm", False, f"inside job {job}, but Slurm does not answer", "try `squeue`; Slurm's controller may be busy or down")
     left = known["time_left_s"]
     time = "no time limit" if left is None else f"{duration(left)} left"
-    return Check("Slurm", True, f"job {job}, {str(known['state']).lower()} on {known['nodes']}, {time}")
+    return check("Slurm", True, f"job {job}, {str(known['state']).lower()} on {known['nodes']}, {time}")
 
 
 def _ray(file: Path, nodes: Mapping[str, AllocatedResources]) -> Iterator[Check]:
@@ -111,18 +105,18 @@ def _ray(file: Path, nodes: Mapping[str, AllocatedResources]) -> Iterator[Check]
             env={**os.environ, **access},
         )
     except (OSError, ValueError, TypeError, subprocess.TimeoutExpired) as error:
-        yield Check("Ray of the job", False, f"{file}: {error}", "see the job's log")
+        yield check("Ray of the job", False, f"{file}: {error}", "see the job's log")
         return
     if done.returncode:
-        yield Check("Ray of the job", False, f"{cluster.address} does not answer: {reason(done.stderr)}", "see the job's log")
+        yield check("Ray of the job", False, f"{cluster.address} does not answer: {reason(done.stderr)}", "see the job's log")
         return
     seen = {
-        host: Seen(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0)) for host, has in json.loads(done.stdout.splitlines()[-1])
+        host: RayNode(has.get("CPU", 0), has.get("GPU", 0), has.get("memory", 0)) for host, has in json.loads(done.stdout.splitlines()[-1])
     }
-    yield Check("Ray of the job", True, f"{cluster.address}, {count(len(seen), 'node')}, led by job {cluster.job}")
+    yield check("Ray of the job", True, f"{cluster.address}, {count(len(seen), 'node')}, led by job {cluster.job}")
     yield from compare(nodes, seen)
 
 
-def _in_words(one: AllocatedResources | Seen) -> str:
-    memory = "memory not counted" if one.memory_bytes is None else f"{one.memory_bytes / 2**30:.1f} GiB"
-    return f"{count(int(one.cpus), 'core')}, {count(int(one.gpus), 'GPU')}, {memory}"
+def _in_words(node: AllocatedResources | RayNode) -> str:
+    memory = "memory not counted" if node.memory_bytes is None else f"{node.memory_bytes / 2**30:.1f} GiB"
+    return f"{count(int(node.cpus), 'core')}, {count(int(node.gpus), 'GPU')}, {memory}"

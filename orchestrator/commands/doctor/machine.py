@@ -1,7 +1,4 @@
-"""What this machine has: packages, simulators, GPUs, energy counters.
-
-Owns these checks and their wording. Does not own where files are, nor Slurm.
-"""
+"""What this machine has: packages, simulators, GPUs, energy counters."""
 
 from __future__ import annotations
 
@@ -18,22 +15,22 @@ from hadamard.cluster.allocation import detect
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.model.simulators.hardware import gpu_in_sight
 from hadamard.model.simulators.registry import SIMULATORS
-from hadamard.orchestrator.commands.doctor.finding import LONGEST, Check, in_own_process, reason
+from hadamard.orchestrator.commands.doctor.check import LONGEST, Check, check, in_own_process, reason
 
 
-def findings() -> Iterator[Check]:
-    """Yield each finding as soon as it is known."""
-    for check in (_python, _allocation, _torch, _gpu, _ray, _mlflow, _energy):
-        yield check()
+def checks() -> Iterator[Check]:
+    """Yield each check as soon as it is made."""
+    for look in (_python, _allocation, _torch, _gpu, _ray, _mlflow, _energy):
+        yield look()
     yield from _simulators()
 
 
 def _python() -> Check:
-    return Check("Python", sys.version_info >= (3, 11), f"{platform.python_version()} at {sys.executable}", "use Python 3.11 or newer")
+    return check("Python", sys.version_info >= (3, 11), f"{platform.python_version()} at {sys.executable}", "use Python 3.11 or newer")
 
 
 def _allocation() -> Check:
-    return Check("resources", True, detect().description)
+    return check("resources", True, detect().description)
 
 
 def _torch() -> Check:
@@ -50,7 +47,7 @@ def _ray() -> Check:
 
 def _mlflow() -> Check:
     uri = os.environ.get("MLFLOW_TRACKING_URI")
-    return Check(
+    return check(
         "MLflow",
         True,
         f"{importlib.metadata.version('mlflow')}, {uri or 'sqlite file beside the studies (set MLFLOW_TRACKING_URI for a server)'}",
@@ -60,17 +57,17 @@ def _mlflow() -> Check:
 def _energy() -> Check:
     fix = "trials run all the same; their energy is reported as not measured"
     if missing := why_not_measured():
-        return Check("energy", False, missing, fix)
+        return check("energy", False, missing, fix)
     meter = open_meter()
     if meter is None:
-        return Check("energy", False, "there are counters, and none of them can be read", fix)
+        return check("energy", False, "there are counters, and none of them can be read", fix)
     counted = [f"{count} x {scope}" for scope, count in Counter(counter.scope for counter in meter.counters).items()]
-    return Check("energy", True, f"{meter.method}: {', '.join(counted)}")
+    return check("energy", True, f"{meter.method}: {', '.join(counted)}")
 
 
 def _gpu() -> Check:
     if not gpu_in_sight():
-        return Check("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
+        return check("GPU", False, "none in sight", "simulators run on the CPU; inside a Slurm job ask for one with --gpus-per-node")
     return in_own_process(
         "GPU",
         "import torch, triton; print(torch.cuda.get_device_name(), 'with torch', torch.__version__, 'and triton', triton.__version__)",
@@ -92,5 +89,5 @@ for name in {names}:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
     answers = {name: rest for name, _, rest in (line.partition(" ") for line in done.stdout.splitlines())}
     for name in names:  # one that ends the process leaves those after it without an answer
-        ok, _, found = answers.get(name, f"no {reason(done.stderr)}").partition(" ")
-        yield Check(name, ok == "yes", found, SIMULATORS[name].fix or "`simulator: auto` needs nothing more")
+        ok, _, seen = answers.get(name, f"no {reason(done.stderr)}").partition(" ")
+        yield check(name, ok == "yes", seen, SIMULATORS[name].fix or "`simulator: auto` needs nothing more")

@@ -1,4 +1,4 @@
-"""What MPI can do here: the library, each launcher with two real ranks, and the simulators that share states among them.
+"""What MPI can do here: the library, each launcher with two real ranks, and the simulators that distribute states over them.
 
 What the ranks try is in `two_ranks`, how trials are launched in `hadamard.cluster.mpi`.
 """
@@ -23,7 +23,7 @@ from hadamard.cluster.launchers.registry import LAUNCHERS, launcher_for
 from hadamard.cluster.mpi import RankPlacement, launch_environment, library
 from hadamard.cluster.steps import own_job
 from hadamard.model.errors import UserError
-from hadamard.orchestrator.commands.doctor.finding import Check, reason
+from hadamard.orchestrator.commands.doctor.check import Check, check, reason, refused
 from hadamard.slurm.allocated import allocated
 
 RANKS = 2
@@ -51,30 +51,28 @@ class Start:
     fix: str
 
 
-def findings() -> Iterator[Check]:
-    """Yield each finding as soon as it is known; the simulators are tried by the first launcher that works."""
+def checks() -> Iterator[Check]:
+    """Yield each check as soon as it is made; the simulators are tried by the first launcher that works."""
     try:
         known = library()
     except UserError as error:
-        found, _, fix = str(error).partition(". ")
-        yield Check("mpi4py", False, found, fix or INSTALL)
+        yield refused("mpi4py", error, "" if ". " in str(error) else INSTALL)
         return
-    yield Check("mpi4py", True, f"{importlib.metadata.version('mpi4py')}, which loads {short(known)}")
+    yield check("mpi4py", True, f"{importlib.metadata.version('mpi4py')}, which loads {short(known)}")
     answered = False
     for start in starts(known):
         if isinstance(start, Check):
             yield start
             continue
         words = [sys.executable, "-m", "hadamard.orchestrator.commands.doctor.two_ranks", *([] if answered else ["simulators"])]
-        said, complaint = _run([*start.command, *words], start.environment)
-        met, *rest = read(start, short(known), said, complaint)
+        met, *rest = read(start, short(known), *_run([*start.command, *words], start.environment))
         yield met
         yield from rest
         answered = answered or met.ok
 
 
 def starts(known: str) -> Iterator[Start | Check]:
-    """Yield the ways there are to start ranks here, the one that trials take first; a finding for one that is not there."""
+    """Yield the ways there are to start ranks here, the one that trials take first; a check of one that is not there."""
     job = own_job()
     if job is not None:
         yield from _steps(job, known)
@@ -82,8 +80,7 @@ def starts(known: str) -> Iterator[Start | Check]:
     try:
         launcher.program()
     except UserError as error:
-        found, _, fix = str(error).partition(". ")
-        yield Check(launcher.name, False, found, "no need: trials of this job are steps" if job else fix)
+        yield refused(launcher.name, error, "no need: trials of this job are steps" if job else "")
         return
     yield _start(launcher, RankPlacement(("localhost",) * RANKS, None, RANKS), Path(os.devnull), launcher.fix)
 
@@ -114,29 +111,29 @@ def _is_here(launcher: Launcher) -> bool:
     return True
 
 
-def read(start: Start, known: str, said: str, complaint: str) -> list[Check]:
-    """Return what the ranks found, first whether they met.
+def read(start: Start, known: str, output: str, complaint: str) -> list[Check]:
+    """Return the checks that the ranks made, first whether they met.
 
     Args:
         start: What started them.
         known: The MPI library.
-        said: What they printed.
+        output: What they printed.
         complaint: What was printed as errors, or why they were ended.
     """
-    lines: list[dict[str, Any]] = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines: list[dict[str, Any]] = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     worlds = [line["world"] for line in lines if "world" in line]
     if not worlds:
-        return [Check(start.name, False, f"starts no two ranks of {known}: {reason(complaint)}", start.fix)]
+        return [check(start.name, False, f"starts no two ranks of {known}: {reason(complaint)}", start.fix)]
     if worlds != [RANKS]:
-        found = f"starts {len(worlds)} programs of {worlds[0]} rank instead of one of {RANKS}: it does not speak the language of {known}"
-        return [Check(start.name, False, found, start.fix)]
-    rest = [Check(line["what"], line["ok"], line["found"], line["remedy"] or INSTALL) for line in lines if "what" in line]
+        seen = f"starts {len(worlds)} programs of {worlds[0]} rank instead of one of {RANKS}: it does not speak the language of {known}"
+        return [check(start.name, False, seen, start.fix)]
+    rest = [check(line["what"], line["ok"], line["seen"], line["fix"] or INSTALL) for line in lines if "what" in line]
     if not rest or rest[0].what != "messages":
-        return [Check(start.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", start.fix), *rest]
+        return [check(start.name, False, f"its ranks met, and no message arrived: {reason(complaint)}", start.fix), *rest]
     messages, *simulators = rest
-    met = Check(start.name, messages.ok, f"{RANKS} ranks of {known}; {messages.found}", messages.fix)
+    met = check(start.name, messages.ok, f"{RANKS} ranks of {known}; {messages.seen}", messages.fix or "")
     if complaint:
-        simulators.append(Check("ranks", False, f"ended before all was tried: {reason(complaint)}", "see the findings before this one"))
+        simulators.append(check("ranks", False, f"ended before all was tried: {reason(complaint)}", "see the checks before this one"))
     return [met, *simulators]
 
 
@@ -161,13 +158,13 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, s
         return "", str(error)
     began = time.monotonic()
     try:
-        said, complaint = ranks.communicate(timeout=LIMIT_S + GRACE_S)
+        output, complaint = ranks.communicate(timeout=LIMIT_S + GRACE_S)
     except subprocess.TimeoutExpired:
         os.killpg(ranks.pid, signal.SIGKILL)
-        said, _ = ranks.communicate()
-        return said, f"it did not end within {LIMIT_S + GRACE_S:g} s"
+        output, _ = ranks.communicate()
+        return output, f"it did not end within {LIMIT_S + GRACE_S:g} s"
     if ranks.returncode == 0:
-        return said, ""
+        return output, ""
     if time.monotonic() - began > LIMIT_S:
-        return said, f"a rank waited {LIMIT_S:g} s for the other"
-    return said, complaint.strip() or f"exit code {ranks.returncode}"
+        return output, f"a rank waited {LIMIT_S:g} s for the other"
+    return output, complaint.strip() or f"exit code {ranks.returncode}"

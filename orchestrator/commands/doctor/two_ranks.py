@@ -1,8 +1,6 @@
-"""The program that `hadamard doctor --mpi` starts on two ranks: do they meet, do messages arrive, do simulators share states?
+"""The program that `hadamard doctor --mpi` starts on two ranks: do they meet, do messages arrive, do simulators distribute states?
 
-Owns what is tried and what rank 0 prints of it, one JSON line for each answer. Does not own how the ranks are started (checks/mpi.py).
-
-LAUNCHER python -m hadamard.orchestrator.commands.doctor.two_ranks [simulators]
+Rank 0 prints a JSON line for each answer: LAUNCHER python -m hadamard.orchestrator.commands.doctor.two_ranks [simulators]
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ import numpy as np
 from hadamard.model.errors import UserError
 from hadamard.model.mpi import ranks
 from hadamard.model.simulators.registry import SIMULATORS
+from hadamard.orchestrator.commands.doctor.check import check, refused
 from hadamard.orchestrator.commands.doctor.mpi import LIMIT_S, RANKS
 
 if TYPE_CHECKING:
@@ -56,17 +55,16 @@ def _say(line: dict[str, Any]) -> None:
 
 
 def _answer(world: MPI.Comm, what: str, attempt: Callable[[], str]) -> None:
-    """Print what came of an attempt: what rank 0 found, unless only another one failed; what is no UserError ends all ranks."""
+    """Print the check that an attempt is, as rank 0 saw it unless only another one failed; what is no UserError ends all ranks."""
     try:
-        found, fix, ok = attempt(), "", True
-    except UserError as error:  # says in its first sentence what is wrong, and then what to do
-        found, _, fix = str(error).partition(". ")
-        ok = False
+        answer = check(what, True, attempt())
+    except UserError as error:
+        answer = refused(what, error)
     except Exception:  # the other rank would wait for this one
         traceback.print_exc()
         world.Abort(1)
         raise
-    answers = world.gather({"what": what, "ok": ok, "found": found, "remedy": fix})
+    answers = world.gather(answer.model_dump())
     if answers is not None:
         _say(min(answers, key=lambda answer: answer["ok"]))
 
@@ -112,11 +110,11 @@ def _simulator(joined: Ranks, name: str) -> str:
         return [values.detach(), *torch.autograd.grad(values.sum(), leaves)]
 
     try:
-        found = values_and_gradients(open_simulator(name, joined))
+        on_ranks = values_and_gradients(open_simulator(name, joined))
     finally:
         dismiss(joined)
     expected = values_and_gradients(open_simulator(REFERENCE))
-    error = max(float((ours - theirs).abs().max()) for ours, theirs in zip(found, expected, strict=True))
+    error = max(float((ours - theirs).abs().max()) for ours, theirs in zip(on_ranks, expected, strict=True))
     if not error < 1e-4:
         raise UserError(f"wrong by {error:.2g} on {RANKS} ranks. Do not use it here, and please report it")
     return f"{QUBITS} qubits on {RANKS} ranks as on one, values and gradients to {error:.0e}"

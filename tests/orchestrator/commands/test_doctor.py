@@ -9,10 +9,10 @@ import pytest
 from hadamard.cluster import file_systems
 from hadamard.cluster.steps import step, step_environment
 from hadamard.model.simulators.registry import SIMULATORS
-from hadamard.orchestrator.commands.doctor import line, machine
-from hadamard.orchestrator.commands.doctor.finding import Check, reason
-from hadamard.orchestrator.commands.doctor.job import Seen, compare, find_cluster
-from hadamard.orchestrator.commands.doctor.places import scratch, scratch_finding
+from hadamard.orchestrator.commands.doctor import machine
+from hadamard.orchestrator.commands.doctor.check import check, reason, text
+from hadamard.orchestrator.commands.doctor.directories import scratch, scratch_check
+from hadamard.orchestrator.commands.doctor.job import RayNode, compare, find_cluster
 from hadamard.slurm.allocated import AllocatedResources, parse, try_step
 
 GIB = 2**30
@@ -52,21 +52,21 @@ def test_a_step_that_fails_says_why_in_one_line() -> None:
 
 def test_slurm_and_ray_side_by_side() -> None:
     nodes = {name: AllocatedResources(4, 2, 8 * GIB) for name in ("n1", "n2", "n3", "n4")}
-    ray = {"n1": Seen(4, 2, 7 * GIB), "n2": Seen(64, 2, 7 * GIB), "n3": Seen(4, 2, 500 * GIB), "other": Seen(1, 0, GIB)}
-    found = {one.what: one for one in compare(nodes, ray)}
-    assert [found[f"node n{number}"].ok for number in (1, 2, 3, 4)] == [True, False, False, False]
-    assert found["node n1"].found == "Slurm: 4 cores, 2 GPUs, 8.0 GiB; Ray: the same"
-    assert "Ray: 64 cores, 2 GPUs, 7.0 GiB" in found["node n2"].found
-    assert "500.0 GiB" in found["node n3"].found
-    assert "Ray is not there" in found["node n4"].found
-    assert found["lent to it"].found == "1 node of other jobs"
-    assert all(one.fix for one in found.values() if not one.ok)
+    ray = {"n1": RayNode(4, 2, 7 * GIB), "n2": RayNode(64, 2, 7 * GIB), "n3": RayNode(4, 2, 500 * GIB), "other": RayNode(1, 0, GIB)}
+    checks = {one.what: one for one in compare(nodes, ray)}
+    assert [checks[f"node n{number}"].ok for number in (1, 2, 3, 4)] == [True, False, False, False]
+    assert checks["node n1"].seen == "Slurm: 4 cores, 2 GPUs, 8.0 GiB; Ray: the same"
+    assert "Ray: 64 cores, 2 GPUs, 7.0 GiB" in checks["node n2"].seen
+    assert "500.0 GiB" in checks["node n3"].seen
+    assert "Ray is not there" in checks["node n4"].seen
+    assert checks["lent to it"].seen == "1 node of other jobs"
+    assert all(one.fix for one in checks.values() if not one.ok)
 
 
 def test_memory_that_slurm_does_not_count_is_not_compared() -> None:
-    (found,) = compare({"n1": AllocatedResources(4, 0, None)}, {"n1": Seen(4, 0, 500 * GIB)})
+    (found,) = compare({"n1": AllocatedResources(4, 0, None)}, {"n1": RayNode(4, 0, 500 * GIB)})
     assert found.ok
-    assert "memory not counted" in found.found
+    assert "memory not counted" in found.seen
 
 
 def test_the_ray_of_a_job_is_found_by_its_variable_or_on_its_node(tmp_path: Path) -> None:
@@ -88,16 +88,16 @@ def test_scratch_is_where_the_batch_script_puts_it() -> None:
 
 
 def test_scratch_must_be_short_local_writable_and_roomy(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "GiB free" in scratch_finding("default", Path("/tmp"), {}).found
-    long = scratch_finding("$HADAMARD_SCRATCH", Path("/tmp/" + "x" * 60), {"SLURM_JOB_ID": "7"})
+    assert "GiB free" in scratch_check("default", Path("/tmp"), {}).seen
+    long = scratch_check("$HADAMARD_SCRATCH", Path("/tmp/" + "x" * 60), {"SLURM_JOB_ID": "7"})
     assert not long.ok
-    assert "too long by" in long.found
-    assert long.found.endswith("whose paths may have 107")
-    assert not scratch_finding("$HADAMARD_SCRATCH", Path("/proc/none"), {}).ok
+    assert "too long by" in long.seen
+    assert long.seen.endswith("whose paths may have 107")
+    assert not scratch_check("$HADAMARD_SCRATCH", Path("/proc/none"), {}).ok
     monkeypatch.setattr(file_systems, "kind", lambda path: "lustre")
-    shared = scratch_finding("default", Path("/tmp"), {})
+    shared = scratch_check("default", Path("/tmp"), {})
     assert not shared.ok
-    assert "over the network" in shared.found
+    assert "over the network" in shared.seen
     assert "short directory on the node's own disk" in shared.fix
 
 
@@ -135,7 +135,7 @@ def test_every_simulator_is_opened_and_those_for_gpus_where_there_is_one(monkeyp
     monkeypatch.setattr(machine, "gpu_in_sight", lambda: True)
     found = {one.what: one for one in machine._simulators()}
     assert found.keys() == SIMULATORS.keys()
-    assert found["custatevec"].found.startswith("simulator custatevec needs a GPU by NVIDIA")
+    assert found["custatevec"].seen.startswith("simulator custatevec needs a GPU by NVIDIA")
     assert "pip install 'hadamard[gpu]'" in found["custatevec"].fix
 
 
@@ -149,6 +149,7 @@ def test_a_reason_has_neither_a_class_of_ours_nor_half_a_word() -> None:
     assert reason("") == "failed without a word"
 
 
-def test_a_finding_in_words_tells_what_to_do_only_where_it_must() -> None:
-    assert line(Check("Slurm", True, "/usr/bin/sbatch", "remedy")) == "yes Slurm             /usr/bin/sbatch"
-    assert line(Check("GPU", False, "none", "ask for one")).splitlines()[1].strip() == "-> ask for one"
+def test_a_check_tells_what_to_do_only_where_it_must() -> None:
+    assert [*text(check("Slurm", True, "/usr/bin/sbatch", "fix"))] == ["yes Slurm             /usr/bin/sbatch"]
+    assert [*text(check("GPU", False, "none", "ask for one"))][1].strip() == "-> ask for one"
+    assert check("Slurm", True, "/usr/bin/sbatch", "fix").fix is None

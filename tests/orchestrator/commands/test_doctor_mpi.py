@@ -15,7 +15,7 @@ from hadamard.cluster.launchers.registry import launcher_for
 from hadamard.cluster.mpi import RankPlacement, known_library, launch_command
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.commands.doctor import mpi, two_ranks
-from hadamard.orchestrator.commands.doctor.finding import Check
+from hadamard.orchestrator.commands.doctor.check import check
 from hadamard.orchestrator.commands.doctor.mpi import Start, read, short, starts
 from hadamard.slurm.allocated import AllocatedResources
 from tests.orchestrator.test_cli import hadamard
@@ -23,7 +23,7 @@ from tests.orchestrator.test_cli import hadamard
 MPICH = "MPICH Version:      5.0.2\nMPICH Release date: Fri Sep 25 20:45:26 UTC 2026\n"
 OPEN_MPI = "Open MPI v5.0.11, package: Open MPI root@here, ident: 5.0.11, repo rev: v5.0.11, Oct 17, 2026"
 PLAIN = Start("mpiexec", ["mpiexec", "-n", "2"], {}, "take another")
-WORLD, MESSAGES = {"world": 2}, {"what": "messages", "ok": True, "found": "34 MB summed and exchanged, 4.1 GB/s each way", "remedy": ""}
+WORLD, MESSAGES = {"world": 2}, {"what": "messages", "ok": True, "seen": "34 MB summed and exchanged, 4.1 GB/s each way", "fix": None}
 
 
 def said(*lines: dict[str, object]) -> str:
@@ -33,16 +33,16 @@ def said(*lines: dict[str, object]) -> str:
 def test_two_ranks_meet_exchange_and_simulate() -> None:
     done = hadamard("doctor", "--mpi", "--json")
     assert done.returncode == 0, done.stderr
-    found = {one["what"]: one for one in json.loads(done.stdout)}
+    found = {one["what"]: one for one in json.loads(done.stdout)["checks"]}
     assert list(found) == ["mpi4py", "mpiexec", "sharded", "lightning.kokkos", "lightning.gpu"]
-    assert short(known_library()) in found["mpi4py"]["found"]
-    rate = re.search(r"2 ranks of .*; 34 MB summed and exchanged, ([\d.]+) GB/s each way", found["mpiexec"]["found"])
+    assert short(known_library()) in found["mpi4py"]["seen"]
+    rate = re.search(r"2 ranks of .*; 34 MB summed and exchanged, ([\d.]+) GB/s each way", found["mpiexec"]["seen"])
     assert rate is not None
     assert float(rate[1]) > 0
     assert found["sharded"]["ok"], found["sharded"]
-    assert "on 2 ranks as on one" in found["sharded"]["found"]
-    assert "built without MPI" in found["lightning.kokkos"]["found"]
-    assert found["lightning.kokkos"]["remedy"].startswith("Build it from source (docs/lightning-mpi.md, https://docs.pennylane.ai/")
+    assert "on 2 ranks as on one" in found["sharded"]["seen"]
+    assert "built without MPI" in found["lightning.kokkos"]["seen"]
+    assert found["lightning.kokkos"]["fix"].startswith("Build it from source (docs/lightning-mpi.md, https://docs.pennylane.ai/")
     assert not found["lightning.gpu"]["ok"]
 
 
@@ -50,10 +50,10 @@ def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch:
     """As PMI-2 starts Open MPI: every process believes to be alone, and all end well."""
     twice = Start("twice", ["sh", "-c", '"$@" & "$@"; wait', "sh"], os.environ, "speak its language")
     monkeypatch.setattr(mpi, "starts", lambda known: iter([twice]))
-    library, met = mpi.findings()
+    library, met = mpi.checks()
     assert library.ok
     assert not met.ok
-    assert met.found.startswith("starts 2 programs of 1 rank instead of one of 2: it does not speak the language of MPICH")
+    assert met.seen.startswith("starts 2 programs of 1 rank instead of one of 2: it does not speak the language of MPICH")
     assert met.fix == "speak its language"
 
 
@@ -63,7 +63,7 @@ def test_what_one_rank_finds_wrong_is_an_answer(mine: str, other: str, told: str
         rank = 0
 
         def gather(self, answer: dict[str, Any]) -> list[dict[str, Any]]:
-            return [answer, {**answer, "ok": not other, "found": other, "remedy": "its own"}]
+            return [answer, {**answer, "ok": not other, "seen": other, "fix": "its own"}]
 
     def attempt() -> str:
         if mine:
@@ -72,22 +72,22 @@ def test_what_one_rank_finds_wrong_is_an_answer(mine: str, other: str, told: str
 
     two_ranks._answer(cast(Any, Rank0()), "sharded", attempt)
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["ok"], answer["found"]) == (not (mine or other), told)
-    assert answer["remedy"] == ("Do this" if mine else "its own" if other else "")
+    assert (answer["ok"], answer["seen"]) == (not (mine or other), told)
+    assert answer["fix"] == ("Do this" if mine else "its own" if other else None)
 
 
 def test_a_launcher_that_fails_or_starts_nothing_says_why() -> None:
     (met,) = read(PLAIN, "MPICH 5.0.2", "", "srun: error: unsupported PMI version PMIx\n")
-    assert met == Check("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
+    assert met == check("mpiexec", False, "starts no two ranks of MPICH 5.0.2: srun: error: unsupported PMI version PMIx", "take another")
     (lost,) = read(PLAIN, "MPICH 5.0.2", said(WORLD), "Shared memory error")
-    assert lost.found == "its ranks met, and no message arrived: Shared memory error"
+    assert lost.seen == "its ranks met, and no message arrived: Shared memory error"
 
 
 def test_what_breaks_in_a_simulator_leaves_what_was_found_before() -> None:
-    sharded = {"what": "sharded", "ok": True, "found": "as on one", "remedy": ""}
+    sharded = {"what": "sharded", "ok": True, "seen": "as on one", "fix": None}
     met, ours, ended = read(PLAIN, "MPICH 5.0.2", said(WORLD, MESSAGES, sharded), "Segmentation fault")
     assert (met.ok, ours.ok, ended.ok) == (True, True, False)
-    assert ended.found == "ended before all was tried: Segmentation fault"
+    assert ended.seen == "ended before all was tried: Segmentation fault"
 
 
 @pytest.mark.parametrize(
@@ -99,8 +99,8 @@ def test_ranks_that_do_not_end_are_ended(program: str, complaint: str, monkeypat
     monkeypatch.setattr(mpi, "GRACE_S", 3.0)
     hanging = Start("hanging", ["sh", "-c", program, "sh"], os.environ, "none")
     monkeypatch.setattr(mpi, "starts", lambda known: iter([hanging]))
-    _, met = mpi.findings()
-    assert met.found.endswith(complaint)
+    _, met = mpi.checks()
+    assert met.seen.endswith(complaint)
 
 
 class TestLaunchers:
@@ -149,14 +149,14 @@ class TestLaunchers:
 
         monkeypatch.setattr("hadamard.cluster.launchers.mpiexec.find_mpiexec", none)
         (only,) = starts(MPICH)
-        assert only == Check("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
+        assert only == check("mpiexec", False, "there is no mpiexec", "Install it with: pip install 'hadamard[mpi]'")
 
 
 def test_without_mpi4py_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")  # as a Python that cannot load it
-    (only,) = mpi.findings()
+    (only,) = mpi.checks()
     assert not only.ok
-    assert "MPI cannot be loaded here" in only.found
+    assert "MPI cannot be loaded here" in only.seen
     assert "pip install 'hadamard[mpi]'" in only.fix
 
 

