@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from hadamard.model.files.correct_bits import Marks
+from hadamard.model.files.correct_bits import CorrectBits
 from hadamard.orchestrator.analysis.comparisons import MEAN_ROW, PICKED
 from hadamard.orchestrator.analysis.mcnemar import McNemarOverSplits, mcnemar, mcnemar_over_splits
 from hadamard.orchestrator.report.arms import Group
@@ -15,7 +15,7 @@ Disagreements = dict[tuple[str, str], McNemarOverSplits]
 """By arm and baseline."""
 
 
-def disagreements(groups: Sequence[Group], right: Mapping[str, Marks]) -> Disagreements:
+def disagreements(groups: Sequence[Group], right: Mapping[str, CorrectBits]) -> Disagreements:
     """Return McNemar's test of each picked row against each baseline, over the splits on which sentences of both are known.
 
     Args:

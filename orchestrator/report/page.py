@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 
 from hadamard.model.files.atomic import write_atomically
-from hadamard.model.files.correct_bits import Marks
+from hadamard.model.files.correct_bits import CorrectBits
 from hadamard.orchestrator.analysis.comparisons import screen
 from hadamard.orchestrator.analysis.curvature import curvature
 from hadamard.orchestrator.analysis.effects import Effects, interactions, main_effects
@@ -42,7 +42,7 @@ def write(
     energy: StudyEnergy,
     grid_g_per_kwh: float | None,
     curves: Mapping[str, Sequence[Mapping[str, Any]]],
-    right: Mapping[str, Marks],
+    right: Mapping[str, CorrectBits],
     provenance: Mapping[str, str],
     planned: Sequence[Sequence[str]] = (),
 ) -> Path:

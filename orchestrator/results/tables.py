@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hadamard.model.files.correct_bits import Marks, from_text
+from hadamard.model.files.correct_bits import CorrectBits, from_text
 from hadamard.model.heads.base import ClosedFormHead
 from hadamard.orchestrator.energy.attribution import ALL_PHASES, NOT_MEASURED, StudyEnergy, TrialEnergy
 from hadamard.orchestrator.ledger.ledger import TrialRecord
@@ -115,7 +115,7 @@ def curves(records: Sequence[TrialRecord]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def right_sentences(records: Sequence[TrialRecord]) -> dict[str, Marks]:
+def right_sentences(records: Sequence[TrialRecord]) -> dict[str, CorrectBits]:
     """Return by trial key which test sentences the trial classified right, of the trials whose results say so."""
     written = {record.trial.key: (record.result or {}).get("test_right") for record in records}
     return {key: from_text(text) for key, text in written.items() if text}
