@@ -1,4 +1,1 @@
-"""What the machine or allocation gives, how a pack is launched there, and what energy it takes.
-
-Owns resources, launch commands and meters. Knows nothing of studies or designs.
-"""
+"""A node: what may be used of it, processes and ranks, draining, out-of-memory kills, energy meters."""

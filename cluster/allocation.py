@@ -1,7 +1,4 @@
-"""What this machine, container or Slurm allocation lets us use: cores, memory and GPUs of a node, and how many such nodes.
-
-Owns reading these limits. Does not own how they are shared out: that is the plan's and Ray's.
-"""
+"""The allocation: cores, memory and GPUs of a node that this machine, container or Slurm job lets us use, and the number of such nodes."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ class Allocation:
 
 
 def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
-    """Return what this process may use: Slurm's word where there is one, else affinity, cgroup limits and what is installed."""
+    """Return what this process may use: by Slurm in a job, else by affinity, cgroup limits and what is installed."""
     installed = min(filter(None, (_installed_bytes(), _cgroup_memory_bytes())))
     gpus = _gpus(environment)
     if "SLURM_JOB_ID" not in environment:

@@ -1,7 +1,4 @@
-"""On what kind of file system a path lies: a node's own disk, or one that other nodes see too.
-
-Owns reading the kernel's table of mounts. Does not own what is kept where.
-"""
+"""The kind of file system of a path, by the kernel's table of mounts, and whether nodes share it."""
 
 from __future__ import annotations
 

@@ -129,9 +129,9 @@ def _ranks_command(pack_directory: Path, threads: int, places: RankPlacement, gp
 def _attend(
     process: subprocess.Popen[bytes], watch: Watch | None, while_running: Callable[[], None], stop_reason: Callable[[], str | None]
 ) -> tuple[str | None, Trouble | None]:
-    """Stay with a process to its end, at the latest until it was told to stop and has had its time for it, or ranks are in trouble.
+    """Supervise a process to its end, at the latest until it was told to stop and its time for that is over, or ranks are in trouble.
 
-    Returns why it was told to stop, if it was, and what was wrong with ranks.
+    Returns the reason of a stop, if there was one, and the trouble with ranks.
     """
     stop, trouble, deadline = None, None, math.inf
     try:
@@ -157,7 +157,7 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
     Args:
         returncode: As of `subprocess`: the exit code, or the signal below zero.
         log_tail: The end of its log.
-        stop: Why it was told to stop, if it was.
+        stop: The reason of a stop, if it was told to stop.
         oom: Whether Linux killed a process of its control group for want of memory while it ran.
     """
     if returncode == 0:

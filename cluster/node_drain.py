@@ -1,7 +1,4 @@
-"""The node that a pack runs on: its name, and its own directory, through which packs and whoever started Ray there speak of leaving it.
-
-Owns the name, $HADAMARD_NODE_DIR, its file `leaving` and its directory `packs`. Does not own when a node leaves, nor what a pack does then.
-"""
+"""Draining a node, by files in its own directory $HADAMARD_NODE_DIR: `leaving` requests it, `packs/PID` is there while work is unsaved."""
 
 from __future__ import annotations
 
@@ -20,35 +17,35 @@ def node_name(environment: Mapping[str, str] = os.environ) -> str:
 
 @dataclass(frozen=True)
 class NodeDrain:
-    """This node's directory on its own disk; None where nobody said so: such a node does not leave."""
+    """This node's directory on its own disk; None where there is none: such a node is never drained."""
 
     directory: Path | None
 
     @classmethod
     def here(cls, environment: Mapping[str, str] = os.environ) -> NodeDrain:
-        """Return the place that this process is in."""
+        """Return the files of the node that this process runs on."""
         directory = environment.get("HADAMARD_NODE_DIR")
         return cls(Path(directory) if directory else None)
 
     @property
-    def leaving(self) -> bool:
+    def draining(self) -> bool:
         """Whether packs here should save their work, since the node is about to leave the study."""
         return self.directory is not None and (self.directory / "leaving").exists()
 
-    def leave(self) -> None:
-        """Tell the packs here that the node is about to leave."""
+    def begin(self) -> None:
+        """Request that the packs here save their work."""
         assert self.directory is not None
         (self.directory / "leaving").touch()
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a living process here has work that is not saved yet."""
+    def in_use(self) -> bool:
+        """Whether a living process here has unsaved work."""
         assert self.directory is not None
         return any(Path(f"/proc/{file.name}").exists() for file in self.directory.glob("packs/*"))
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Have whoever takes the node down wait for this process; a directory that is gone already waits for nobody."""
+    def using(self) -> Iterator[None]:
+        """Keep the node in use while this is entered; where its directory is gone already, nothing waits for that."""
         if self.directory is None or not self.directory.is_dir():
             yield
             return

@@ -1,7 +1,4 @@
-"""Whether Linux killed a process for want of memory: it counts such kills per control group.
-
-Owns where the counter is, in both versions of control groups. Does not own whose process was killed, nor what follows.
-"""
+"""Linux's count of out-of-memory kills in a control group, in both versions of control groups."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ MOUNT = Path("/sys/fs/cgroup")
 
 
 def oom_kills(process: Path = PROCESS, mount: Path = MOUNT) -> int | None:
-    """Return how many processes of this process's control group were killed for want of memory so far; None where that is not told.
+    """Return how many processes of this process's control group were killed for want of memory so far; None where they are not counted.
 
     Args:
-        process: Which groups it is in, as the kernel says it.
+        process: The kernel's list of its groups.
         mount: Where control groups are mounted.
     """
     for file in _counters(process, mount):

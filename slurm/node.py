@@ -192,7 +192,7 @@ def run(job: Path, to_join: Path | None, dashboard: bool) -> int:
         return 1
     except SystemExit:  # Slurm ends this job: if it helps another job's study, its packs are to save as on a node that leaves
         if node is not None and to_join is not None:
-            node.drain.leave()
+            node.drain.begin()
         raise
     finally:
         if node is not None and ray is not None:
@@ -224,9 +224,9 @@ def _check_still_wanted(job: Path) -> None:
 
 def _let_packs_save(node: Node, clock: Clock) -> None:
     """Drain the node: wait until its packs have saved their work. They then wait for Ray's end here, and are started elsewhere."""
-    node.drain.leave()
+    node.drain.begin()
     deadline = clock.monotonic() + LEAVE_GRACE_S
-    while node.drain.is_busy and clock.monotonic() < deadline:
+    while node.drain.in_use and clock.monotonic() < deadline:
         clock.sleep(0.2)
 
 

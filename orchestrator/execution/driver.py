@@ -30,7 +30,7 @@ from hadamard.orchestrator.execution.budget_guard import BudgetGuard, Limits, de
 from hadamard.orchestrator.execution.node_meters import nodes_alive, others_meters, own_meter
 from hadamard.orchestrator.execution.progress import Progress
 from hadamard.orchestrator.execution.retry_policy import close
-from hadamard.orchestrator.execution.signals import Stopping
+from hadamard.orchestrator.execution.signals import StopSignals
 from hadamard.orchestrator.execution.stop_reasons import infer_stop_reason
 from hadamard.orchestrator.ledger.claim import Claim
 from hadamard.orchestrator.ledger.ledger import Ledger
@@ -83,7 +83,7 @@ def drive(work: Work, claim: Claim, console: Console, dashboard: bool) -> bool:
         console.print(f"energy:    {meter.method}{idle}")
     logger.info("term %d: %d trials owed, in %d packs, on %s", run, len(work.owed), len(work.packs), allocation.description)
     guard = BudgetGuard(study, run, work.plan.study.budget, lambda: len(nodes_alive()) or allocation.nodes)
-    signals = Stopping(stop, STOP_GRACE_S + PACKS_END_S)
+    signals = StopSignals(stop, STOP_GRACE_S + PACKS_END_S)
     try:
         with signals, guard.watch(claim.stop), own_meter(study, run, meter):
             embed(work.owed, allocation, console, lambda sentences: embedding(study, run, allocation.cpus, allocation.gpus, sentences))
@@ -96,7 +96,7 @@ def drive(work: Work, claim: Claim, console: Console, dashboard: bool) -> bool:
         work.ledger.check(work.plan.study, 1)
         raise
     logger.info("term %d: the sweep has ended%s", run, f" ({claim.owner.cause})" if claim.owner.cause else "")
-    return signals.told
+    return signals.received
 
 
 def embed(
@@ -131,7 +131,7 @@ def tool(name: str) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _sweep(work: Work, run: int, guard: BudgetGuard, signals: Stopping, console: Console, dashboard: bool, metered: bool) -> None:
+def _sweep(work: Work, run: int, guard: BudgetGuard, signals: StopSignals, console: Console, dashboard: bool, metered: bool) -> None:
     """Run the packs over Ray, with all that runs beside."""
     from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 

@@ -1,8 +1,4 @@
-"""What packs reserve of Ray's nodes: a bundle for each rank; and on which nodes, with which GPUs, the ranks of a pack are to be started.
-
-Owns the bundles, their strategy, and the way from a bundle to its GPUs and its node as Slurm names it. Does not own who runs what, nor how
-ranks are started.
-"""
+"""Placement of packs: the bundles that they reserve of Ray's nodes, one for each rank, and the nodes and GPUs that their ranks get."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ def reservations(packs: Sequence[Pack], job: str | None) -> dict[str, Bundles]:
     """Return what each pack reserves, by its id.
 
     Packs of equally many ranks reserve the same, what the largest of them needs: Tune hands what one had to the next one that wants just
-    that, so a place for many ranks, once had, is not given up while there are packs for it.
+    that, so a reservation for many ranks, once made, is kept while there are packs for it.
 
     Args:
         packs: All of a run.
@@ -54,20 +50,20 @@ def reached_job(environment: Mapping[str, str] = os.environ) -> str | None:
     import ray
 
     job = own_job(environment)
-    there = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return job if job is not None and job_resource(job) in there else None
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return job if job is not None and job_resource(job) in resources else None
 
 
 def wait_for_bundles(stop_reason: Callable[[], str | None]) -> str | None:
-    """Wait until this worker's pack has all of its bundles, which it has at first: one may be lost with its node, until Ray finds another.
+    """Wait until this worker's pack has all of its bundles; one may be lost with its node, until Ray reserves another.
 
-    Returns why that was not waited for, or None.
+    Returns the reason of a stop that ended the wait, or None.
     """
     from ray.util import get_current_placement_group, placement_group_table
 
     while placement_group_table(get_current_placement_group())["state"] != "CREATED":
-        if (why := stop_reason()) is not None:
-            return why
+        if (reason := stop_reason()) is not None:
+            return reason
         time.sleep(LOOK_EVERY_S)
     return None
 
@@ -89,12 +85,12 @@ def places(shards: int, gpus: int, job: str | None, all_gpus: bool) -> RankPlace
     hosts = [names[of_bundles[bundle]] for bundle in sorted(of_bundles)]
     order = sorted(range(len(hosts)), key=lambda bundle: hosts.index(hosts[bundle]))
     seen = _gpus_of_bundles(len(hosts), gpus) if gpus else []
-    found = RankPlacement(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
-    return found.with_all_gpus() if all_gpus else found
+    placement = RankPlacement(tuple(hosts[bundle] for bundle in order), job, shards, tuple(seen[bundle] for bundle in order if seen))
+    return placement.with_all_gpus() if all_gpus else placement
 
 
 def _gpus_of_bundles(bundles: int, gpus: int) -> list[dict[str, str]]:
-    """Return what Ray gave each bundle of this worker's pack, as it tells a process there: this one, and a short task in each other."""
+    """Return the GPU masks that Ray sets in the bundles of this worker's pack: in this process, and in a task in each other bundle."""
     import ray
     from ray.util import get_current_placement_group
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy

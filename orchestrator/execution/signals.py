@@ -1,7 +1,4 @@
-"""Signals to the driver: the first one stops the study in good order, a second one, or too long a wait, at once.
-
-Owns the handlers of SIGINT, SIGTERM and SIGUSR1 while a study runs. Does not own what stopping means for packs, nor its causes.
-"""
+"""SIGINT, SIGTERM and SIGUSR1 to the driver: the first one stops the study gracefully, a second one, or too long a wait, at once."""
 
 from __future__ import annotations
 
@@ -13,30 +10,30 @@ from types import FrameType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-SAME_WORD_S = 1.0
+ECHO_S = 1.0
 """Within this time a second signal is the first one's echo: Slurm signals all of a job's processes, and its script passes signals on."""
 
 
-class Stopping:
+class StopSignals:
     """Handles signals while it is entered; in the main thread only.
 
     Attributes:
-        told: Whether a signal has come.
+        received: Whether a signal has come.
     """
 
     def __init__(self, stop: Callable[[int], None], grace_s: float) -> None:
         """Prepare.
 
         Args:
-            stop: Called with the first signal's number; tells all that runs to stop.
-            grace_s: So long after the first signal what still runs is interrupted by KeyboardInterrupt.
+            stop: Called with the first signal's number; requests the stop of everything that runs.
+            grace_s: Seconds after the first signal until a KeyboardInterrupt ends what still runs.
         """
-        self.told = self._patient = False
+        self.received = self._graceful = False
         self._stop, self._grace_s = stop, grace_s
-        self._told_at = 0.0
+        self._received_at = 0.0
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Stopping:
+    def __enter__(self) -> StopSignals:
         self._before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGALRM)}
         self._handle()
         return self
@@ -47,13 +44,13 @@ class Stopping:
 
     @contextmanager
     def graceful(self) -> Iterator[None]:
-        """Here what runs stops by itself once told: only a second signal, or the end of the grace, raises KeyboardInterrupt."""
+        """Here work stops by itself on request: only a second signal, or the end of the grace, raises KeyboardInterrupt."""
         self._handle()  # again: Ray has put its own in place
-        self._patient = True
+        self._graceful = True
         try:
             yield
         finally:
-            self._patient = False
+            self._graceful = False
             signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _handle(self) -> None:
@@ -64,13 +61,13 @@ class Stopping:
         now = time.monotonic()
         if number == signal.SIGALRM:
             raise KeyboardInterrupt
-        if self.told:
-            if now - self._told_at < SAME_WORD_S:
+        if self.received:
+            if now - self._received_at < ECHO_S:
                 return
             raise KeyboardInterrupt
-        self.told, self._told_at = True, now
-        if self._patient:
+        self.received, self._received_at = True, now
+        if self._graceful:
             signal.setitimer(signal.ITIMER_REAL, self._grace_s)
         self._stop(number)
-        if not self._patient:
+        if not self._graceful:
             raise KeyboardInterrupt

@@ -47,9 +47,9 @@ def run_here(config: dict[str, Any]) -> None:
     log_to(study / "logs" / f"{node_name()}.log")
 
     def stop_reason() -> str | None:
-        return stop_requested(study, run) or (Cause.LEFT if drain.leaving else None)
+        return stop_requested(study, run) or (Cause.LEFT if drain.draining else None)
 
-    with drain.busy():
+    with drain.using():
         stopped_by = _run_to_the_end(pack, config, stop_reason)
     logger.info("pack %s: %s", config["pack"], "ended" if stopped_by is None else f"stopped ({stopped_by})")
     while stopped_by == Cause.LEFT and stop_requested(study, run) is None:

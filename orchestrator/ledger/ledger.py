@@ -138,8 +138,8 @@ class Ledger:
         """
         self.trials.mkdir(parents=True, exist_ok=True)
         self.packs.mkdir(exist_ok=True)
-        with claim.owned(self.directory) as held:
-            yield held
+        with claim.owned(self.directory) as own:
+            yield own
 
     def driven(self) -> bool:
         """Whether a living driver, on whatever machine, has the directory now; of one in another job, Slurm is asked."""

@@ -1,7 +1,4 @@
-"""Where a result comes from: command, commit, versions, data and machine.
-
-Owns collecting it. Does not own where it is kept or shown.
-"""
+"""Provenance of a study's results: command, commit, versions, data and machine."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ def provenance(plan: Plan, study_id: str, earlier_commits: str) -> dict[str, Any
         study_id: Given at the first run.
         earlier_commits: The code of earlier runs of this study, as this function returned it.
     """
-    commits = [one for one in earlier_commits.split(", ") if one]
+    commits = [earlier for earlier in earlier_commits.split(", ") if earlier]
     data = sorted({trial.data_hash[:16] for trial in plan.trials})
     encoders = sorted({f"{trial.settings.sentence_encoder.name} ({trial.sentence_encoder_hash})" for trial in plan.trials})
     shown = {

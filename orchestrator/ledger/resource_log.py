@@ -1,7 +1,6 @@
-"""What a study has used: which pack held which cores and GPUs of which nodes from when to when, and how long each run took.
+"""The resource log `usage/` of a study: which pack held which cores and GPUs of which nodes when, and how long each run took.
 
-Owns the files `usage/` of a study's directory: a line when a launch of a pack begins and one when it ends, and a file for each run. Does
-not own joules (energy.py), nor what a study may use (budget.py).
+A launch of a pack has a line when it begins and one when it ends; a run has a file. Joules are in `energy`.
 """
 
 from __future__ import annotations
@@ -110,12 +109,12 @@ class PackRecord:
         self._file.parent.mkdir(exist_ok=True)
 
     def begin(self, hosts: Mapping[str, Held], expected_s: float | None, trials: int) -> None:
-        """Say that a launch begins, before it does."""
-        held = {host: asdict(one) for host, one in hosts.items()}
+        """Record that a launch begins, before it does."""
+        held = {host: asdict(devices) for host, devices in hosts.items()}
         self._write(pack=self._pack, begin_s=time.time(), hosts=held, expected_s=expected_s, trials=trials)
 
     def end(self, cause: str | None, trials_done: int) -> None:
-        """Say how it has ended."""
+        """Record how it has ended."""
         self._write(end_s=time.time(), cause=cause, trials_done=trials_done)
 
     def _write(self, **line: Any) -> None:
@@ -137,31 +136,31 @@ def holding(where: RankPlacement | None, gpus: int, environment: Mapping[str, st
         ranks, masks = (1, (environment,)) if where is None else (len(where.hosts), where.gpus)
         named = dict.fromkeys(gpu for mask in masks if gpus for gpu in _gpus(mask))
         return {node_name(environment): Held(ranks, tuple(named))}
-    found = {}
+    holds = {}
     for host in dict.fromkeys(where.hosts):
         here = [rank for rank, other in enumerate(where.hosts) if other == host]
         of_ranks = dict.fromkeys(gpu for rank in here if where.gpus for gpu in _gpus(where.gpus[rank]))
-        found[host] = Held(len(here), tuple(of_ranks))
-    return found
+        holds[host] = Held(len(here), tuple(of_ranks))
+    return holds
 
 
 def packs_used(study: Path) -> list[PackUse]:
     """Return all launches of packs, embeddings among them, in the order in which they began."""
-    found = []
+    uses = []
     for file in _folder(study).glob("*.jsonl"):
         run, begun = int(file.name.split("-")[0]), None
         for line in read_lines(file, skip_damaged=True):
             if "pack" in line:
                 if begun is not None:
-                    found.append(PackUse(**begun))
+                    uses.append(PackUse(**begun))
                 hosts = {host: Held(held["cores"], tuple(held["gpus"])) for host, held in line["hosts"].items()}
                 begun = {**line, "hosts": hosts, "run": run}
             elif begun is not None:
-                found.append(PackUse(**begun, **line))
+                uses.append(PackUse(**begun, **line))
                 begun = None
         if begun is not None:
-            found.append(PackUse(**begun))
-    return sorted(found, key=lambda use: use.begin_s)
+            uses.append(PackUse(**begun))
+    return sorted(uses, key=lambda use: use.begin_s)
 
 
 def phases_of(study: Path, pack: str) -> list[dict[str, Any]]:

@@ -11,15 +11,15 @@ from hadamard.cluster.node_drain import NodeDrain
 
 
 def test_a_node_leaves_when_its_directory_says_so(tmp_path: Path) -> None:
-    place = NodeDrain.here({"HADAMARD_NODE_DIR": str(tmp_path)})
-    assert not place.leaving
+    drain = NodeDrain.here({"HADAMARD_NODE_DIR": str(tmp_path)})
+    assert not drain.draining
     (tmp_path / "leaving").touch()
-    assert place.leaving
+    assert drain.draining
 
 
 def test_whoever_takes_the_node_down_sees_the_pack_until_it_has_saved_its_work(tmp_path: Path) -> None:
     def fail() -> None:
-        with NodeDrain(tmp_path).busy():
+        with NodeDrain(tmp_path).using():
             seen.extend(path.name for path in (tmp_path / "packs").iterdir())
             raise OSError("an error")
 
@@ -31,8 +31,8 @@ def test_whoever_takes_the_node_down_sees_the_pack_until_it_has_saved_its_work(t
 
 
 def test_outside_a_job_and_after_the_node_is_cleared_nobody_waits(tmp_path: Path) -> None:
-    assert not NodeDrain.here({}).leaving
-    for place in (NodeDrain.here({}), NodeDrain(tmp_path / "cleared")):
-        with place.busy():
+    assert not NodeDrain.here({}).draining
+    for drain in (NodeDrain.here({}), NodeDrain(tmp_path / "cleared")):
+        with drain.using():
             pass
     assert not (tmp_path / "cleared").exists()

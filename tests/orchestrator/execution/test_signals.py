@@ -1,4 +1,4 @@
-"""Signals to the driver: the first one in good order, the second one, or too long a wait, at once."""
+"""Signals to the driver: the first one stops gracefully, the second one, or too long a wait, at once."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ import time
 
 import pytest
 
-from hadamard.orchestrator.execution import signals as stopping
-from hadamard.orchestrator.execution.signals import Stopping
+from hadamard.orchestrator.execution import signals as module
+from hadamard.orchestrator.execution.signals import StopSignals
 
 
 @pytest.fixture(autouse=True)
 def no_echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "SAME_WORD_S", 0.0)
+    monkeypatch.setattr(module, "ECHO_S", 0.0)
 
 
-@pytest.mark.parametrize("number", stopping.SIGNALS)
+@pytest.mark.parametrize("number", module.SIGNALS)
 def test_the_first_signal_is_passed_on_and_the_second_one_interrupts(number: int) -> None:
-    told: list[int] = []
-    with Stopping(told.append, 60.0) as signals, signals.graceful():
-        assert not signals.told
+    received: list[int] = []
+    with StopSignals(received.append, 60.0) as signals, signals.graceful():
+        assert not signals.received
         os.kill(os.getpid(), number)
-        assert told == [number]
-        assert signals.told
+        assert received == [number]
+        assert signals.received
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-    assert told == [number]
+    assert received == [number]
 
 
 def test_where_nothing_stops_by_itself_the_first_signal_interrupts() -> None:
-    told: list[int] = []
-    with Stopping(told.append, 60.0), pytest.raises(KeyboardInterrupt):
+    received: list[int] = []
+    with StopSignals(received.append, 60.0), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert told == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
 def test_what_does_not_stop_in_time_is_interrupted() -> None:
     begin = time.monotonic()
-    with Stopping(lambda _number: None, 0.3) as signals, signals.graceful():
+    with StopSignals(lambda _number: None, 0.3) as signals, signals.graceful():
         os.kill(os.getpid(), signal.SIGUSR1)
         with pytest.raises(KeyboardInterrupt):
             time.sleep(30)
     assert 0.25 < time.monotonic() - begin < 10
 
 
-def test_an_echo_of_the_first_signal_is_not_a_second_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "SAME_WORD_S", 60.0)
-    told: list[int] = []
-    with Stopping(told.append, 60.0) as signals, signals.graceful():
+def test_an_echo_of_the_first_signal_is_not_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ECHO_S", 60.0)
+    received: list[int] = []
+    with StopSignals(received.append, 60.0) as signals, signals.graceful():
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGUSR1):
             os.kill(os.getpid(), number)
-    assert told == [signal.SIGTERM]
+    assert received == [signal.SIGTERM]
 
 
 def test_handlers_and_clock_are_as_before_in_the_end() -> None:
-    before = [signal.getsignal(number) for number in (*stopping.SIGNALS, signal.SIGALRM)]
-    with Stopping(lambda _number: None, 60.0) as signals, signals.graceful():
+    before = [signal.getsignal(number) for number in (*module.SIGNALS, signal.SIGALRM)]
+    with StopSignals(lambda _number: None, 60.0) as signals, signals.graceful():
         os.kill(os.getpid(), signal.SIGINT)
-    assert [signal.getsignal(number) for number in (*stopping.SIGNALS, signal.SIGALRM)] == before
+    assert [signal.getsignal(number) for number in (*module.SIGNALS, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
