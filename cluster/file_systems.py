@@ -13,13 +13,13 @@ NETWORK = frozenset((*PARALLEL, "nfs", "nfs4", "afs", "9p", "cifs", "smb3", "vir
 def kind(path: Path, mounts: Path = MOUNTS) -> str:
     """Return the kind of file system that an existing path lies on, such as `ext4`; `unknown` where the kernel does not say."""
     inside = path.resolve()
-    found = (0, "unknown")
+    deepest, name = 0, "unknown"
     for line in mounts.read_text().splitlines():
         fields = line.split()
-        mounted, kinds = Path(_unescaped(fields[4])), fields[fields.index("-") + 1]
-        if inside.is_relative_to(mounted) and len(mounted.parts) >= found[0]:  # the last of several on one directory is seen
-            found = len(mounted.parts), kinds
-    return found[1]
+        mounted, kind_here = Path(_unescaped(fields[4])), fields[fields.index("-") + 1]
+        if inside.is_relative_to(mounted) and len(mounted.parts) >= deepest:  # the last of several on one directory is seen
+            deepest, name = len(mounted.parts), kind_here
+    return name
 
 
 def is_shared(name: str) -> bool:

@@ -1,7 +1,4 @@
-"""Steps of the Slurm job that this process is in: `srun` lines that share the job's resources, and what steps must not inherit.
-
-Owns when steps can be started from here, their common options and their environment. Does not own what runs in them, nor the job.
-"""
+"""Steps of the Slurm job that this process is in: `srun` commands that share the job's resources, and the environment for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,1 @@
-"""Joules: a node's counters, their record over time, and whose they were.
-
-Owns the modules below it. Does not own trials: that joules go to them is orchestrator/energy/attribution.py's.
-"""
+"""Energy meters of a node, the record of their readings, and its division among those who hold the node's devices."""

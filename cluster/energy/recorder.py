@@ -1,6 +1,6 @@
-"""The record of a node's meter during one run of a study: what it was idle at, and its readings twice a second until it ends or dies.
+"""The record of a node's meter during one run: its idle power, then its readings twice a second until it ends or dies.
 
-Owns the files `energy/RUN-NODE.json` and `.csv` of a study's directory, written here and read here. Does not own meters, nor who used what.
+In a study's directory: `energy/RUN-NODE.json` and `.csv`, written and read here.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ IDLE_S = 10.0
 
 @dataclass(frozen=True)
 class Recording:
-    """What a node's meter said during one run.
+    """The record of a node's meter during one run.
 
     Attributes:
         run: The number of the driver that had the study.
         host: The node.
-        method: How joules were come by; None where nothing was measured.
+        method: How joules were measured; None where nothing was.
         trace: The readings.
         idle_w: Watts of each counter before any pack was started here; None where that is not known.
         died: Why its meter could not be read any longer; None if it could to the end.
@@ -52,7 +52,7 @@ class Recorder:
     """Records the meter of this node from a thread, from `start` to `stop`."""
 
     def __init__(self, study: Path, run: int, host: str, meter: Meter | None) -> None:
-        """Prepare; a node without a meter only says so."""
+        """Prepare; for a node without a meter only this fact is recorded."""
         self._csv, self._json = files(study, run, host)
         self._host, self._run, self._meter = host, run, meter
         self._lines: list[str] = []
@@ -61,9 +61,9 @@ class Recorder:
         self._facts: dict[str, Any] = {}
 
     def start(self, idle_s: float = IDLE_S) -> None:
-        """Measure for so long what the idle node takes, once for each run and node, then record.
+        """Measure the node's idle power for some seconds, once for each run and node, then record.
 
-        Nobody may begin to work here before it returns, or `is_ready`.
+        No pack may begin here before it returns, or `is_ready`.
         """
         self._json.parent.mkdir(exist_ok=True)
         counters = self._meter.counters if self._meter else ()
@@ -155,19 +155,19 @@ def is_ready(study: Path, run: int, host: str) -> bool:
 
 
 def recordings(study: Path) -> list[Recording]:
-    """Return all that was recorded for a study, as far as it is written by now.
+    """Return the recordings of a study, as far as they are written by now.
 
     Raises:
         LedgerError: A file of facts is damaged.
     """
-    found = []
+    records = []
     for file in sorted((study / "energy").glob("*.json")):
         facts = read_json(file, "Delete it and its .csv: what was measured then is not known any longer")
         counters = [Counter(**counter) for counter in facts["counters"]]
         trace = read_trace(file.with_suffix(".csv"), counters)
         idle_w = None if facts["idle_w"] is None else tuple(facts["idle_w"])
-        found.append(Recording(facts["run"], facts["host"], facts["method"], trace, idle_w, facts["died"]))
-    return found
+        records.append(Recording(facts["run"], facts["host"], facts["method"], trace, idle_w, facts["died"]))
+    return records
 
 
 def dead_meters(study: Path) -> list[tuple[str, str, float]]:

@@ -1,7 +1,4 @@
-"""Whose a node's joules are: counters divided among those who hold their devices, by device-seconds.
-
-Owns the division. Does not own the counters' record, nor what holders do with their time.
-"""
+"""The division of a node's joules among those who hold its devices, by device-seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from hadamard.cluster.energy.trace import Array
 
 @dataclass(frozen=True)
 class Hold:
-    """Devices of one node that somebody has for a while: how many cores (`cpu`), and which GPUs (`gpu:0`)."""
+    """Devices of one node that a pack holds for a while: the number of cores (`cpu`), and which GPUs (`gpu:0`)."""
 
     devices: Mapping[str, float]
     begin_s: float
@@ -45,16 +42,16 @@ class Share:
     scope: str
 
 
-def share(recording: Recording, hold: Hold, everybody: Sequence[Hold], moments_s: Sequence[float]) -> Share:
-    """Return what a holder used until each of some moments within its hold.
+def share(recording: Recording, hold: Hold, holds: Sequence[Hold], moments_s: Sequence[float]) -> Share:
+    """Return the joules of a hold until each of some moments within it.
 
-    While several hold the same device, each is charged for its part of what is held: two packs of one core each share what the node's
-    packages take, half and half, and one alone is charged for all of it, idle cores included.
+    While several hold the same device, each is charged for its part of what is held: two packs of one core each share the joules of the
+    node's packages, half and half, and one alone is charged for all of them, idle cores included.
 
     Args:
         recording: Of the node, in that run.
-        hold: Whose joules are wanted.
-        everybody: All holds on the node, this one among them.
+        hold: The one whose joules are wanted.
+        holds: All holds on the node, this one among them.
         moments_s: Unix times, from its begin to its end.
     """
     columns = counted(recording, hold)
@@ -63,15 +60,15 @@ def share(recording: Recording, hold: Hold, everybody: Sequence[Hold], moments_s
     if not columns or hold.begin_s == hold.end_s:
         same = np.full(len(wanted_s), 0.0 if columns else np.nan)
         return Share(same, same, scope)
-    others = [one for one in everybody if one.begin_s < hold.end_s and one.end_s > hold.begin_s]
-    bounds = [hold.begin_s, hold.end_s, *wanted_s, *(bound for one in others for bound in (one.begin_s, one.end_s))]
+    others = [other for other in holds if other.begin_s < hold.end_s and other.end_s > hold.begin_s]
+    bounds = [hold.begin_s, hold.end_s, *wanted_s, *(bound for other in others for bound in (other.begin_s, other.end_s))]
     points = np.unique(np.clip(bounds, hold.begin_s, hold.end_s))
     middles, lengths_s = (points[1:] + points[:-1]) / 2, np.diff(points)
-    held = np.array([(one.begin_s <= middles) & (middles < one.end_s) for one in others])
+    held = np.array([(other.begin_s <= middles) & (middles < other.end_s) for other in others])
     gross, idle = np.zeros(len(points)), np.zeros(len(points))
     for column in columns:
         device = recording.trace.counters[column].device
-        part = hold.amount(device) / (np.array([one.amount(device) for one in others]) @ held)
+        part = hold.amount(device) / (np.array([other.amount(device) for other in others]) @ held)
         gross[1:] += part * np.diff(recording.trace.at(points, column))
         idle[1:] += part * lengths_s * (np.nan if recording.idle_w is None else recording.idle_w[column])
     at = np.searchsorted(points, wanted_s)

@@ -1,8 +1,4 @@
-"""A node's counters over time: a CSV of readings, and the joules between any two moments in it.
-
-Owns the format, which is both what is recorded and what can be replayed, and counters that start again from zero. Does not own the reading
-of counters, nor whose the joules are.
-"""
+"""A trace: a CSV of a node's counters over time, which is what is recorded and what can be replayed, and the joules between two moments."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Joules of trials, phase by phase: the nodes' records divided by device-seconds among packs, and by time among a pack's trials.
-
-Owns this attribution and what is said of it. Does not own meters and their records (cluster/energy), nor who held what (usage.py).
-"""
+"""Joules of trials by phase: nodes' records divided by device-seconds among packs, and by time among a pack's trials."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ ALL_PHASES = (*PHASES, OVERHEAD)
 
 @dataclass(frozen=True)
 class TrialEnergy:
-    """What a trial took in all of its attempts, a share of what its packs took; None where that was not measured.
+    """The energy of a trial in all of its attempts, a share of its packs'; None where that was not measured.
 
     Attributes:
         phases_j: Gross joules by phase, `overhead` among them; phases that it never was in are left out.
@@ -63,11 +60,11 @@ class StudyEnergy:
 
     Attributes:
         trials: By the hash in their keys.
-        embeddings_j: What the driver's embeddings took; None if not measured.
-        embedded: Of so many sentences; 0 where all came from the cache.
-        nodes_j: By node, what its counters counted while a pack, or the embeddings, held devices of it; None if not measured.
-        died: What is to be said of meters that could not be read to the end.
-        checked: What Slurm's accounting says beside, if it was asked.
+        embeddings_j: Of the driver's embeddings; None if not measured.
+        embedded: Number of sentences embedded; 0 where all came from the cache.
+        nodes_j: By node, while a pack, or the embeddings, held devices of it; None if not measured.
+        died: A sentence for each meter that could not be read to the end.
+        checked: A sentence for each job with Slurm's own count, if that was requested.
     """
 
     trials: Mapping[str, TrialEnergy] = field(default_factory=dict)
@@ -99,11 +96,11 @@ def study_energy(study: Path, records: Iterable[TrialRecord]) -> StudyEnergy:
         study: The study's directory.
         records: Its trials; one with an attempt of which nothing is known has no joules.
     """
-    found = recordings(study)
-    if not any(one.method for one in found):
+    records_of_nodes = recordings(study)
+    if not any(recording.method for recording in records_of_nodes):
         return NOT_MEASURED
     uses = with_ends(study, packs_used(study))
-    shares = _Shares(found, uses)
+    shares = _Shares(records_of_nodes, uses)
     by_trial: dict[str, list[TrialEnergy]] = {}
     embeddings, embedded = [], 0
     for use in uses:
@@ -118,8 +115,8 @@ def study_energy(study: Path, records: Iterable[TrialRecord]) -> StudyEnergy:
         trials={digest: _added(parts) for digest, parts in by_trial.items() if digest in attempts and len(parts) == attempts[digest]},
         embeddings_j=total_j(embeddings) if embeddings else None,
         embedded=embedded,
-        nodes_j=nodes_j(found, uses),
-        died=tuple(f"the meter of {one.host} could not be read any longer: {one.died}" for one in found if one.died),
+        nodes_j=nodes_j(records_of_nodes, uses),
+        died=tuple(f"the meter of {node.host} could not be read any longer: {node.died}" for node in records_of_nodes if node.died),
     )
 
 
@@ -131,20 +128,20 @@ def windows(use: PackUse, lines: Sequence[Mapping[str, Any]]) -> list[Window]:
         lines: Of all of the pack's processes (`hadamard.model.files.phase_log`).
     """
     assert use.end_s is not None
-    found: list[tuple[_Begun, float]] = []
-    everybody: dict[str, None] = {}
+    phases: list[tuple[_Begun, float]] = []
+    all_trials: dict[str, None] = {}
     trials: tuple[str, ...] = ()
     before: _Begun = (use.begin_s, OVERHEAD, (), 0)
     for line in lines:
         moment = float(line["time_s"])
         if use.begin_s - _ROUNDED_S <= moment <= use.end_s + _ROUNDED_S:
             trials = tuple(line.get("trials", trials))
-            everybody |= dict.fromkeys(trials)
-            found.append((before, moment))
+            all_trials |= dict.fromkeys(trials)
+            phases.append((before, moment))
             phase = line["phase"]
             before = (moment, phase or OVERHEAD, trials if phase else (), line.get("sentences", 0))
-    found.append((before, use.end_s))
-    return [Window(phase, named or tuple(everybody), count, begin, end) for (begin, phase, named, count), end in found if end > begin]
+    phases.append((before, use.end_s))
+    return [Window(phase, named or tuple(all_trials), count, begin, end) for (begin, phase, named, count), end in phases if end > begin]
 
 
 _Begun = tuple[float, str, tuple[str, ...], int]
@@ -162,10 +159,10 @@ class _Joules:
 
 
 class _Shares:
-    """What packs used, by their nodes' recordings."""
+    """The energy of packs, by their nodes' recordings."""
 
-    def __init__(self, found: Sequence[Recording], uses: Sequence[PackUse]) -> None:
-        self._recordings = {(one.run, one.host): one for one in found}
+    def __init__(self, records: Sequence[Recording], uses: Sequence[PackUse]) -> None:
+        self._recordings = {(recording.run, recording.host): recording for recording in records}
         self._holds: dict[tuple[int, str], list[Hold]] = {}
         for use in uses:
             for host in use.hosts:
@@ -180,26 +177,26 @@ class _Shares:
 
     def on(self, use: PackUse, host: str, moments_s: Sequence[float]) -> _Joules:
         """Return a pack's joules on one node until each moment; NaN where they were not measured."""
-        recording, hold, everybody = self._recordings.get((use.run, host)), hold_of(use, host), self._holds[use.run, host]
+        recording, hold, holds = self._recordings.get((use.run, host)), hold_of(use, host), self._holds[use.run, host]
         if recording is None or recording.method is None:
             unknown = np.full(len(moments_s), np.nan)
             return _Joules(unknown, unknown, "", "")
-        part = share(recording, hold, everybody, moments_s)
-        alone = all(one == hold or one.begin_s >= hold.end_s or one.end_s <= hold.begin_s for one in everybody)
+        part = share(recording, hold, holds, moments_s)
+        alone = all(other == hold or other.begin_s >= hold.end_s or other.end_s <= hold.begin_s for other in holds)
         return _Joules(part.gross_j, part.net_j, part.scope, recording.method if alone else f"{recording.method}, by device-seconds")
 
 
-def _of_trials(use: PackUse, found: Sequence[Window], shares: _Shares) -> dict[str, TrialEnergy]:
-    """Return what the trials of one launch took: each window's joules in equal parts."""
-    moments = [use.begin_s, *(window.end_s for window in found)]
+def _of_trials(use: PackUse, phases: Sequence[Window], shares: _Shares) -> dict[str, TrialEnergy]:
+    """Return the energy of the trials of one launch: each window's joules in equal parts."""
+    moments = [use.begin_s, *(window.end_s for window in phases)]
     joules = shares.of(use, moments)
     gross: dict[str, dict[str, float]] = {}
     net: dict[str, float] = {}
     inferences: dict[str, int] = {}
-    for at, window in enumerate(found):
+    for at, window in enumerate(phases):
         for name in window.trials:
-            phases = gross.setdefault(name, {})
-            phases[window.phase] = phases.get(window.phase, 0.0) + (joules.gross_j[at + 1] - joules.gross_j[at]) / len(window.trials)
+            by_phase = gross.setdefault(name, {})
+            by_phase[window.phase] = by_phase.get(window.phase, 0.0) + (joules.gross_j[at + 1] - joules.gross_j[at]) / len(window.trials)
             net[name] = net.get(name, 0.0) + (joules.net_j[at + 1] - joules.net_j[at]) / len(window.trials)
             counts = window.phase == "inference" and use.cause is None  # what was cut short is done again
             inferences[name] = inferences.get(name, 0) + (window.sentences if counts else 0)
@@ -207,10 +204,10 @@ def _of_trials(use: PackUse, found: Sequence[Window], shares: _Shares) -> dict[s
     length_s = moments[-1] - moments[0]
     return {
         name: TrialEnergy(
-            {phase: known_j(value) for phase, value in phases.items()},
+            {phase: known_j(value) for phase, value in by_phase.items()},
             known_j(net[name]), inferences[name], joules.scope, joules.method + shared, length_s,
         )
-        for name, phases in gross.items()
+        for name, by_phase in gross.items()
     }  # fmt: skip
 
 

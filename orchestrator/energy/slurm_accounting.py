@@ -1,7 +1,4 @@
-"""Slurm's own count of a study's joules beside that of our meters.
-
-Owns the comparison and its words. Does not own either count.
-"""
+"""Slurm's own count of a study's joules beside that of our meters."""
 
 from __future__ import annotations
 
@@ -12,26 +9,26 @@ from hadamard.orchestrator.formats import count, joules
 from hadamard.orchestrator.ledger.resource_log import RunUse
 
 
-def cross_checks(runs: Sequence[RunUse], found: Sequence[Recording], consumed_j: Callable[[str], float | None]) -> tuple[str, ...]:
+def cross_checks(runs: Sequence[RunUse], recordings: Sequence[Recording], consumed_j: Callable[[str], float | None]) -> tuple[str, ...]:
     """Return a sentence for each Slurm job whose joules its accounting knows; it counts whole nodes from the job's start to its end.
 
     Args:
         runs: Of the study.
-        found: What its meters recorded.
-        consumed_j: Asks Slurm for a job's joules; None where it has none.
+        recordings: Of its meters.
+        consumed_j: Returns Slurm's joules of a job; None where it has none.
     """
-    said = []
+    sentences = []
     for job in dict.fromkeys(run.job for run in runs if run.job is not None):
         theirs = consumed_j(job)
         if theirs is not None:
             numbers = {run.run for run in runs if run.job == job}
-            ours = [one for one in found if one.run in numbers and one.method is not None]
-            nodes, whole = count(len({one.host for one in ours}), "node"), joules(sum(map(_whole_j, ours)))
+            ours = [recording for recording in recordings if recording.run in numbers and recording.method is not None]
+            nodes, whole = count(len({recording.host for recording in ours}), "node"), joules(sum(map(_whole_j, ours)))
             beside = f"our meters counted {whole} on {nodes} while they ran" if ours else "our meters counted nothing"
-            said.append(f"Slurm's accounting has {joules(theirs)} for job {job}, of its nodes as a whole; {beside}.")
-    return tuple(said)
+            sentences.append(f"Slurm's accounting has {joules(theirs)} for job {job}, of its nodes as a whole; {beside}.")
+    return tuple(sentences)
 
 
 def _whole_j(recording: Recording) -> float:
-    """Return what a node's counters counted from the first reading to the last."""
+    """Return the joules of a node's counters from the first reading to the last."""
     return float(recording.trace.joules[-1].sum()) if len(recording.trace.times_s) else 0.0

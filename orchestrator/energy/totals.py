@@ -1,7 +1,4 @@
-"""Joules of a study's nodes: what their counters counted while packs held their devices, which is what the study has spent.
-
-Owns when a launch that nobody ended has ended, and when a record tells too little. Does not own whose joules they were: energy.py.
-"""
+"""Energy totals of a study: the joules that its nodes' counters counted while packs held their devices."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from hadamard.cluster.energy.shares import Hold, counted
 from hadamard.orchestrator.ledger.resource_log import PackUse, packs_used, runs_used
 
 LOST = "lost"
-"""The cause of a launch that nobody ended: its worker vanished, or it goes on."""
+"""The cause of a launch without a recorded end: its worker vanished, or it still runs."""
 SILENT_S = 60.0
-"""A record that ends so long before what it should tell of is that of a meter that is gone without a word."""
+"""A record that ends this long before the hold does is that of a meter that died without a message."""
 
 
 def spent_j(study: Path) -> float | None:
@@ -25,8 +22,8 @@ def spent_j(study: Path) -> float | None:
     return total_j(nodes_j(recordings(study), with_ends(study, packs_used(study))).values())
 
 
-def nodes_j(found: Sequence[Recording], uses: Sequence[PackUse]) -> dict[str, float | None]:
-    """Return by node what its counters counted while somebody held their devices, as far as it was read by now.
+def nodes_j(records: Sequence[Recording], uses: Sequence[PackUse]) -> dict[str, float | None]:
+    """Return joules by node while a pack held devices there, as far as its counters were read by now.
 
     None where that is not known: there is no meter, or it died while a device was held.
     """
@@ -34,24 +31,24 @@ def nodes_j(found: Sequence[Recording], uses: Sequence[PackUse]) -> dict[str, fl
     for use in uses:
         for host in use.hosts:
             holds.setdefault((use.run, host), []).append(hold_of(use, host))
-    by_place = {(one.run, one.host): one for one in found}
+    by_node = {(recording.run, recording.host): recording for recording in records}
     joules: dict[str, list[float | None]] = {}
     for (run, host), here in holds.items():
-        joules.setdefault(host, []).append(_held_j(by_place.get((run, host)), here))
+        joules.setdefault(host, []).append(_held_j(by_node.get((run, host)), here))
     return {host: total_j(parts) for host, parts in sorted(joules.items())}
 
 
 def with_ends(study: Path, uses: Sequence[PackUse]) -> list[PackUse]:
     """Give those uses an end that have none: of a lost worker, its pack's next launch, or the end of its run; else until now."""
     last = {run.run: run.last_s for run in runs_used(study)}
-    found = []
+    ended = []
     for at, use in enumerate(uses):
         if use.end_s is None:
             again = next((other.begin_s for other in uses[at + 1 :] if other.pack == use.pack), math.inf)
             end_s = min(again, max(last.get(use.run, use.begin_s), use.begin_s))
             use = replace(use, end_s=end_s, cause=LOST)
-        found.append(use)
-    return found
+        ended.append(use)
+    return ended
 
 
 def hold_of(use: PackUse, host: str) -> Hold:
@@ -85,7 +82,7 @@ def _held_j(recording: Recording | None, holds: Sequence[Hold]) -> float | None:
         return None
     for column, counter in enumerate(trace.counters):
         ends_s = -math.inf
-        for hold in sorted((one for one in holds if one.amount(counter.device)), key=lambda one: one.begin_s):
+        for hold in sorted((hold for hold in holds if hold.amount(counter.device)), key=lambda hold: hold.begin_s):
             begin_s, end_s = (min(max(moment, ends_s), last_s) for moment in (hold.begin_s, hold.end_s))
             before, after = trace.at([begin_s, end_s], column)
             total += after - before
