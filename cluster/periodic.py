@@ -1,4 +1,4 @@
-"""A thread that does something again and again: heartbeats, meters, progress, shipping, budgets."""
+"""A thread that does something again and again: heartbeats, meters, progress, MLflow, budgets."""
 
 from __future__ import annotations
 

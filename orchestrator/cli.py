@@ -208,14 +208,14 @@ def compare(
 
 
 @app.command()
-def ship(
+def sync(
     directory: StudyDirectory,
-    everything: Annotated[bool, typer.Option("--all", help="Look at every trial again, also those shipped before.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Look at every trial again, also those that are there already.")] = False,
 ) -> None:
     """Send what is missing to MLflow ($MLFLOW_TRACKING_URI, else mlflow.db beside the study's directory)."""
-    from hadamard.orchestrator.commands.run import ship_study
+    from hadamard.orchestrator.commands.sync import sync_study
 
-    typer.echo(ship_study(directory, everything))
+    typer.echo(sync_study(directory, everything))
 
 
 @app.command()

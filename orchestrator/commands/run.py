@@ -1,4 +1,4 @@
-"""Runs a study from its file to its report: check, enter the trials in the ledger, embed, sweep, ship, report.
+"""Runs a study from its file to its report: check, enter the trials in the ledger, embed, sweep, sync, report.
 
 Owns the order of these steps. Does not own any of them.
 """
@@ -20,7 +20,6 @@ from hadamard.cluster.energy.base import CPU
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.cluster.energy.recorder import recordings
 from hadamard.cluster.mpi_smoke_test import smoke_test
-from hadamard.model.errors import UserError
 from hadamard.model.logs import log_to
 from hadamard.model.representation import embeddings
 from hadamard.model.settings import Settings
@@ -52,7 +51,7 @@ from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import Problem, StudyError, located
 from hadamard.orchestrator.study.schema import REPRESENTATION, Study
-from hadamard.orchestrator.tracking import shipper
+from hadamard.orchestrator.tracking.mlflow_sync import SyncResult, sync, tracked, tracking_uri
 from hadamard.slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
@@ -97,10 +96,10 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         if owed:
             feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, None))
         page = _write_report(ledger, plan, records)
-        shipment = shipper.ship(ledger, plan, run_has_ended=True)
-        _say_end(console, ledger, plan, records, shipment, page, interrupted)
+        outcome = sync(ledger, plan, run_has_ended=True)
+        _say_end(console, ledger, plan, records, outcome, page, interrupted)
         if owed:
-            ended_s = None if shipment.error else time.time()  # a server that hangs is nothing to plan by
+            ended_s = None if outcome.error else time.time()  # a server that hangs is nothing to plan by
             taken = feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, ended_s))
             console.print(f"time:      {feedback.learn_from(plan.study.study, taken, rates)}")
     if interrupted:
@@ -114,25 +113,6 @@ def write_report(directory: Path) -> Path:
     ledger, plan = reopen(directory)
     with explained_disk_errors(directory):
         return _write_report(ledger, plan, ledger.records(plan.trials))
-
-
-def ship_study(directory: Path, everything: bool) -> str:
-    """Bring MLflow up to date with a study's directory; return what was done, in words.
-
-    Raises:
-        UserError: MLflow could not be reached or did not take it.
-    """
-    ledger, plan = reopen(directory)
-    if everything:
-        ledger.shipped.unlink(missing_ok=True)
-    shipment = shipper.ship(ledger, plan, run_has_ended=not ledger.driven())
-    where = shipper.tracking_uri(ledger)
-    if shipment.error:
-        raise UserError(
-            f"MLflow at {where}: {shipment.error}. {shipment.runs} of {len(shipper.tracked(plan.trials))} trials are there; "
-            "give the command again later"
-        )
-    return f"{shipment.runs} of {len(shipper.tracked(plan.trials))} trials are complete in MLflow at {where}"
 
 
 def _close_attempts_of(previous: OwnerRecord | None, ledger: Ledger, plan: Plan, console: Console) -> None:
@@ -239,7 +219,7 @@ def _say_start(
 
 
 def _say_end(
-    console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], shipment: shipper.Shipment, page: Path, interrupted: bool
+    console: Console, ledger: Ledger, plan: Plan, records: Sequence[TrialRecord], outcome: SyncResult, page: Path, interrupted: bool
 ) -> None:
     failed = [record for record in records if record.status == "failed"]
     done = sum(record.status == "done" for record in records)
@@ -251,10 +231,8 @@ def _say_end(
     if any(record.owed for record in failed):
         console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
     console.print(f"report:    {page}")
-    uri = shipper.tracking_uri(ledger)
+    uri = tracking_uri(ledger)
     console.print(f"MLflow:    {tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
-    if shipment.error:
-        console.print(
-            f"           {shipment.runs} of {len(shipper.tracked(record.trial for record in records))} trials are there ({shipment.error})"
-        )
-        console.print(f"           {tool('hadamard')} ship {ledger.directory}   sends the rest")
+    if outcome.error:
+        console.print(f"           {outcome.runs} of {len(tracked(record.trial for record in records))} trials are there ({outcome.error})")
+        console.print(f"           {tool('hadamard')} sync {ledger.directory}   sends the rest")

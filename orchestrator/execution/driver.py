@@ -38,7 +38,7 @@ from hadamard.orchestrator.ledger.resource_log import embedding
 from hadamard.orchestrator.planning.packs import Pack
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.study.inputs import inputs_of
-from hadamard.orchestrator.tracking import shipper
+from hadamard.orchestrator.tracking import mlflow_sync
 from hadamard.slurm import jobs
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _sweep(work: Work, run: int, guard: BudgetGuard, signals: StopSignals, conso
             console.print(f"Ray dashboard: {url} (asks once for the token that `{tool('ray')} get-auth-token` prints)")
         if metered:
             beside.enter_context(others_meters(ledger.directory, run))
-        beside.enter_context(shipper.BackgroundShipper(ledger, plan))
+        beside.enter_context(mlflow_sync.background_sync(ledger, plan))
         beside.enter_context(Progress(ledger, plan.trials, work.owed, console))
         beside.enter_context(signals.graceful())
         limits = Limits(budget, deadline(budget, guard.note(), work.allocation.nodes, time.time()))

@@ -37,12 +37,14 @@ CONTENTS = (
     "usage",
     "energy",
     "plans",
-    "ship.lock",
-    "shipped.json",
+    "sync.lock",
+    "sync_state.json",
     ".tune",
     "run.lock",
+    "ship.lock",
+    "shipped.json",
 )
-"""What a study's directory may hold beside its `study.json`; `run.lock` is of the version before."""
+"""What a study's directory may hold beside its `study.json`; the last three are of earlier versions."""
 RUN_AGAIN = "Delete it and give the same `hadamard run` again; finished trials are kept"
 BYTES_PER_TRIAL = 64 * 1024
 """Room to keep free on the disk per owed trial: journal, result, and the files' blocks."""
@@ -85,8 +87,8 @@ class Ledger:
         self.packs = directory / "packs"
         self.report = directory / "report"
         self.tune = directory / ".tune"
-        self.ship_lock = directory / "ship.lock"
-        self.shipped = directory / "shipped.json"
+        self.sync_lock = directory / "sync.lock"
+        self.sync_state = directory / "sync_state.json"
         self._known: dict[str, Path] | None = None
 
     @classmethod

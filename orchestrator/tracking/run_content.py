@@ -1,7 +1,4 @@
-"""What MLflow shall say of a trial: its run's name, tags, params, curves, final numbers, state and end.
-
-Owns the mapping from a ledger's record. Does not own how it gets to MLflow (tracking.py).
-"""
+"""The content of a trial's MLflow run: name, tags, params, curves, final numbers, state and end."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ Point = tuple[str, float, int, int]
 
 
 @dataclass(frozen=True)
-class TrackedRun:
-    """One trial's run.
+class RunContent:
+    """The content of one trial's run.
 
     Attributes:
         name: The trial's key.
@@ -49,13 +46,13 @@ class TrackedRun:
     end_ms: int | None
 
 
-def tracked_run(record: TrialRecord, energy: StudyEnergy, grid_g_per_kwh: float | None, result_ms: int) -> TrackedRun:
-    """Return the run of a trial that was ever started.
+def run_content(record: TrialRecord, energy: StudyEnergy, grid_g_per_kwh: float | None, result_ms: int) -> RunContent:
+    """Return the content of the run of a trial that was ever started.
 
     Args:
         record: The trial.
-        energy: Its study's.
-        grid_g_per_kwh: What the grid emits; None: grams are not stated.
+        energy: Of its study.
+        grid_g_per_kwh: Emissions of the grid, in grams of CO2; None: grams are not stated.
         result_ms: When its result was written, which is its end if it was killed between the result and the word of it.
     """
     cost = costs(record, energy, grid_g_per_kwh)
@@ -72,7 +69,7 @@ def tracked_run(record: TrialRecord, energy: StudyEnergy, grid_g_per_kwh: float 
         finals = {**record.responses, "parameters": record.result["parameters"], **cost}
     drawn = {name for name, *_ in curves}
     numbers = {name: float(value) for name, value in finals.items() if isinstance(value, int | float) and name not in drawn}
-    return TrackedRun(
+    return RunContent(
         name=record.trial.key,
         tags={ARM_TAG: record.trial.arm, CAUSE_TAG: record.cause or "", **words},
         params={name: str(value)[:PARAM_LENGTH] for name, value in _params(record.trial).items()},

@@ -1,7 +1,4 @@
-"""What MLflow's page of runs offers of a study under `Views`: a line per trial with what came out, what it cost and its factors.
-
-Owns the columns, and the form in which MLflow keeps a view. Does not own what the columns hold (tracked_run.py), nor sending.
-"""
+"""The saved view of a study on MLflow's page of runs: a line per trial with its accuracy, costs and factors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What has been sent to MLflow already, so that it need not be sent again.
-
-Owns a study's `shipped.json`, whose loss costs time and nothing else. Does not own sending.
-"""
+"""What MLflow has been sent of a study, so that it is not sent again: `sync_state.json`, whose loss costs time and nothing else."""
 
 from __future__ import annotations
 
@@ -14,6 +11,8 @@ from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
 
 SAVE_EVERY_S = 5.0
+FORMER_NAME = "shipped.json"
+"""What earlier versions called the file: studies that they have sent are not sent again."""
 
 
 class SyncState:
@@ -21,7 +20,9 @@ class SyncState:
 
     def __init__(self, ledger: Ledger, uri: str) -> None:
         self._ledger, self._uri = ledger, uri
-        self._everywhere = read_json(ledger.shipped, "Delete it") if ledger.shipped.exists() else {}
+        former = ledger.directory / FORMER_NAME
+        file = ledger.sync_state if ledger.sync_state.exists() or not former.exists() else former
+        self._everywhere = read_json(file, "Delete it") if file.exists() else {}
         kept = self._everywhere.get(uri)
         self._sent: dict[str, dict[str, Any]] = kept if isinstance(kept, dict) else {}  # the version before kept a list
         self._saved_s = time.monotonic()
@@ -52,5 +53,5 @@ class SyncState:
 
     def save(self) -> None:
         """Write what is remembered; what is not written before a kill is sent again."""
-        write_atomically(self._ledger.shipped, json.dumps({**self._everywhere, self._uri: self._sent}))
+        write_atomically(self._ledger.sync_state, json.dumps({**self._everywhere, self._uri: self._sent}))
         self._saved_s = time.monotonic()

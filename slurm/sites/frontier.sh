@@ -17,7 +17,7 @@
 #   checkout, its .venv and --dir on Orion;
 # - 512 GB on a node, 64 GB on each GPU; modules PrgEnv-gnu, rocm and craype-accel-amd-gfx90a;
 # - compute nodes without internet. There is a proxy (proxy.ccs.ornl.gov:3128), which this profile does not set: jobs need none after
-#   `hadamard fetch`, and Ray's own connections would try to go through it. For an MLflow server outside, ship from the login node;
+#   `hadamard fetch`, and Ray's own connections would try to go through it. For an MLflow server outside, sync from the login node;
 # - `sbatch --export=NONE` as OLCF recommends would also drop what `hadamard submit` hands over; not needed here.
 # Our assumptions, to be checked in a first job by `hadamard doctor`: that the dashboard's ssh line works through the login host, and that
 # /sys/cray/pm_counters can be read by users: the node, and its accelerators all together.

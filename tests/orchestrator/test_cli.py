@@ -95,13 +95,13 @@ def test_report_and_status_need_neither_corpus_nor_working_directory(tmp_path: P
 
 
 @pytest.mark.slow
-def test_ship_sends_what_is_missing(tmp_path: Path) -> None:
+def test_sync_sends_what_is_missing(tmp_path: Path) -> None:
     plan = read(tmp_path)
     files = entered(tmp_path / "run", plan).files(plan.trials[0])
     files.append("started", host="here", pack="p")
     files.result.write_text(json.dumps({"responses": {"test_accuracy": 0.5}, "parameters": 1}))
     files.append("done", seconds=1.0)
-    for words in (("ship",), ("ship", "--all")):
+    for words in (("sync",), ("sync", "--all")):
         done = hadamard(*words, tmp_path / "run")
         assert done.returncode == 0, done.stderr
         assert f"1 of 10 trials are complete in MLflow at sqlite:///{tmp_path / 'mlflow.db'}" in done.stdout

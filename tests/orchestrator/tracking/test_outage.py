@@ -1,4 +1,4 @@
-"""A real MLflow server that hangs, and is killed, in the middle of shipping: nothing is lost, nothing is there twice."""
+"""A real MLflow server that hangs, and is killed, in the middle of a sync: nothing is lost, nothing is there twice."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
-from hadamard.orchestrator.tracking import shipper
-from hadamard.orchestrator.tracking.mlflow_runs import create_database
+from hadamard.orchestrator.tracking import mlflow_sync
+from hadamard.orchestrator.tracking.mlflow_client import create_database
+from tests.support.finished_study import EPOCHS, ROWS, finished_study
 from tests.support.mlflow_server import MlflowServer
-from tests.support.shipped_study import EPOCHS, ROWS, finished_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TRIALS = 60
@@ -35,8 +35,8 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def ship_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledger, plan: Plan) -> shipper.Shipment:
-    """Ship, and do something to the server as soon as it has so many runs."""
+def sync_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledger, plan: Plan) -> mlflow_sync.SyncResult:
+    """Sync, and do something to the server as soon as it has so many runs."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -46,10 +46,10 @@ def ship_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledg
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    shipment = shipper.ship(ledger, plan, run_has_ended=True)
+    outcome = mlflow_sync.sync(ledger, plan, run_has_ended=True)
     ended.set()
     watcher.join()
-    return shipment
+    return outcome
 
 
 def test_a_server_that_hangs_and_dies_loses_and_doubles_nothing(
@@ -63,16 +63,16 @@ def test_a_server_that_hangs_and_dies_loses_and_doubles_nothing(
     ledger, plan = finished_study(tmp_path / "study", TRIALS)
     database = tmp_path / "server.db"
 
-    hung = ship_until(15, database, lambda: server.signal(signal.SIGSTOP), ledger, plan)
+    hung = sync_until(15, database, lambda: server.signal(signal.SIGSTOP), ledger, plan)
     assert hung.error is not None
     assert 0 < hung.runs < TRIALS
     server.signal(signal.SIGCONT)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    killed = ship_until(35, database, server.kill, ledger, plan)
+    killed = sync_until(35, database, server.kill, ledger, plan)
     assert killed.error is not None
     assert hung.runs < killed.runs < TRIALS
     server.start()
-    assert shipper.ship(ledger, plan, run_has_ended=True) == shipper.Shipment(TRIALS, None)
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=True) == mlflow_sync.SyncResult(TRIALS, None)
 
     names = Counter(name for (name,) in rows(database, "select name from runs where lifecycle_stage = 'active'"))
     assert names == Counter(["tiny", *(trial.key for trial in plan.trials)])
@@ -94,12 +94,12 @@ def test_a_run_that_a_hung_server_made_after_all_is_taken_out(tmp_path: Path) ->
     from mlflow import MlflowClient
 
     ledger, plan = finished_study(tmp_path / "study", 5)
-    shipper.ship(ledger, plan, run_has_ended=True)
-    client = MlflowClient(shipper.tracking_uri(ledger))
+    mlflow_sync.sync(ledger, plan, run_has_ended=True)
+    client = MlflowClient(mlflow_sync.tracking_uri(ledger))
     (found,) = client.search_runs(["1"], f"attributes.run_name = '{plan.trials[2].key}'")
     late = {tag: value for tag, value in found.data.tags.items() if tag.startswith("hadamard.")}
     client.create_run("1", tags=late, run_name=found.info.run_name)
-    assert shipper.ship(ledger, plan, run_has_ended=True) == shipper.Shipment(5, None)
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=True) == mlflow_sync.SyncResult(5, None)
     left = client.search_runs(["1"], "tags.`hadamard.role` = 'trial'")
     assert sorted(run.info.run_name for run in left) == sorted(trial.key for trial in plan.trials)
     assert found.info.run_id in {run.info.run_id for run in left}, "the one with all of its numbers stays"

@@ -12,10 +12,10 @@ import pytest
 
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
-from hadamard.orchestrator.tracking import saved_view, shipper
+from hadamard.orchestrator.tracking import mlflow_sync, saved_view
 from tests.support.browser import CHROMIUM, Page, opened
+from tests.support.finished_study import accuracy, finished_study, joules, meter, parameters, seconds
 from tests.support.mlflow_server import MlflowServer
-from tests.support.shipped_study import accuracy, finished_study, joules, meter, parameters, seconds
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,7 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Plan]:
 @pytest.fixture(scope="module")
 def server(study: tuple[Ledger, Plan]) -> Iterator[MlflowServer]:
     directory = study[0].directory.parent
-    assert shipper.ship(*study, run_has_ended=True) == shipper.Shipment(RUNS, None)
+    assert mlflow_sync.sync(*study, run_has_ended=True) == mlflow_sync.SyncResult(RUNS, None)
     with MlflowServer(directory / "mlflow.db", directory / "server.log") as server:
         yield server
 

@@ -1,4 +1,4 @@
-"""Shipping many trials takes few requests and little time for each, and looking again takes next to nothing."""
+"""The sync of many trials takes few requests and little time for each, and looking again takes next to nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.shipping import timed_shipping
-from hadamard.orchestrator.tracking import shipper
-from tests.support.shipped_study import finish, finished_study
+from benchmarks.sync import timed_sync
+from hadamard.orchestrator.tracking import mlflow_sync
+from tests.support.finished_study import finish, finished_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 TRIALS = 100
@@ -38,16 +38,16 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def test_many_trials_are_shipped_in_little_time(tmp_path: Path, requests: list[str]) -> None:
+def test_many_trials_are_synced_in_little_time(tmp_path: Path, requests: list[str]) -> None:
     warm_ledger, warm_plan = finished_study(tmp_path / "warm", 5)
-    timed_shipping(warm_ledger, warm_plan)  # imports
+    timed_sync(warm_ledger, warm_plan)  # imports
     ledger, plan = finished_study(tmp_path / "study", TRIALS)
     requests.clear()
-    cost = timed_shipping(ledger, plan)
+    cost = timed_sync(ledger, plan)
     assert len(requests) <= 3 * TRIALS + 10, "a run is created, filled and ended"
     assert cost.cpu_s < CPU_S * TRIALS
     requests.clear()
-    timed_shipping(ledger, plan)
+    timed_sync(ledger, plan)
     assert len(requests) < 10, "the runs are asked for in pages, and all is there"
 
 
@@ -56,11 +56,23 @@ def test_a_round_while_trials_run_sends_only_what_is_new(tmp_path: Path, request
     late = ledger.files(plan.trials[3])
     late.journal.unlink()
     late.result.unlink()
-    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(9, None)
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=False) == mlflow_sync.SyncResult(9, None)
     requests.clear()
-    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(9, None)
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=False) == mlflow_sync.SyncResult(9, None)
     assert requests == [], "MLflow is not even asked"
     finish(ledger, plan.trials[3], number=3)
-    assert shipper.ship(ledger, plan, run_has_ended=False) == shipper.Shipment(10, None)
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=False) == mlflow_sync.SyncResult(10, None)
     sent = [name for name in requests if name not in ("get_experiment_by_name", "search_runs")]
     assert sent == ["create_run", "log_batch", "set_terminated"]
+
+
+def test_what_an_earlier_version_has_sent_is_not_sent_again(tmp_path: Path, requests: list[str]) -> None:
+    ledger, plan = finished_study(tmp_path / "study", 10)
+    mlflow_sync.sync(ledger, plan, run_has_ended=True)
+    ledger.sync_state.rename(ledger.directory / "shipped.json")
+    requests.clear()
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=False) == mlflow_sync.SyncResult(10, None)
+    assert requests == []
+    assert mlflow_sync.sync(ledger, plan, run_has_ended=True, everything=True) == mlflow_sync.SyncResult(10, None)
+    assert "create_run" not in requests
+    assert ledger.sync_state.exists()

@@ -1,6 +1,6 @@
-"""Times shipping a finished study into a fresh SQLite database: 2,000 trials of 50 metric rows and more, for docs/performance.md.
+"""Times the sync of a finished study to a fresh SQLite database: 2,000 trials of 50 metric rows and more, for docs/performance.md.
 
-Owns the figure; every row must have arrived before any time is printed. Run it with `python -m benchmarks.shipping [TRIALS]`.
+Every row must have arrived before a time is printed. Run it with `python -m benchmarks.sync [TRIALS]`.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from pathlib import Path
 
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
-from hadamard.orchestrator.tracking import shipper
-from tests.support.shipped_study import ROWS, finished_study
+from hadamard.orchestrator.tracking import mlflow_sync
+from tests.support.finished_study import ROWS, finished_study
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What it took to ship a study: Python's own start and the creation of the database are in it."""
+    """The cost of a sync, the creation of the database included."""
 
     wall_s: float
     cpu_s: float
 
 
-def timed_shipping(ledger: Ledger, plan: Plan) -> Cost:
-    """Ship and check that MLflow's own tables hold each run and row once."""
+def timed_sync(ledger: Ledger, plan: Plan) -> Cost:
+    """Sync, and check that MLflow's own tables hold each run and row once."""
     began_s, cpu_s = time.perf_counter(), time.process_time()
-    shipment = shipper.ship(ledger, plan, run_has_ended=True)
+    outcome = mlflow_sync.sync(ledger, plan, run_has_ended=True)
     cost = Cost(time.perf_counter() - began_s, time.process_time() - cpu_s)
     trials = len(plan.trials)
-    assert shipment == shipper.Shipment(trials, None), shipment
-    with sqlite3.connect(shipper.tracking_uri(ledger).removeprefix("sqlite:///")) as database:
+    assert outcome == mlflow_sync.SyncResult(trials, None), outcome
+    with sqlite3.connect(mlflow_sync.tracking_uri(ledger).removeprefix("sqlite:///")) as database:
         assert database.execute("select count(*) from runs").fetchone()[0] == trials + 1
         assert database.execute("select count(*) from metrics").fetchone()[0] == trials * ROWS
     return cost
 
 
 def main() -> None:
-    """Print what shipping takes, and what it takes to find that nothing is left to ship."""
+    """Print the cost of a first sync, and of one that has nothing left to send."""
     warnings.simplefilter("ignore")
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     with tempfile.TemporaryDirectory() as directory:
         ledger, plan = finished_study(Path(directory), trials)
         for what in ("first", "again"):
-            cost = timed_shipping(ledger, plan)
+            cost = timed_sync(ledger, plan)
             print(f"{what}: {trials} trials of {ROWS} rows, {cost.wall_s:.0f} s, of it {cost.cpu_s:.0f} s of CPU", flush=True)
 
 

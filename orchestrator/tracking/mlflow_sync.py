@@ -1,14 +1,14 @@
-"""Ships the ledger to MLflow: the study as a parent run, each trial as a child run, exactly once however often it is tried.
+"""The sync to MLflow: the study as a parent run, each trial as a child run, exactly once however often it is tried.
 
-Owns when what is sent. Does not own what a run says (tracked_run.py), nor MLflow (mlflow_runs.py). Nothing waits for it: a dead server
-delays and loses nothing.
+No trial waits for it: a server that is down delays and loses nothing.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, 
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.ledger.notices import post, withdraw
 from hadamard.orchestrator.study.expansion import Plan
-from hadamard.orchestrator.tracking.mlflow_runs import MlflowRuns, is_outage, lock_held
-from hadamard.orchestrator.tracking.run_content import tracked_run
+from hadamard.orchestrator.tracking.mlflow_client import StudyRuns, is_outage, lock_held
+from hadamard.orchestrator.tracking.run_content import run_content
 from hadamard.orchestrator.tracking.sync_state import SyncState
 
 MLFLOW_ENVIRONMENT = {
@@ -34,13 +34,13 @@ MLFLOW_ENVIRONMENT = {
 OUTAGE = 3
 """Failures in a row that are MLflow's own, after which a round ends."""
 MOST_SHARE = 0.05
-"""Of the time that rounds of shipping may take while trials run, which want the cores."""
+"""Of the time that rounds may take while trials run, which want the cores."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Shipment:
-    """What one round of shipping did."""
+class SyncResult:
+    """The outcome of one round."""
 
     runs: int
     """Trials of the study that are in MLflow complete with their end."""
@@ -53,7 +53,7 @@ def tracking_uri(ledger: Ledger) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ledger.directory.absolute().parent / 'mlflow.db'}"
 
 
-def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
+def sync(ledger: Ledger, plan: Plan, run_has_ended: bool, everything: bool = False) -> SyncResult:
     """Bring MLflow up to date with the ledger; finds or creates runs by tag, so that it may be killed and repeated at will.
 
     Never raises for what MLflow does: the error is returned.
@@ -62,72 +62,71 @@ def ship(ledger: Ledger, plan: Plan, run_has_ended: bool) -> Shipment:
         ledger: The study's directory.
         plan: Its trials.
         run_has_ended: Whether nothing more will be written of trials that have a result; the study's own run is ended too.
+        everything: Whether to look at every trial again, whatever was sent before.
     """
     os.environ |= {name: value for name, value in MLFLOW_ENVIRONMENT.items() if name not in os.environ}
     try:
-        with lock_held(ledger.ship_lock, wait=run_has_ended) as alone:
+        with lock_held(ledger.sync_lock, wait=run_has_ended) as alone:
             if not alone:
-                return Shipment(0, "another process is shipping this study")
-            shipment = _Round(ledger, plan, run_has_ended).ship()
+                return SyncResult(0, "another process is sending this study")
+            outcome = _Round(ledger, plan, run_has_ended, everything).run()
     except Exception as error:  # whatever it is, the sweep goes on
-        shipment = Shipment(0, _first_line(error))
-    if shipment.error is None:
+        outcome = SyncResult(0, _first_line(error))
+    if outcome.error is None:
         withdraw(ledger.directory, "MLflow")
     else:
         what = f"MLflow at {tracking_uri(ledger)} does not have everything yet"
-        warn_once(logger, what, shipment.error)
-        post(ledger.directory, "MLflow", f"{what}: {shipment.error}")
-    return shipment
+        warn_once(logger, what, outcome.error)
+        post(ledger.directory, "MLflow", f"{what}: {outcome.error}")
+    return outcome
 
 
-class BackgroundShipper:
-    """Ships every few seconds from a thread while a sweep runs."""
-
-    def __init__(self, ledger: Ledger, plan: Plan, every_s: float = 10.0) -> None:
-        self._thread = Periodic("shipper", every_s, lambda: ship(ledger, plan, run_has_ended=False), MOST_SHARE)
-
-    def __enter__(self) -> BackgroundShipper:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._thread.stop(timeout_s=60)
+@contextmanager
+def background_sync(ledger: Ledger, plan: Plan, every_s: float = 10.0) -> Iterator[None]:
+    """Sync every few seconds from a thread while this is entered."""
+    thread = Periodic("MLflow sync", every_s, lambda: sync(ledger, plan, run_has_ended=False), MOST_SHARE).start()
+    try:
+        yield
+    finally:
+        thread.stop(timeout_s=60)
 
 
 class _Round:
-    """One round of shipping, by the only shipper of the study."""
+    """One round, by the one process that sends this study."""
 
-    def __init__(self, ledger: Ledger, plan: Plan, run_has_ended: bool) -> None:
+    def __init__(self, ledger: Ledger, plan: Plan, run_has_ended: bool, everything: bool) -> None:
         self.ledger, self.plan, self.run_has_ended = ledger, plan, run_has_ended
         self.uri = tracking_uri(ledger)
-        self.shipped = SyncState(ledger, self.uri)
+        self.state = SyncState(ledger, self.uri)
+        if everything:
+            self.state.forget()
         self.errors: list[str] = []
 
-    def ship(self) -> Shipment:
+    def run(self) -> SyncResult:
         """Send what changed in the ledger since the last time; in the end, look at all."""
         trials = tracked(self.plan.trials)
-        contents = [(trial, content) for trial in trials if (content := self.shipped.content(trial))]
-        if self.run_has_ended or not all(self.shipped.has(*one) for one in contents):
+        contents = [(trial, content) for trial in trials if (content := self.state.content(trial))]
+        if self.run_has_ended or not all(self.state.has(*content) for content in contents):
             try:
                 self._exchange(contents)
             except Exception as error:  # whatever the server or its database says, the sweep goes on
                 self.errors.append(_first_line(error))
-        return Shipment(sum(map(self.shipped.complete, trials)), self.errors[0] if self.errors else None)
+        return SyncResult(sum(map(self.state.complete, trials)), self.errors[0] if self.errors else None)
 
     def _exchange(self, contents: Sequence[tuple[Trial, str]]) -> None:
         artifacts = self.ledger.directory.absolute() / "mlflow-artifacts"
-        runs = MlflowRuns(self.uri, self.plan, str(self.ledger.provenance()["study_id"]), artifacts)
+        runs = StudyRuns(self.uri, self.plan, str(self.ledger.provenance()["study_id"]), artifacts)
         if not runs.begun:  # then its trials are not there either, whatever was sent to this place before
-            self.shipped.forget()
+            self.state.forget()
         try:
-            self._send(runs, [one for one in contents if self.run_has_ended or not self.shipped.has(*one)])
+            self._send(runs, [content for content in contents if self.run_has_ended or not self.state.has(*content)])
         finally:
-            self.shipped.save()
+            self.state.save()
         if self.run_has_ended:
             journals = [self.ledger.files(trial).journal for trial in self.plan.trials]
             runs.end(max(map(_modified_ms, journals), default=0) or None)
 
-    def _send(self, runs: MlflowRuns, contents: Sequence[tuple[Trial, str]]) -> None:
+    def _send(self, runs: StudyRuns, contents: Sequence[tuple[Trial, str]]) -> None:
         """One trial that MLflow refuses does not stop the others, but an MLflow that is down is not tried for each."""
         records = self._records([trial for trial, _content in contents])
         energy = self._energy(records.values())
@@ -137,9 +136,9 @@ class _Round:
             if (record := records.get(trial.digest)) is None:
                 continue
             try:
-                run = tracked_run(record, energy, self.plan.study.grid_g_per_kwh, _modified_ms(self.ledger.files(trial).result))
-                runs.update(trial.digest, run, curves_too=not self.shipped.has(trial, content))
-                self.shipped.keep(trial, content, complete=run.end_ms is not None)
+                run = run_content(record, energy, self.plan.study.grid_g_per_kwh, _modified_ms(self.ledger.files(trial).result))
+                runs.update(trial.digest, run, curves_too=not self.state.has(trial, content))
+                self.state.keep(trial, content, complete=run.end_ms is not None)
                 failures_in_a_row = 0
             except Exception as error:
                 self.errors.append(f"{trial.key}: {_first_line(error)}")
@@ -149,7 +148,7 @@ class _Round:
 
     def _records(self, trials: Iterable[Trial]) -> dict[str, TrialRecord]:
         """Return the records of the trials that were ever started, by digest."""
-        found = {}
+        records = {}
         for trial in trials:
             try:
                 record = self.ledger.record(trial, driven=lambda: False)  # it makes no difference to what is sent
@@ -157,8 +156,8 @@ class _Round:
                 self.errors.append(f"{trial.key}: {_first_line(error)}")
                 continue
             if record.events:
-                found[trial.digest] = record
-        return found
+                records[trial.digest] = record
+        return records
 
     def _energy(self, records: Iterable[TrialRecord]) -> StudyEnergy:
         """Return the joules; none before the end of a run, as what was measured may not be written until then."""

@@ -1,7 +1,4 @@
-"""A study's experiment and runs in one MLflow: found by their tags or created, and brought to what they shall say.
-
-Owns every request to MLflow. Does not own what a run says (tracked_run.py), nor when it is sent (tracking.py).
-"""
+"""A study's experiment and runs in one MLflow: every request to it. Runs are found by their tags, or created, and completed."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hadamard.model.files.atomic import locked
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import saved_view
-from hadamard.orchestrator.tracking.run_content import TrackedRun
+from hadamard.orchestrator.tracking.run_content import RunContent
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Metric, Run
@@ -29,14 +26,14 @@ PAGE = 200
 """Runs that are asked for at once: a busy server must answer in time."""
 
 
-class MlflowRuns:
+class StudyRuns:
     """The runs of one study."""
 
     def __init__(self, uri: str, plan: Plan, study_id: str, artifacts: Path) -> None:
         """Find or create the experiment, and find the runs.
 
         Raises:
-            MlflowException: MLflow cannot be had, and whatever else its database or server says.
+            MlflowException: MLflow cannot be reached, or its database or server reports an error.
         """
         create_database(uri)
         from mlflow import MlflowClient
@@ -56,14 +53,14 @@ class MlflowRuns:
         if not self.begun:
             self._create(STUDY, self._plan.study.study, {"mlflow.note.content": _note(self._plan)}, begin_ms)
 
-    def update(self, digest: str, wanted: TrackedRun, curves_too: bool) -> None:
+    def update(self, digest: str, wanted: RunContent, curves_too: bool) -> None:
         """Send what a trial's run lacks, in as few requests as MLflow's limits allow.
 
         Repeats are harmless: times come from the ledger, and MLflow drops an exact repeat.
 
         Args:
             digest: The trial's.
-            wanted: What its run shall say.
+            wanted: The content of its run.
             curves_too: Whether points of curves may be missing; of these MLflow tells only the last ones in a request for many runs.
         """
         from mlflow.entities import Metric, Param, RunTag
@@ -91,15 +88,15 @@ class MlflowRuns:
 
     def _find_experiment(self, artifacts: Path) -> str:
         name = self._plan.study.study
-        found: Experiment | None = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment: Experiment | None = self._client.get_experiment_by_name(name)
+        if experiment is None:
             tags = {"mlflow.experimentKind": "custom_model_development"}  # the interface opens with runs and curves, not with chats
-            found = self._client.get_experiment(self._client.create_experiment(name, artifact_location=artifacts.as_uri(), tags=tags))
-        if saved_view.TAG not in found.tags:  # else it may have been changed by who uses it
+            experiment = self._client.get_experiment(self._client.create_experiment(name, artifact_location=artifacts.as_uri(), tags=tags))
+        if saved_view.TAG not in experiment.tags:  # else a user may have changed it
             factors = [factor.path for factor in self._plan.design.factors]
-            view = saved_view.saved_view(factors, found.creation_time or 0)
-            self._client.set_experiment_tag(found.experiment_id, saved_view.TAG, view)
-        return str(found.experiment_id)
+            view = saved_view.saved_view(factors, experiment.creation_time or 0)
+            self._client.set_experiment_tag(experiment.experiment_id, saved_view.TAG, view)
+        return str(experiment.experiment_id)
 
     def _find_runs(self) -> dict[str, Run]:
         """Return the study's runs by their trials' digests, its own as `STUDY`.
@@ -107,18 +104,18 @@ class MlflowRuns:
         What a hung server did not answer in time it may have done all the same, later than it was asked again; of such doubles only the
         fullest stays.
         """
-        found: dict[str, list[Run]] = {}
+        runs: dict[str, list[Run]] = {}
         query, token = f"tags.`{STUDY_TAG}` = '{self._study_id}'", None
         while token != "":
             page = self._client.search_runs([self._experiment], query, max_results=PAGE, page_token=token)
             for run in page:
-                found.setdefault(run.data.tags.get(TRIAL_TAG, STUDY), []).append(run)
+                runs.setdefault(run.data.tags.get(TRIAL_TAG, STUDY), []).append(run)
             token = page.token or ""
-        for doubles in found.values():
+        for doubles in runs.values():
             doubles.sort(key=lambda run: -len(run.data.metrics))
             for run in doubles[1:]:
                 self._client.delete_run(run.info.run_id)
-        return {identity: doubles[0] for identity, doubles in found.items()}
+        return {identity: doubles[0] for identity, doubles in runs.items()}
 
     def _create(self, identity: str, name: str, tags: dict[str, str], start_ms: int | None) -> Run:
         """Create a run with the tags it is found by."""

@@ -1,4 +1,4 @@
-"""Finished studies of many trials to ship to MLflow: curves, costs and joules as a run leaves them, in numbers that a test can foretell."""
+"""Finished studies of many trials to send to MLflow: curves, costs and joules as a run leaves them, in numbers that a test can foretell."""
 
 from __future__ import annotations
 
