@@ -55,18 +55,18 @@ def energy_figure(result: EnergyResult) -> Figure:
         axes.set_xticks(range(4, 53, 6))
         axes.set_xlabel("qubits")
         axes.yaxis.grid(True)
-    crossovers = [f"{text.size(one.crossover_qubits)} ({name})" for name, one in result.scenarios.items()]
+    crossovers = [f"{text.size(modelled.crossover_qubits)} ({name})" for name, modelled in result.scenarios.items()]
     return titled(figure, f"One inference: a QPU takes less energy than GPUs from {' or '.join(crossovers)} qubits")
 
 
 @mpl.rc_context(STYLE)
 def tornado(result: EnergyResult) -> Figure:
     """Draw by how many qubits each input, halved and doubled, moves each scenario's crossover."""
-    most = max((len(one.shifts) for one in result.scenarios.values()), default=1)
+    most = max((len(modelled.shifts) for modelled in result.scenarios.values()), default=1)
     figure = _figure(1.0 + 0.27 * most, assumptions(result)[: len(result.scenarios) + 1])
-    for axes, (name, one) in zip(figure.subplots(1, len(result.scenarios), squeeze=False)[0], result.scenarios.items(), strict=True):
-        _bars(axes, one)
-        axes.set_title(f"{name}: crossover at {text.size(one.crossover_qubits)} qubits")
+    for axes, (name, modelled) in zip(figure.subplots(1, len(result.scenarios), squeeze=False)[0], result.scenarios.items(), strict=True):
+        _bars(axes, modelled)
+        axes.set_title(f"{name}: crossover at {text.size(modelled.crossover_qubits)} qubits")
     return titled(figure, "What moves the crossover: every input halved and doubled")
 
 
@@ -75,16 +75,16 @@ def assumptions(result: EnergyResult) -> list[str]:
     measured = result.measured
     how = f"{measured.machine.processor}, {measured.threads} thread; n2 = {TWO_QUBIT_GATES:g} Q, n1 = {ONE_QUBIT_GATES:g} Q"
     return [
-        *(f"{name} ({one.scenario.about}): {inputs(one)}" for name, one in result.scenarios.items()),
+        *(f"{name} ({modelled.scenario.about}): {inputs(modelled)}" for name, modelled in result.scenarios.items()),
         text.COUNTED,
         f"{text.MEASURED} {how}. Dotted: exact doubling.",
         f"Simulators' joules: {text.joules_known(result)}",
     ]
 
 
-def inputs(one: Modelled) -> str:
+def inputs(modelled: Modelled) -> str:
     """Return every input of a scenario on a line."""
-    return ", ".join(f"{label} {text.value_of(name, getattr(one.inputs, name))}" for name, label in text.INPUTS.items())
+    return ", ".join(f"{label} {text.value_of(name, getattr(modelled.inputs, name))}" for name, label in text.INPUTS.items())
 
 
 def with_prefix(value: float, unit: str) -> str:
@@ -94,7 +94,7 @@ def with_prefix(value: float, unit: str) -> str:
 
 def _figure(height: float, assumed: Sequence[str]) -> Figure:
     """Return a figure with its assumptions under it, for whose lines it is made higher."""
-    lines = [line for one in assumed for line in textwrap.wrap(one, NOTE_WIDTH, subsequent_indent="    ")]
+    lines = [line for assumption in assumed for line in textwrap.wrap(assumption, NOTE_WIDTH, subsequent_indent="    ")]
     figure = Figure(figsize=(WIDTH, height + NOTE_INCHES * len(lines)))
     figure.supxlabel("\n".join(lines), x=0.008, ha="left", fontsize=NOTE_SIZE, color=MUTED)
     return figure
@@ -114,14 +114,19 @@ def _seconds(axes: Axes, result: EnergyResult) -> None:
 
 
 def _joules(axes: Axes, result: EnergyResult) -> None:
-    for (name, one), colour in zip(result.scenarios.items(), SCENARIO_COLOURS, strict=False):
-        axes.plot(QUBITS, [qpu_j(one.inputs, qubits) for qubits in QUBITS], "-", color=colour, label=f"QPU ({name})")
-        axes.plot(QUBITS, [gpu_j(one.inputs, qubits) for qubits in QUBITS], "--", color=colour, linewidth=1.2, label=f"GPUs ({name})")
-        if one.crossover_qubits is not None:
-            at = qpu_j(one.inputs, one.crossover_qubits)
-            axes.plot(one.crossover_qubits, at, "o", color=colour, markersize=7, markeredgecolor="white", zorder=5)
+    for (name, modelled), colour in zip(result.scenarios.items(), SCENARIO_COLOURS, strict=False):
+        axes.plot(QUBITS, [qpu_j(modelled.inputs, qubits) for qubits in QUBITS], "-", color=colour, label=f"QPU ({name})")
+        axes.plot(QUBITS, [gpu_j(modelled.inputs, qubits) for qubits in QUBITS], "--", color=colour, linewidth=1.2, label=f"GPUs ({name})")
+        if modelled.crossover_qubits is not None:
+            at = qpu_j(modelled.inputs, modelled.crossover_qubits)
+            axes.plot(modelled.crossover_qubits, at, "o", color=colour, markersize=7, markeredgecolor="white", zorder=5)
             axes.annotate(
-                f"{one.crossover_qubits:.1f}", (one.crossover_qubits, at), (-4, 7), textcoords="offset points", ha="right", color=colour
+                f"{modelled.crossover_qubits:.1f}",
+                (modelled.crossover_qubits, at),
+                (-4, 7),
+                textcoords="offset points",
+                ha="right",
+                color=colour,
             )
     for curve in result.curves:
         if curve.joules is not None:
@@ -183,11 +188,11 @@ def _logarithmic(axes: Axes, unit: str, limits: tuple[float, float]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: with_prefix(value, unit)))
 
 
-def _bars(axes: Axes, one: Modelled) -> None:
-    for place, shift in enumerate(reversed(one.shifts)):
+def _bars(axes: Axes, modelled: Modelled) -> None:
+    for place, shift in enumerate(reversed(modelled.shifts)):
         for moved, colour in ((shift.halved, DOWN), (shift.doubled, UP)):
             axes.barh(place, moved or 0, color=colour, height=0.6)
-    names = [f"{text.INPUTS[shift.name]}, {text.value_of(shift.name, shift.value)}" for shift in reversed(one.shifts)]
+    names = [f"{text.INPUTS[shift.name]}, {text.value_of(shift.name, shift.value)}" for shift in reversed(modelled.shifts)]
     axes.set_yticks(range(len(names)), names)
     axes.axvline(0, color=INK, linewidth=0.9)
     axes.set_xlim(-1.25, 1.25)

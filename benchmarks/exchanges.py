@@ -64,8 +64,8 @@ def lazy_remap(circuit: Circuit, shards: int) -> float:
         if not outside or (gate.name == "CNOT" and set(gate.qubits) <= set(order[:wires])):
             continue
         inside = [place for place in range(wires, circuit.qubits) if order[place] not in gate.qubits]
-        for one, other in zip(outside, inside, strict=False):
-            order[one], order[other] = order[other], order[one]
+        for out, into in zip(outside, inside, strict=False):
+            order[out], order[into] = order[into], order[out]
         total += 1 - 2.0 ** -len(outside)
     return total
 
@@ -103,10 +103,10 @@ def table(shards: Sequence[int] = (2, 4, 8, 16), qubits: Sequence[int] = range(2
     heading = ["ranks", "lightning.gpu's way", "lightning.kokkos' way", *(f"ours, {width} qubits" for width in qubits), "at least"]
     lines = [heading, ["---:"] * len(heading)]
     for count in shards:
-        found = [moved(encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": width})), count) for width in qubits]
-        others = [{one.swap_and_back for one in found}, {one.lazy_remap for one in found}, {one.least for one in found}]
+        by_width = [moved(encoder_and_second_module(PAPER_HEAD.model_copy(update={"qubits": width})), count) for width in qubits]
+        others = [{way.swap_and_back for way in by_width}, {way.lazy_remap for way in by_width}, {way.least for way in by_width}]
         back, remap, least = (" to ".join(f"{states:.4g}" for states in sorted(values)) for values in others)
-        lines.append([str(count), back, remap, *(f"{one.ours:.4g}" for one in found), least])
+        lines.append([str(count), back, remap, *(f"{way.ours:.4g}" for way in by_width), least])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

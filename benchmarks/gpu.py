@@ -1,6 +1,6 @@
 """Times the simulators on one GPU: forward and gradient of the paper's encoder and second module, by qubits and batch.
 
-Owns the comparison for docs/performance.md; values and gradients must agree with the CPU before any time is printed.
+For docs/performance.md; values and gradients must agree with the CPU before any time is printed.
 Run it on a machine with a GPU: `python -m benchmarks.gpu`; `custatevec` is among them where cuquantum-python is installed.
 Seconds are from event to event on the GPU, waits for the host included, median of 20 after 3.
 """
@@ -52,12 +52,12 @@ def seconds(simulator: Simulator, qubits: int, batches: list[Batch]) -> tuple[fl
     first = time.perf_counter() - began
     times = []
     for _ in range(WARM_UP + REPEATS):
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        start.record()  # type: ignore[no-untyped-call]
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start.record()
         step(simulator, qubits, batches)
-        end.record()  # type: ignore[no-untyped-call]
+        end.record()
         torch.cuda.synchronize()
-        times.append(start.elapsed_time(end) / 1000)  # type: ignore[no-untyped-call]
+        times.append(start.elapsed_time(end) / 1000)
     return statistics.median(times[WARM_UP:]), first
 
 

@@ -91,8 +91,8 @@ def _column(state: Array, cos: Array, sin: Array) -> Array:
 
     def gate(state: Array, turn: tuple[Array, Array]) -> tuple[Array, None]:
         cos, sin = turn
-        zero, one = state.reshape(2, -1, state.shape[-1])
-        return _next_qubit(jnp.stack([cos * zero - sin * one, sin * zero + cos * one])), None
+        zero, unit = state.reshape(2, -1, state.shape[-1])
+        return _next_qubit(jnp.stack([cos * zero - sin * unit, sin * zero + cos * unit])), None
 
     return lax.scan(gate, state, (cos, sin))[0]
 
@@ -104,8 +104,8 @@ def _ring(state: Array, cos: Array, sin: Array, distance: int) -> Array:
         cos, sin = turn
         split = state.reshape(2, 2 ** (distance - 1), 2, -1, state.shape[-1])
         zero = jnp.stack([split[0, :, 0], split[1, :, 1]])  # of the target after the CNOT
-        one = jnp.stack([split[0, :, 1], split[1, :, 0]])
-        return _next_qubit(jnp.stack([cos * zero - sin * one, sin * zero + cos * one], axis=2)), None
+        unit = jnp.stack([split[0, :, 1], split[1, :, 0]])
+        return _next_qubit(jnp.stack([cos * zero - sin * unit, sin * zero + cos * unit], axis=2)), None
 
     return lax.scan(gate, state, (cos, sin))[0]
 

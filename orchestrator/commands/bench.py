@@ -41,38 +41,42 @@ class BenchResult(Result):
         return not any(result.status == "wrong" for result in self.results)
 
 
-def text(result: BenchResult) -> Iterator[str]:
+def text(measured: BenchResult) -> Iterator[str]:
     """Yield the table, with the machine above it and what was not measured below."""
-    clock = "process CPU seconds" if result.threads == 1 else "seconds by the clock"
+    clock = "process CPU seconds" if measured.threads == 1 else "seconds by the clock"
     yield from pairs(
         (
             ("case", CASE),
-            ("machine", f"{result.machine.as_text()}, {count(result.threads, 'thread')}, batch {result.batch}"),
+            ("machine", f"{measured.machine.as_text()}, {count(measured.threads, 'thread')}, batch {measured.batch}"),
             ("seconds", f"{clock} of a step (of a GPU: by the clock), median after a first one, one process each"),
         )
     )
     yield ""
-    yield from table(HEADINGS, [_row(result, one) for one in result.results], texts=1)
-    reasons = dict.fromkeys(f"{one.name}, {one.qubits} qubits: {one.why}" for one in result.results if one.why)
+    yield from table(HEADINGS, [_row(measured, result) for result in measured.results], texts=1)
+    reasons = dict.fromkeys(f"{result.name}, {result.qubits} qubits: {result.why}" for result in measured.results if result.why)
     yield from ("", *reasons) if reasons else ()
 
 
-def _row(result: BenchResult, one: comparison.Result) -> tuple[str, ...]:
+def _row(measured: BenchResult, result: comparison.Result) -> tuple[str, ...]:
     def of_auto() -> float | None:
-        at = (result.auto[one.qubits], one.qubits)
-        return next((other.seconds(result.threads) for other in result.results if (other.name, other.qubits) == at), None)
+        at = (measured.auto[result.qubits], result.qubits)
+        return next((other.seconds(measured.threads) for other in measured.results if (other.name, other.qubits) == at), None)
 
-    seconds, auto = one.seconds(result.threads), of_auto()
-    ratio = NONE if seconds is None or auto is None else f"{seconds / auto:.3g}"
-    extra = None if one.timing is None else one.timing.extra_bytes
+    seconds, auto = result.seconds(measured.threads), of_auto()
+    ratio = NONE if seconds is None or auto is None else _times(seconds / auto)
+    extra = None if result.timing is None else result.timing.extra_bytes
     return (
-        one.name,
-        str(one.qubits),
-        one.status if seconds is None else f"{seconds:.3g}",
+        result.name,
+        str(result.qubits),
+        result.status if seconds is None else f"{seconds:.3g}",
         ratio,
         NONE if extra is None else bytes_in_words(extra),
-        *(NONE if error is None else f"{error:.0e}" for error in (one.value_error, one.gradient_error)),
+        *(NONE if error is None else f"{error:.0e}" for error in (result.value_error, result.gradient_error)),
     )
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.3g}"
 
 
 def bench(qubits: str, rows: int, simulators: str, threads: int, limit_s: float) -> BenchResult:

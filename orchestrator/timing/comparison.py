@@ -82,10 +82,12 @@ def compare(
         right = time_step(StepRequest(factory=reference, qubits=qubits, rows=rows, threads=1, limit_s=UNLIMITED_S, repeated=False))
         if isinstance(right, str):
             raise SettingsError(f"--qubits {qubits}: the reference {right}; take a smaller --batch or fewer qubits")
-        for one in contestants:
-            say(f"{qubits} qubits: {one.name}")
-            step = StepRequest(factory=one.factory, arguments=one.arguments, qubits=qubits, rows=rows, threads=threads, limit_s=limit_s)
-            yield _result(one, step, right[0])
+        for contestant in contestants:
+            say(f"{qubits} qubits: {contestant.name}")
+            step = StepRequest(
+                factory=contestant.factory, arguments=contestant.arguments, qubits=qubits, rows=rows, threads=threads, limit_s=limit_s
+            )
+            yield _result(contestant, step, right[0])
 
 
 def _result(contestant: Contestant, step: StepRequest, reference: Answer) -> Result:

@@ -88,19 +88,19 @@ def measure_all(
     classical = measure(InferenceRequest(factory=CLASSICAL, rows=BATCH, threads=THREADS, limit_s=limit_s))
     for qubits in sizes:
         expected: dict[int, Inference] = {}
-        for one, rows, single in _batches(contestants, alone, rows_at(qubits)):
-            if (one.name, single) in given_up:
+        for contestant, rows, single in _batches(contestants, alone, rows_at(qubits)):
+            if (contestant.name, single) in given_up:
                 continue
-            say(f"{qubits} qubits: {one.name}")
+            say(f"{qubits} qubits: {contestant.name}")
             request = InferenceRequest(
-                factory=one.factory, arguments=one.arguments, qubits=qubits, rows=rows, threads=THREADS, limit_s=limit_s
+                factory=contestant.factory, arguments=contestant.arguments, qubits=qubits, rows=rows, threads=THREADS, limit_s=limit_s
             )
             inference = measure(request)
             if isinstance(inference, Inference) and _differ(inference, expected.setdefault(rows, inference)):
                 inference = "its values are not those of the others"
             if isinstance(inference, str):
-                given_up.add((one.name, single))
-            points.append(_point(one.name, qubits, rows, single, inference))
+                given_up.add((contestant.name, single))
+            points.append(_point(contestant.name, qubits, rows, single, inference))
     return Measured(
         machine=this_machine(),
         memory_bytes=detect().memory_bytes,
@@ -135,15 +135,15 @@ def stated_watts(environment: Mapping[str, str] = os.environ) -> float | None:
 
 
 def rows_at(qubits: int) -> int:
-    """Return how many sentences are given at once."""
+    """Return the sentences of a batch."""
     return max(1, min(BATCH, MOST_AMPLITUDES >> qubits))
 
 
 def _batches(contestants: Sequence[Contestant], alone: str, rows: int) -> Iterator[tuple[Contestant, int, bool]]:
-    for one in contestants:
-        yield one, rows, False
-        if one.name == alone and rows > 1:
-            yield one, 1, True
+    for contestant in contestants:
+        yield contestant, rows, False
+        if contestant.name == alone and rows > 1:
+            yield contestant, 1, True
 
 
 def _point(name: str, qubits: int, rows: int, alone: bool, inference: Inference | str) -> Point:

@@ -74,15 +74,15 @@ class Scenario(Settings):
     @property
     def inputs(self) -> Inputs:
         """What the models take."""
-        two, one = self.second_module.gates
+        two_qubit, one_qubit = self.second_module.gates
         return Inputs(
             qpu_power_w=self.qpu.power_w,
             shots=self.qpu.shots,
             two_qubit_gate_s=self.qpu.two_qubit_gate_s,
             one_qubit_gate_s=self.qpu.one_qubit_gate_s,
             shot_overhead_s=self.qpu.shot_overhead_s,
-            two_qubit_gates=two,
-            one_qubit_gates=one,
+            two_qubit_gates=two_qubit,
+            one_qubit_gates=one_qubit,
             gpu_power_w=self.gpu.power_w,
             bandwidth_bytes_s=self.gpu.bandwidth_bytes_s,
             amplitude_bytes=self.gpu.amplitude_bytes,
@@ -91,8 +91,8 @@ class Scenario(Settings):
 
     def without_error(self, qubits: float) -> float:
         """Return the probability that no gate of a run fails, nor the measured qubit's preparation or readout."""
-        two, one = self.second_module.gates
-        gates = two * math.log(self.qpu.two_qubit_fidelity) + one * math.log(self.qpu.one_qubit_fidelity)
+        two_qubit, one_qubit = self.second_module.gates
+        gates = two_qubit * math.log(self.qpu.two_qubit_fidelity) + one_qubit * math.log(self.qpu.one_qubit_fidelity)
         return self.qpu.readout_fidelity * math.exp(qubits * gates)
 
     def more_shots(self, qubits: float) -> float:

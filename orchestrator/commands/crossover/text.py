@@ -47,7 +47,7 @@ MEASURED = (
 
 def text(result: EnergyResult) -> Iterator[str]:
     """Yield the crossovers, all tables, and what they rest on."""
-    crossovers = [f"{size(one.crossover_qubits)} qubits ({name})" for name, one in result.scenarios.items()]
+    crossovers = [f"{size(modelled.crossover_qubits)} qubits ({name})" for name, modelled in result.scenarios.items()]
     yield f"By both models a QPU takes less energy than GPUs from {formats.listed(crossovers)}."
     for title, headings, rows in (_models(result), _shifts(result), _points(result), _lines(result), _against(result)):
         if rows:
@@ -93,25 +93,25 @@ def size(qubits: float | None) -> str:
 
 def _models(result: EnergyResult) -> Titled:
     there: dict[str, Callable[[Modelled], str]] = {
-        "crossover, qubits": lambda one: size(one.crossover_qubits),
-        "energy there, on either side": lambda one: _joules(one.qpu_j),
-        "time on the QPU there": lambda one: _or_none(one.qpu_s, duration),
-        "state there": lambda one: _or_none(one.state_bytes, bytes_in_words),
-        "GPUs whose memory holds it": lambda one: _or_none(
-            one.state_bytes, lambda size_bytes: f"{math.ceil(size_bytes / one.scenario.gpu.memory_bytes):,}"
+        "crossover, qubits": lambda modelled: size(modelled.crossover_qubits),
+        "energy there, on either side": lambda modelled: _joules(modelled.qpu_j),
+        "time on the QPU there": lambda modelled: _or_none(modelled.qpu_s, duration),
+        "state there": lambda modelled: _or_none(modelled.state_bytes, bytes_in_words),
+        "GPUs whose memory holds it": lambda modelled: _or_none(
+            modelled.state_bytes, lambda size_bytes: f"{math.ceil(size_bytes / modelled.scenario.gpu.memory_bytes):,}"
         ),
-        "run without error there": lambda one: _or_none(one.without_error, lambda probability: f"{100 * probability:.0f} %"),
-        "shots, if the others say nothing": lambda one: _or_none(one.more_shots, lambda times: f"x {times:.3g}"),
-        "crossover with such shots": lambda one: size(one.crossover_qubits_with_errors),
+        "run without error there": lambda modelled: _or_none(modelled.without_error, lambda probability: f"{100 * probability:.0f} %"),
+        "shots, if the others say nothing": lambda modelled: _or_none(modelled.more_shots, lambda times: f"x {times:.3g}"),
+        "crossover with such shots": lambda modelled: size(modelled.crossover_qubits_with_errors),
     }
     every = result.scenarios.values()
-    rows = [(label, *(value_of(name, getattr(one.inputs, name)) for one in every)) for name, label in INPUTS.items()]
+    rows = [(label, *(value_of(name, getattr(modelled.inputs, name)) for modelled in every)) for name, label in INPUTS.items()]
     return "Inputs and crossover", ("", *result.scenarios), [*rows, *((label, *map(cell, every)) for label, cell in there.items())]
 
 
 def _shifts(result: EnergyResult) -> Titled:
     headings = ("input", *(f"{name}: {way}" for name in result.scenarios for way in ("halved", "doubled")))
-    columns = [{shift.name: shift for shift in one.shifts} for one in result.scenarios.values()]
+    columns = [{shift.name: shift for shift in modelled.shifts} for modelled in result.scenarios.values()]
     rows = [(INPUTS[name], *(cell for shifts in columns for cell in _moved(shifts.get(name)))) for name in next(iter(columns)) or INPUTS]
     return "What moves the crossover, in qubits", headings, rows
 
@@ -155,7 +155,10 @@ def _lines(result: EnergyResult) -> Titled:
 
 
 def _against(result: EnergyResult) -> Titled:
-    rows = [(one.simulator, one.scenario, *map(size, (one.line, one.earliest, one.latest, one.doubling))) for one in result.against]
+    rows = [
+        (against.simulator, against.scenario, *map(size, (against.line, against.earliest, against.latest, against.doubling)))
+        for against in result.against
+    ]
     title = f"The same QPU, on the circuit that was measured, against simulators ({result.joules} joules)"
     return title, ("", "QPU", "crossover by the line", "earliest", "latest", "by exact doubling"), rows
 
