@@ -172,7 +172,7 @@ def role(
 @app.command()
 def report(directory: StudyDirectory) -> None:
     """Write the report of what is done so far: report/report.html, figures, results.csv and .parquet, costs.csv."""
-    from hadamard.orchestrator.commands.run import write_report
+    from hadamard.orchestrator.commands.report import write_report
 
     typer.echo(write_report(directory))
 

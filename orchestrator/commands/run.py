@@ -1,7 +1,4 @@
-"""Runs a study from its file to its report: check, enter the trials in the ledger, embed, sweep, sync, report.
-
-Owns the order of these steps. Does not own any of them.
-"""
+"""`hadamard run`: check a study, enter its trials in the ledger, embed, train, report, sync."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import signal
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,16 +14,12 @@ from rich.console import Console
 from hadamard.cluster.allocation import Allocation, detect
 from hadamard.cluster.energy.base import CPU
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
-from hadamard.cluster.energy.recorder import recordings
 from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.logs import log_to
 from hadamard.model.representation import embeddings
-from hadamard.model.settings import Settings
 from hadamard.model.simulators.registry import check_simulator
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.design.factors import value_text
-from hadamard.orchestrator.energy.attribution import study_energy
-from hadamard.orchestrator.energy.slurm_accounting import cross_checks
+from hadamard.orchestrator.commands.report import report_of
 from hadamard.orchestrator.energy.totals import spent_j
 from hadamard.orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
 from hadamard.orchestrator.execution.driver import Work, drive, tool
@@ -38,19 +30,16 @@ from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord, explained_d
 from hadamard.orchestrator.ledger.notices import withdraw_all
 from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.ledger.provenance import provenance
-from hadamard.orchestrator.ledger.reopen import reopen
-from hadamard.orchestrator.ledger.resource_log import runs_used
 from hadamard.orchestrator.planning import feedback
 from hadamard.orchestrator.planning.cost_estimate import estimate_run
 from hadamard.orchestrator.planning.feasibility import check_feasible
 from hadamard.orchestrator.planning.machine_rates import known_rates
 from hadamard.orchestrator.planning.packs import Pack, pack_up
-from hadamard.orchestrator.planning.words import choice_in_words, expected_time, simulators_in_words, split_sizes
-from hadamard.orchestrator.results.tables import costs_table, curves, failure_lines, failures, results_table, right_sentences
+from hadamard.orchestrator.planning.words import choice_in_words, expected_time, simulators_in_words
+from hadamard.orchestrator.results.tables import failure_lines, failures
 from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import Problem, StudyError, located
-from hadamard.orchestrator.study.schema import REPRESENTATION, Study
 from hadamard.orchestrator.tracking.mlflow_sync import SyncResult, sync, tracked, tracking_uri
 from hadamard.slurm import jobs
 
@@ -71,7 +60,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     ledger.check(plan.study, len(owed))
     rates = known_rates()
     packs = pack_up(owed, allocation, rates)
-    asked = estimate_run(packs, allocation, rates)
+    estimate = estimate_run(packs, allocation, rates)
     with located(path, overrides):
         check_feasible(packs, allocation)
         _check_budget(plan.study.budget, ledger, packs)
@@ -81,7 +70,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     embeddings.check_cache()
     why_not_measured()  # refuses what is no meter
     interrupted = False
-    _say_start(console, plan, owed, packs, allocation, expected_time(asked.wall_s, rates))
+    _say_start(console, plan, owed, packs, allocation, expected_time(estimate.wall_s, rates))
     with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
         log_to(ledger.directory / "logs" / "driver.log")
         withdraw_all(ledger.directory)
@@ -94,25 +83,18 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ownership.check()
         records = ledger.records(plan.trials)
         if owed:
-            feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, None))
-        page = _write_report(ledger, plan, records)
+            feedback.record_comparison(ledger.directory, ownership.owner.term, packs, estimate, records, (began_s, None))
+        page = report_of(ledger, plan, records)
         outcome = sync(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, outcome, page, interrupted)
         if owed:
             ended_s = None if outcome.error else time.time()  # a server that hangs is nothing to plan by
-            taken = feedback.record_comparison(ledger.directory, ownership.owner.term, packs, asked, records, (began_s, ended_s))
+            taken = feedback.record_comparison(ledger.directory, ownership.owner.term, packs, estimate, records, (began_s, ended_s))
             console.print(f"time:      {feedback.learn_from(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
         return "interrupted"
     return "complete" if all(record.status == "done" for record in records) else "incomplete"
-
-
-def write_report(directory: Path) -> Path:
-    """Write the report of a study's directory; return the page."""
-    ledger, plan = reopen(directory)
-    with explained_disk_errors(directory):
-        return _write_report(ledger, plan, ledger.records(plan.trials))
 
 
 def _close_attempts_of(previous: OwnerRecord | None, ledger: Ledger, plan: Plan, console: Console) -> None:
@@ -142,56 +124,6 @@ def _check_simulators(packs: Sequence[Pack]) -> None:
     named = {(trial.settings.simulator, pack.ranks) for pack in packs for trial in pack.trials}
     for name, ranks in sorted((name, ranks) for name, ranks in named if name != "auto"):
         check_simulator(name, ranks)
-
-
-def _write_report(ledger: Ledger, plan: Plan, records: Sequence[TrialRecord]) -> Path:
-    from hadamard.orchestrator.report import page
-
-    in_jobs = [run for run in runs_used(ledger.directory) if run.job is not None]
-    checked = cross_checks(in_jobs, recordings(ledger.directory), jobs.consumed_energy_j) if in_jobs else ()
-    energy = replace(study_energy(ledger.directory, records), checked=checked)
-    return page.write(
-        ledger.report,
-        study=_at_a_glance(plan, records),
-        quantum=plan.study.head.kind == "quantum",
-        design=plan.design,
-        results=results_table(plan, records),
-        costs=costs_table(records, energy, plan.study.grid_g_per_kwh),
-        energy=energy,
-        grid_g_per_kwh=plan.study.grid_g_per_kwh,
-        curves=curves(records),
-        right=right_sentences(records),
-        provenance=ledger.provenance()["shown"],
-        planned=[row for one in feedback.comparisons(ledger.directory)[-1:] for row in feedback.table_rows(one)],
-    )
-
-
-def _at_a_glance(plan: Plan, records: Sequence[TrialRecord]) -> dict[str, str]:
-    study = plan.study
-    ran = sorted({record.result["simulator"] for record in records if record.result and record.result["simulator"]})
-    return {
-        "name": study.study,
-        "data": f"{study.data.name}; {split_sizes(study.data)}",
-        "sentence encoder": study.sentence_encoder.name
-        + ("" if REPRESENTATION in study.factors else f", {study.sentence_encoder.representation}"),
-        "head": _fixed(study, "head"),
-        "training": _fixed(study, "training"),
-        "simulator": ", ".join(ran) or simulators_in_words(plan.trials),
-        "energy": why_not_measured(),
-    }
-
-
-def _fixed(study: Study, group: str) -> str:
-    """Return a group's settings that are no factors, in words; of settings within settings, those that are not the default."""
-    words = []
-    for name, value in getattr(study, group):
-        if isinstance(value, Settings):
-            default = type(value)()
-            inner = [f"{part} {value_text(one)}" for part, one in value if one != getattr(default, part)]
-            words.append(f"{name} {', '.join(inner) or 'none'}")
-        elif f"{group}.{name}" not in study.factors:
-            words.append(f"{name} {value_text(value)}")
-    return ", ".join(words)
 
 
 def _provenance(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> dict[str, object]:

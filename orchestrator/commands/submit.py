@@ -95,13 +95,13 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
 
 
 def _outlook(request: Request, owed: Sequence[Trial], wanted: RequestedResources, leader: OwnerRecord | None) -> list[str]:
-    """Return what is to be expected of a job; raises what `submit_study` does where that is nothing good."""
+    """Return the expected course of a job as lines; raises what `submit_study` does."""
     allocation = wanted.allocation(detect().memory_bytes)
     rates, usable = known_rates(), usable_s(wanted)
     packs = pack_up(owed, allocation, rates)
     with located(request.study, request.overrides):
         check_feasible(packs, allocation, memory_known=wanted.memory_bytes is not None)
-    lines = [f"job:       {asked_in_words(wanted)}"]
+    lines = [f"job:       {request_in_words(wanted)}"]
     if leader is not None:
         lines.append(f"joins:     job {leader.job} on {leader.host}, which leads the study")
     elif request.join:
@@ -158,8 +158,8 @@ def job_environment(site: str | None, here: Path, environment: Mapping[str, str]
     return ({"HADAMARD_SITE": site} if site else {}) | needed
 
 
-def asked_in_words(wanted: RequestedResources) -> str:
-    """Return what a job asks for."""
+def request_in_words(wanted: RequestedResources) -> str:
+    """Return the resources that a job requests, in words."""
     nodes = f"{wanted.nodes} nodes, each with " if wanted.nodes > 1 else "1 node with "
     gpus = f", {count(wanted.gpus, 'GPU')}" if wanted.gpus else ""
     memory = f"{wanted.memory_bytes / 2**30:.1f} GiB" if wanted.memory_bytes else "what memory the site gives, so that was not checked"
