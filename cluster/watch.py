@@ -71,7 +71,7 @@ class Watch:
         (directory / "hosts").write_text("".join(f"{host}\n" for host in places.hosts))
         watch = cls(directory, places)
         try:
-            with Periodic("heartbeat for ranks", HEARTBEAT_S, watch._beat):
+            with Periodic("heartbeat for ranks", HEARTBEAT_S, watch._renew_heartbeat):
                 yield watch
         finally:
             shutil.rmtree(directory, ignore_errors=True)
@@ -86,9 +86,9 @@ class Watch:
         with survived(logger, "ranks cannot be told to stop: they are killed when their time to save is over", OSError):
             self.launcher.write_text(STOP)
 
-    def _beat(self) -> None:
-        """Touch the launcher's file; in a thread, since who looks may wait for long for others, such as a driver that is stopped."""
-        with contextlib.suppress(FileNotFoundError), survived(logger, "no heartbeat reaches the ranks: they will end themselves", OSError):
+    def _renew_heartbeat(self) -> None:
+        """Touch the launcher's file; in a thread, since its caller may wait long for others, such as a stopped driver."""
+        with survived(logger, "no heartbeat reaches the ranks: they will end themselves", OSError), contextlib.suppress(FileNotFoundError):
             os.utime(self.launcher)
 
     def look(self) -> Trouble | None:

@@ -15,7 +15,7 @@ from hadamard.model.files.json_lines import append_line, read_lines
 
 Event = dict[str, Any]
 LOCK_WAIT_S = 60.0
-"""Longer than a process may take to stop in good order (`hadamard.cluster.launch.STOP_GRACE_S`)."""
+"""Longer than a process may take to stop gracefully (`hadamard.cluster.launch.STOP_GRACE_S`)."""
 
 
 def in_training(events: Sequence[Event]) -> bool:

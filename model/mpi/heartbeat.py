@@ -1,7 +1,6 @@
-"""Signs of life between the ranks of a program and the process that launched it, by files in a directory that each launch has of its own.
+"""Heartbeats between the ranks of a program and the process that launched it, by files in a directory of each launch.
 
-Owns what these files are and say, how silence is measured, and that a rank whose launcher is gone is ended. Does not own MPI, nor what a
-launcher does about a silent rank.
+A rank whose launcher is gone is ended here; what a launcher does about a silent rank is in `cluster.watch`.
 """
 
 from __future__ import annotations
@@ -122,7 +121,7 @@ class Heartbeat:
 
     @classmethod
     def here(cls, environment: Mapping[str, str] = os.environ) -> Heartbeat:
-        """Return the pulse of this process, as its launcher has told it by the environment."""
+        """Return the heartbeat of this process, by the variables that its launcher has set."""
         return cls(Path(environment[DIRECTORY]), next(int(environment[name]) for name in NUMBERS if name in environment))
 
     def start(self) -> None:

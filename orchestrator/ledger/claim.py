@@ -102,13 +102,13 @@ class Claim:
         with survived(logger, f"no heartbeat can be written: after {STALE_S:g} s another driver may take the study over", OSError):
             self.lost = owner_record.highest(self.directory) > self.owner.term
             if not self.lost:
-                self._beat()
+                self._renew()
         if self.lost:
             logger.error("another driver has taken the study over: this one stops and writes nothing more")
             self._heartbeat.stop()
             self._on_lost()
 
-    def _beat(self) -> None:
+    def _renew(self) -> None:
         if self.owner is not self._saved:
             self._save()
         try:

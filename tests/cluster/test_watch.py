@@ -1,4 +1,4 @@
-"""Packs of several real ranks, started by the real mpiexec: that they meet, stop in good order, and all end when one of them does."""
+"""Packs of several real ranks, started by the real mpiexec: that they meet, stop gracefully, and all end when one of them does."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_rank_0_says_how_it_ended_and_the_others_are_dismissed(
     assert not list((directory / "ranks").iterdir())
 
 
-def test_a_stop_in_good_order_reaches_rank_0_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graceful_stop_reaches_rank_0_by_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory, _ = pack(tmp_path, 1)
     ranks(monkeypatch, TRAINS)
     begin = time.monotonic()
