@@ -20,7 +20,7 @@ from hadamard.model.representation import embeddings
 from hadamard.model.simulators.registry import check_simulator
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.report import report_of
-from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
 from hadamard.orchestrator.execution.driver import Work, drive, tool
 from hadamard.orchestrator.execution.retry_policy import close, open_attempts
@@ -113,7 +113,7 @@ def _check_budget(budget: Budget, ledger: Ledger, packs: Sequence[Pack]) -> None
     why = why_not_measured() or ("none of this node's counters can be read" if meter is None else "")
     if meter is not None and any(pack.gpus for pack in packs) and not any(counter.device != CPU for counter in meter.counters):
         why = f"packs use GPUs, and what is counted here is {', '.join(sorted({counter.scope for counter in meter.counters}))}"
-    if not why and spent_j(ledger.directory) is None:
+    if not why and study_j(ledger.directory) is None:
         why = f"{UNKNOWN_JOULES}. Run the study without, or in another directory with --dir"
     if why:
         raise StudyError([Problem(f"joules cannot be limited, since they are not measured: {why}", ("budget", "energy"))])

@@ -17,7 +17,7 @@ SILENT_S = 60.0
 """A record that ends this long before the hold does is that of a meter that died without a message."""
 
 
-def spent_j(study: Path) -> float | None:
+def study_j(study: Path) -> float | None:
     """Return the joules of all packs of a study, the lost ones among them, until a few seconds ago; None if not known."""
     return total_j(nodes_j(recordings(study), with_ends(study, packs_used(study))).values())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from hadamard.cluster.periodic import Periodic
 from hadamard.model.files.causes import Cause
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.energy.totals import spent_j, with_ends
+from hadamard.orchestrator.energy.totals import study_j, with_ends
 from hadamard.orchestrator.formats import count, duration, joules, listed
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.ledger.notices import noticed
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 def used(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> Used:
     """Return what all runs of a study have used until now; joules None where they are not known, or not limited."""
     ended = sum(not record.owed for record in records)
-    return _used(runs_used(study), spent_j(study) if budget.energy is not None else None, ended)
+    return _used(runs_used(study), study_j(study) if budget.energy is not None else None, ended)
 
 
 def allowed(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> list[Trial]:
@@ -167,7 +167,7 @@ class BudgetGuard:
         """Record the run's use until now; return that of all runs, without counting trials, and joules only if they are limited."""
         now = time.time()
         node_s = self._use.node_s + (now - self._use.last_s) * self._nodes()
-        energy_j = spent_j(self._study) if self._budget.energy is not None else None
+        energy_j = study_j(self._study) if self._budget.energy is not None else None
         self._use = replace(self._use, last_s=now, node_s=node_s, spent_j=energy_j)
         save_run(self._study, self._use)
         return _used([*self._before, self._use], energy_j, 0)

@@ -14,7 +14,7 @@ from hadamard.model.files.phase_log import Phases
 from hadamard.model.files.trial_files import TrialFiles
 from hadamard.orchestrator.energy.attribution import StudyEnergy, study_energy
 from hadamard.orchestrator.energy.slurm_accounting import cross_checks
-from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.resource_log import RunUse, embedding, packs_used, save_run
 from hadamard.orchestrator.results.tables import costs
@@ -58,7 +58,7 @@ def test_one_after_the_other_each_phase_has_its_own(ledger: Ledger, plan: Plan) 
     assert (energy.scope, energy.method, energy.window_s) == ("cpu package", "counter", 40)
     assert trials[second.digest].phases_j == pytest.approx({"training": 10 * WATTS})
     assert found(ledger, plan).nodes_j == pytest.approx({"n1": 50 * WATTS})
-    assert spent_j(ledger.directory) == pytest.approx(50 * WATTS)
+    assert study_j(ledger.directory) == pytest.approx(50 * WATTS)
 
 
 def test_packed_trials_share_equally_and_packs_side_by_side_by_what_they_hold(ledger: Ledger, plan: Plan) -> None:
@@ -85,7 +85,7 @@ def test_ranks_on_several_nodes_have_the_joules_of_all_of_them(ledger: Ledger, p
     assert found(ledger, plan).nodes_j == pytest.approx({"n1": 20 * WATTS, "n2": 20 * WATTS})
     (ledger.directory / "energy" / "0000001-n2.json").unlink()
     assert found(ledger, plan).trials[trial.digest].energy_j is None, "half of it is not a measurement"
-    assert spent_j(ledger.directory) is None
+    assert study_j(ledger.directory) is None
 
 
 def test_a_meter_that_dies_half_way_leaves_none_from_there_on_and_it_is_said(ledger: Ledger, plan: Plan) -> None:
@@ -102,7 +102,7 @@ def test_a_meter_that_dies_half_way_leaves_none_from_there_on_and_it_is_said(led
     assert energy.trials[across.digest].energy_j is None
     assert energy.trials[after.digest].phases_j == {"training": None}
     assert energy.died == ("the meter of n1 could not be read any longer: /sys/...: gone",)
-    assert spent_j(ledger.directory) is None
+    assert study_j(ledger.directory) is None
 
 
 def test_all_attempts_count_and_one_that_was_lost_leaves_none(ledger: Ledger, plan: Plan) -> None:
@@ -122,23 +122,23 @@ def test_all_attempts_count_and_one_that_was_lost_leaves_none(ledger: Ledger, pl
     assert trials[resumed.digest].energy_j == pytest.approx(15 * WATTS)
     assert trials[resumed.digest].window_s == 15
     assert lost.digest not in trials
-    assert spent_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost was spent all the same"
+    assert study_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost was spent all the same"
 
 
 def test_a_record_that_stops_without_a_word_is_no_measurement(ledger: Ledger, plan: Plan) -> None:
     node(ledger, "n1", until_s=30)
     launch(ledger, "p", 0, 60, [(0.0, "training", [plan.trials[0].key], 0)])
-    assert spent_j(ledger.directory) == pytest.approx(30 * WATTS), "the record may be some seconds behind"
+    assert study_j(ledger.directory) == pytest.approx(30 * WATTS), "the record may be some seconds behind"
     launch(ledger, "q", 60, 95, [])
-    assert spent_j(ledger.directory) is None
+    assert study_j(ledger.directory) is None
 
 
 def test_before_anything_was_read_nothing_was_spent(ledger: Ledger) -> None:
-    assert spent_j(ledger.directory) == 0.0
+    assert study_j(ledger.directory) == 0.0
     recorder = Recorder(ledger.directory, 1, "n1", Counting(until=1000))
     recorder.start(idle_s=0.0)
     launch(ledger, "p", time.time(), None, [])
-    assert spent_j(ledger.directory) == 0.0, "work begins after the first reading"
+    assert study_j(ledger.directory) == 0.0, "work begins after the first reading"
     recorder.stop()
 
 
@@ -148,7 +148,7 @@ def test_a_pack_whose_gpu_is_not_counted_leaves_node_and_budget_unknown(ledger: 
     (lines,) = ledger.directory.glob("usage/*.jsonl")
     lines.write_text(lines.read_text().replace('"gpus": []', '"gpus": ["0"]'))
     assert found(ledger, plan).nodes_j == {"n1": None}
-    assert spent_j(ledger.directory) is None
+    assert study_j(ledger.directory) is None
 
 
 def test_lines_that_a_full_disk_has_cut_cost_what_they_told_and_no_more(ledger: Ledger, plan: Plan) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hadamard.model.files.atomic import read_json
 from hadamard.model.files.causes import Cause
-from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.execution.budget_guard import (
     NOT_ENFORCED,
     BudgetGuard,
@@ -139,7 +139,7 @@ def test_a_pack_is_begun_only_if_it_will_end_in_time(tmp_path: Path) -> None:
 
 def test_a_pack_is_begun_only_if_its_joules_and_those_running_are_left(ledger: Ledger) -> None:
     def why(energy_j: float, expected_s: float) -> str | None:
-        save_run(ledger.directory, RunUse(1, 0.0, 100.0, spent_j=spent_j(ledger.directory)))
+        save_run(ledger.directory, RunUse(1, 0.0, 100.0, spent_j=study_j(ledger.directory)))
         return why_no_room(ledger.directory, Limits(Budget(energy=energy_j), None), expected_s, 1)
 
     assert why(1.0, 1e6) is None, "before anything has run, nobody knows what it takes"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from hadamard.orchestrator.energy.attribution import study_energy
-from hadamard.orchestrator.energy.totals import spent_j
+from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.ledger.resource_log import runs_used
 from tests.orchestrator.execution.test_sweep import LONGER, TRIALS, run
 from tests.support.metered import constant_trace, held_s
@@ -43,7 +43,7 @@ def test_joules_of_trials_are_those_of_the_trace_while_packs_ran(tmp_path: Path)
     assert code == 0, output
     costs = pd.read_csv(directory / "report" / "costs.csv")
     assert len(costs) == 10
-    assert costs["energy_j"].sum() + embeddings_j(directory) == pytest.approx(spent_j(directory), rel=1e-6), (
+    assert costs["energy_j"].sum() + embeddings_j(directory) == pytest.approx(study_j(directory), rel=1e-6), (
         "nothing is lost, nothing is counted twice"
     )
     assert costs["energy_j"].sum() == pytest.approx(WATTS * held_s(directory), rel=0.01), "readings are stamped within milliseconds"
@@ -60,20 +60,20 @@ def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Pat
     assert code == 1, output
     assert "the budget ends it: energy " in output
     assert "--set budget.energy=..." in output
-    spent, before = spent_j(directory), results_of(directory)
+    spent, before = study_j(directory), results_of(directory)
     assert spent is not None
     assert 0.5 * limit_j < spent < limit_j + 12 * WATTS, "its record is 5 s old at most, and what is in training saves its epoch"
     assert len(before) < TRIALS
     code, output = run(study, directory, "--set", f"budget.energy={limit_j} J")
     assert code == 1, output
-    assert spent_j(directory) == spent, "nothing is begun"
+    assert study_j(directory) == spent, "nothing is begun"
     code, output = run(study, directory, "--set", "budget.energy=1 kWh")
     assert code == 0, output
     after = results_of(directory)
     assert len(after) == TRIALS
     assert before.items() <= after.items(), "what was done stays"
     costs = pd.read_csv(directory / "report" / "costs.csv")
-    assert costs["energy_j"].sum() + embeddings_j(directory) == pytest.approx(spent_j(directory), rel=1e-6), (
+    assert costs["energy_j"].sum() + embeddings_j(directory) == pytest.approx(study_j(directory), rel=1e-6), (
         "stopped attempts count with those that went on"
     )
 
