@@ -50,7 +50,7 @@ class Watch:
         self.directory, self.places = directory, places
         self.launcher, self.host_file = directory / LAUNCHER, directory / "hosts"
         self._ranks = [HeartbeatMonitor(directory / str(rank)) for rank in range(len(places.hosts))]
-        self._words: list[RankStatus | None] = [None] * len(places.hosts)
+        self._statuses: list[RankStatus | None] = [None] * len(places.hosts)
         self._start, self._met, self._ended_by_us = SuspendAwareTimer(), False, False
         self.command: Sequence[str] = ()
 
@@ -95,21 +95,21 @@ class Watch:
         """Return what is wrong with the ranks; to be called about once a second."""
         waited, silent = self._start.look(), []
         try:
-            silences = [listening.look() for listening in self._ranks]
+            silences = [monitor.look() for monitor in self._ranks]
         except FileNotFoundError:
             return Trouble(
                 Cause.KILLED, "the launch's directory is gone: the pack has been launched again by another, or it was removed by hand"
             )
-        for rank, (listening, seconds) in enumerate(zip(self._ranks, silences, strict=True)):
-            word = self._words[rank] = read_status(listening.text) or self._words[rank]
-            if word is not None and seconds > SILENT_S:
-                silent.append(f"rank {rank} on {word.host} (process {word.pid})")
+        for rank, (monitor, seconds) in enumerate(zip(self._ranks, silences, strict=True)):
+            status = self._statuses[rank] = read_status(monitor.text) or self._statuses[rank]
+            if status is not None and seconds > SILENT_S:
+                silent.append(f"rank {rank} on {status.host} (process {status.pid})")
         if silent:
             return Trouble(Cause.HANGING, f"no sign of life for {SILENT_S:g} s from {', '.join(silent)}: stopped, or its node is lost")
-        self._met = self._met or all(word is not None and word.met for word in self._words)
+        self._met = self._met or all(status is not None and status.met for status in self._statuses)
         if not self._met and waited > START_S:
-            met = sum(word is not None and word.met for word in self._words)
-            ranks, started = len(self._words), sum(word is not None for word in self._words)
+            met = sum(status is not None and status.met for status in self._statuses)
+            ranks, started = len(self._statuses), sum(status is not None for status in self._statuses)
             return Trouble(
                 Cause.ERROR,
                 f"{ranks} ranks did not meet within {START_S:g} s: {started} have started, {met} have met the others. "
@@ -122,7 +122,7 @@ class Watch:
         if process.poll() is not None:
             return
         self._ended_by_us = True
-        if self.places.job is not None and (steps := {word.step for word in self._words if word is not None and word.step}):
+        if self.places.job is not None and (steps := {status.step for status in self._statuses if status is not None and status.step}):
             with survived(logger, "scancel has not ended the ranks: their launcher is ended", OSError, subprocess.TimeoutExpired):
                 subprocess.run(["scancel", "--signal=KILL", *steps], capture_output=True, timeout=CANCEL_S)
         process.terminate()
@@ -138,13 +138,13 @@ class Watch:
             returncode: The launcher's.
             said: What it and the ranks have printed.
         """
-        words = [self._last_word(rank) for rank in range(len(self._words))]
+        codes = [self._exit_code(rank) for rank in range(len(self._statuses))]
         death = first_death(said)
-        if words[0] == EXIT_STOPPED and death is not None:  # told by a launcher that ends all ranks for the sake of the dead one
+        if codes[0] == EXIT_STOPPED and death is not None:  # by a launcher that ends all ranks for the sake of the dead one
             return -death
-        if words[0] is not None:  # rank 0 trains, all others only compute for it
-            return words[0]
-        if first_bad := next((code for code in words if code), None):
+        if codes[0] is not None:  # rank 0 trains, all others only compute for it
+            return codes[0]
+        if first_bad := next((code for code in codes if code), None):
             return first_bad
         if self._ended_by_us:
             return -signal.SIGKILL
@@ -152,8 +152,8 @@ class Watch:
             return -death
         return 128 - returncode if returncode > 128 else returncode or 1
 
-    def _last_word(self, rank: int) -> int | None:
+    def _exit_code(self, rank: int) -> int | None:
         with contextlib.suppress(OSError):
-            word = read_status((self.directory / str(rank)).read_text())
-            return word.ended if word is not None else None
+            status = read_status((self.directory / str(rank)).read_text())
+            return status.ended if status is not None else None
         return None

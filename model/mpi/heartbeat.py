@@ -115,7 +115,7 @@ class Heartbeat:
     def __init__(self, launch: Path, number: int) -> None:
         self.launch, self.number = launch, number
         job, step = (os.environ.get(name) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
-        self.word = RankStatus(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
+        self.status = RankStatus(socket.gethostname(), os.getpid(), f"{job}.{step}" if job and step else None)
         self._told, self._looked = False, 0.0
         self._beating: subprocess.Popen[bytes] | None = None
 
@@ -125,27 +125,27 @@ class Heartbeat:
         return cls(Path(environment[DIRECTORY]), next(int(environment[name]) for name in NUMBERS if name in environment))
 
     def start(self) -> None:
-        """Say who this is, and beat from now on; before MPI, some of which bears no new processes."""
-        self.say(self.word)
+        """Report this rank, and send heartbeats from now on; before MPI, some of which bears no new processes."""
+        self.report(self.status)
         command = [sys.executable, "-m", "hadamard.model.mpi.heartbeat", str(self.launch), str(self.number), str(os.getpid())]
         self._beating = subprocess.Popen(command, stdin=subprocess.PIPE)  # which closes when this process ends, however it does
         _started.append(self)
 
-    def say(self, word: RankStatus) -> None:
-        """Say something else from now on."""
-        self.word = word
+    def report(self, status: RankStatus) -> None:
+        """Write this rank's status, for its launcher to read."""
+        self.status = status
         file = self.launch / str(self.number)
         with survived(logger, "this rank's state cannot be written: its launcher does not see it", OSError), open(file, "r+") as state:
-            state.write(json.dumps(asdict(word)))
+            state.write(json.dumps(asdict(status)))
             state.truncate()
 
     def meet(self) -> None:
-        """Say that all ranks have met."""
-        self.say(replace(self.word, met=True))
+        """Report that all ranks have met."""
+        self.report(replace(self.status, met=True))
 
     def end(self, code: int) -> None:
-        """Say that this rank is about to end, and beat no more."""
-        self.say(replace(self.word, ended=code))
+        """Report that this rank is about to end, and send no more heartbeats."""
+        self.report(replace(self.status, ended=code))
         if self._beating is not None:
             self._beating.kill()
             self._beating.wait()
