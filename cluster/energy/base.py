@@ -117,6 +117,8 @@ class RequestedMeter(ABC):
     usage: ClassVar[str]
     """What to write, for messages: `modelled:WATTS, the watts of a busy core`."""
     counters: tuple[Counter, ...]
+    core_w: float | None = None
+    """Watts of a busy core, where the user states them."""
 
     @classmethod
     @abstractmethod

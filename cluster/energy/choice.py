@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hadamard.cluster.energy.base import CPU, GPUS, Host, Meter, MeterError, Method
+from hadamard.cluster.energy.base import CPU, GPUS, Host, Meter, MeterError, Method, RequestedMeter
 from hadamard.cluster.energy.registry import HARDWARE, REQUESTED
 from hadamard.model.errors import UserError
 from hadamard.model.logs import survived
@@ -35,6 +35,12 @@ def requested_method(environment: Mapping[str, str] = os.environ) -> Method:
     """Return how joules are measured here, if they are."""
     name = environment.get(VARIABLE, "").partition(":")[0]
     return REQUESTED[name].method if name in REQUESTED else "counter"
+
+
+def stated_core_w(environment: Mapping[str, str] = os.environ) -> float | None:
+    """Return the watts of a busy core that the requested meter was given; None if it was given none, or none is requested."""
+    meter = _requested(environment) if environment.get(VARIABLE) else None
+    return None if meter is None else meter.core_w
 
 
 def open_meter(environment: Mapping[str, str] = os.environ, root: Path = ROOT) -> Meter | None:
@@ -78,7 +84,7 @@ def why_not_measured(environment: Mapping[str, str] = os.environ, root: Path = R
     )
 
 
-def _requested(environment: Mapping[str, str]) -> Meter | None:
+def _requested(environment: Mapping[str, str]) -> RequestedMeter | None:
     """Return the meter that the variable names; None if that is none."""
     request = environment[VARIABLE]
     if request == OFF:

@@ -19,12 +19,13 @@ class ModelledCpu(RequestedMeter):
     """Joules of all CPU seconds on this node, of whatever process, as RAPL would count them: an idle core takes nothing."""
 
     method: Method = "modelled"
+    core_w: float
     name: ClassVar[str] = "modelled"
     usage: ClassVar[str] = "modelled:WATTS, the watts of a busy core"
 
     def __init__(self, core_w: float, stat: Path = STAT) -> None:
         """Prepare for cores that take these watts when busy."""
-        self._core_w, self._stat = core_w, stat
+        self.core_w, self._stat = core_w, stat
         self.counters: tuple[Counter, ...] = (Counter("cpu-seconds", CPU, f"CPU seconds x {core_w:g} W"),)
         self.read()
 
@@ -40,6 +41,6 @@ class ModelledCpu(RequestedMeter):
         """Return the modelled joules since the machine was started."""
         try:
             ticks = self._stat.read_text().split("\n", 1)[0].split()[1:]
-            return (self._core_w * sum(int(ticks[field]) for field in BUSY) / os.sysconf("SC_CLK_TCK"),)
+            return (self.core_w * sum(int(ticks[field]) for field in BUSY) / os.sysconf("SC_CLK_TCK"),)
         except (OSError, IndexError, ValueError) as error:
             raise MeterError(f"{self._stat}: {error}") from error

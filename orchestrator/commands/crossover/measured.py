@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -126,12 +126,6 @@ def read_measured(path: Path) -> Measured:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(f"--from {path}: {where}: {first['msg']}. Give the measured.json that `hadamard energy` wrote") from error
-
-
-def stated_watts(environment: Mapping[str, str] = os.environ) -> float | None:
-    """Return the watts of a busy core that HADAMARD_ENERGY=modelled:WATTS states; None where it says something else."""
-    kind, _, watts = environment.get(VARIABLE, "").partition(":")
-    return float(watts) if kind == "modelled" else None
 
 
 def rows_at(qubits: int) -> int:

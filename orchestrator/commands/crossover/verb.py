@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hadamard.cluster.energy.choice import stated_core_w
 from hadamard.model.errors import UserError
 from hadamard.model.files.atomic import why_not_writable, write_atomically
 from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.model.simulators.select import resolve
 from hadamard.orchestrator.commands.crossover.inference import SIMULATOR
-from hadamard.orchestrator.commands.crossover.measured import Measured, measure_all, read_measured, stated_watts
+from hadamard.orchestrator.commands.crossover.measured import Measured, measure_all, read_measured
 from hadamard.orchestrator.commands.crossover.result import EnergyResult, energy_result
 from hadamard.orchestrator.commands.crossover.scenarios import read_scenarios
 from hadamard.orchestrator.commands.crossover.windows import counting_meter
@@ -60,7 +60,7 @@ def energy(scenarios: Path, request: Request, saved: Path | None, watts: float |
         raise UserError(
             "--from takes what was measured; --qubits, --simulators and --limit-s say what to measure: leave one or the other out"
         )
-    watts = watts if watts is not None else stated_watts(os.environ)
+    watts = watts if watts is not None else stated_core_w()
     if watts is not None and not saved and counting_meter() is not None:
         raise UserError("--watts models joules where no counter is; here there is one, and the two are never mixed: leave --watts out")
     measured = read_measured(saved) if saved else _measure(request)

@@ -13,6 +13,7 @@ import statsmodels.api as sm
 from typer.testing import CliRunner
 
 from hadamard.cluster.energy.base import Counter, MeterError
+from hadamard.cluster.energy.choice import stated_core_w
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.cli import app
 from hadamard.orchestrator.commands.crossover import measured
@@ -260,9 +261,9 @@ def test_a_window_lasts_as_long_as_asked() -> None:
 def test_a_meter_that_models_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_ENERGY", "modelled:7.5")
     assert counting_meter() is None
-    assert measured.stated_watts() == 7.5
+    assert stated_core_w() == 7.5
     monkeypatch.setenv("HADAMARD_ENERGY", "off")
-    assert measured.stated_watts() is None
+    assert stated_core_w() is None
 
 
 def test_a_fit_finds_the_line_and_leaves_out_where_calls_dominate() -> None:
