@@ -52,7 +52,7 @@ class TrialFiles:
         """Hold the trial for one process, waiting for a dying predecessor to let go.
 
         Not for ever: the lock of a node that is gone may stay on its file server, and that two processes do not train one trial rests on
-        the study's ownership in the end.
+        the claim on the study in the end.
         """
         with open(self.journal, "a") as file:
             deadline = time.monotonic() + LOCK_WAIT_S

@@ -71,25 +71,25 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     why_not_measured()  # refuses what is no meter
     interrupted = False
     _say_start(console, plan, owed, packs, allocation, expected_time(estimate.wall_s, rates))
-    with explained_disk_errors(ledger.directory), ledger.owned() as ownership:
+    with explained_disk_errors(ledger.directory), ledger.owned() as claim:
         log_to(ledger.directory / "logs" / "driver.log")
         withdraw_all(ledger.directory)
         ledger.enter(plan.trials)
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
-        _close_attempts_of(ownership.previous, ledger, plan, console)
+        _close_attempts_of(claim.previous, ledger, plan, console)
         if owed:
-            interrupted = drive(Work(ledger, plan, owed, packs, allocation), ownership, console, dashboard)
+            interrupted = drive(Work(ledger, plan, owed, packs, allocation), claim, console, dashboard)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
-        ownership.check()
+        claim.check()
         records = ledger.records(plan.trials)
         if owed:
-            feedback.record_comparison(ledger.directory, ownership.owner.term, packs, estimate, records, (began_s, None))
+            feedback.record_comparison(ledger.directory, claim.owner.term, packs, estimate, records, (began_s, None))
         page = report_of(ledger, plan, records)
         outcome = sync(ledger, plan, run_has_ended=True)
         _say_end(console, ledger, plan, records, outcome, page, interrupted)
         if owed:
             ended_s = None if outcome.error else time.time()  # a server that hangs is nothing to plan by
-            taken = feedback.record_comparison(ledger.directory, ownership.owner.term, packs, estimate, records, (began_s, ended_s))
+            taken = feedback.record_comparison(ledger.directory, claim.owner.term, packs, estimate, records, (began_s, ended_s))
             console.print(f"time:      {feedback.learn_from(plan.study.study, taken, rates)}")
     if interrupted:
         console.print("stopped before the end; the same command goes on where this one was")
