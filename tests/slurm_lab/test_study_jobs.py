@@ -53,10 +53,12 @@ def test_the_quickstart_runs_on_three_nodes_with_the_numbers_of_one_machine(desk
 
 
 @pytest.mark.nodes(1)
-@pytest.mark.takes(5)
+@pytest.mark.takes(4)
 def test_a_study_longer_than_the_time_limit_is_finished_by_requeued_runs(desk: Desk, nodes: list[str]) -> None:
-    study, progress = long_study(desk.directory, epochs=900), Progress(Path("runs/tiny"))
-    job = desk.sbatch(study, nodes, "--time=2", "--signal=B:USR1@25")  # Slurm sends it up to a minute early
+    study, progress = long_study(desk.directory, epochs=400), Progress(Path("runs/tiny"))
+    job = desk.sbatch(study, nodes, "--signal=B:USR1@90")
+    desk.wait_for(lambda: bool(progress.in_training), 240, "training")
+    desk.lab.shorten(job)  # from now on the signal is due
     desk.wait_for(lambda: "queued again" in desk.log(job), 200, "the early signal")
     desk.wait_for(lambda: desk.lab.state(job) == "PENDING", 30, "the job's return to the queue")
     stopped = {key: events[-1] for key, events in progress.journals.items() if events and events[-1]["event"] == "stopped"}
