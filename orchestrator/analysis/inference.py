@@ -70,7 +70,7 @@ class FactorTest:
 
 @dataclass(frozen=True)
 class ErrorTerm:
-    """The yardstick that intervals are made with."""
+    """The standard deviation that intervals are made with, and its degrees of freedom."""
 
     method: Literal["residual", "trials", "rows", "lenth", "none"]
     """`residual`: what the model leaves; `trials`: the noise within rows alone; `rows`: how far rows lie off the model;
@@ -136,10 +136,10 @@ def _without_rounding(numbers: Array, rounding: float) -> Array:
 
 
 def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
-    """Choose the yardstick for the effects of a model.
+    """Choose the error term for the effects of a model.
 
     Rows that lie off the model by more than noise do so because of interactions or curvature. Where those shift the effects, rows are
-    what varies at random and their scatter is the yardstick, or the scatter of effects where too few rows are left over; where the design
+    what varies at random and their scatter is the error term, or the scatter of effects where too few rows are left over; where the design
     keeps effects clear of them, the noise of trials is.
 
     Args:
@@ -162,7 +162,7 @@ def choose_error(fit: Fit, noise: Fit, biased: bool) -> ErrorTerm:
 
 
 def scatter(method: Literal["residual", "trials"], fit: Fit, lack_of_fit_p: float | None = None) -> ErrorTerm | None:
-    """Return what a fit leaves as a yardstick; None where it leaves nothing, or too few degrees of freedom."""
+    """Return what a fit leaves as an error term; None where it leaves nothing, or too few degrees of freedom."""
     if fit.df < FEWEST_DF or fit.rss <= 0:
         return None
     return ErrorTerm(method, float(np.sqrt(fit.rss / fit.df)), fit.df, lack_of_fit_p)
@@ -174,7 +174,7 @@ def uncertainties(estimates: Sequence[float], units: Sequence[float], error: Err
     Args:
         estimates: contrasts of one fit.
         units: their standard errors per unit of residual standard deviation.
-        error: the yardstick.
+        error: their error term.
     """
     if error.method == "lenth":
         return _by_lenth(estimates, units)

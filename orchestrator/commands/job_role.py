@@ -1,4 +1,4 @@
-"""`hadamard role`: whether a Slurm job should lead the study it was given, join the job that leads it, wait, or end.
+"""`hadamard role`: whether a Slurm job should lead its study, join the job that leads it, wait, or end.
 
 The claim itself is made by `hadamard run`.
 """

@@ -170,7 +170,7 @@ def request_in_words(wanted: RequestedResources) -> str:
 def _check(request: Request, options: slurm.SubmitOptions) -> None:
     """Refuse what does not go together, and what cannot be done here."""
     if options.array and not request.join:
-        raise UserError("--array: so many jobs lend their nodes to a study that another job leads; give it with --join")
+        raise UserError("--array: these jobs lend their nodes to a study that another job leads; give it with --join")
     if request.chain and request.join:
         raise UserError("--chain is for the job that leads a study, --join for those that help it: submit them one by one")
     if site := request.site or os.environ.get("HADAMARD_SITE"):

@@ -84,7 +84,7 @@ def write(
         factors=tables.factor_rows(design),
         main_rows=tables.effect_rows(mains),
         tests=tables.test_rows(design, mains),
-        yardstick=tables.YARDSTICKS[mains.error.method],
+        error_term=tables.ERROR_TERMS[mains.error.method],
         alias_lines=mains.aliases.lines() if mains.aliases else [],
         pairs=pairs,
         pair_rows=tables.effect_rows(pairs),

@@ -17,11 +17,11 @@ from hadamard.orchestrator.formats import NONE, count, listed, p_value, percent,
 from hadamard.orchestrator.report.arms import WORDS, arm_means, picked_by, ranking_column
 from hadamard.orchestrator.report.disagreements import in_words
 
-YARDSTICKS = {
-    "residual": "The yardstick of the intervals is what the model of main effects and splits leaves unexplained",
-    "trials": "The yardstick of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
-    "rows": "The yardstick of the intervals is how far rows lie off the main effects, because interactions could shift them",
-    "lenth": "The yardstick of the intervals is the smallest effects (Lenth's pseudo standard error), for lack of rows or trials",
+ERROR_TERMS = {
+    "residual": "The error term of the intervals is what the model of main effects and splits leaves unexplained",
+    "trials": "The error term of the intervals is the noise of trials within rows, because interactions cannot shift these main effects",
+    "rows": "The error term of the intervals is how far rows lie off the main effects, because interactions could shift them",
+    "lenth": "The error term of the intervals is the smallest effects (Lenth's pseudo standard error), for lack of rows or trials",
     "none": "There are no intervals, because too few trials have finished to measure noise, or because they do not differ at all",
 }
 

@@ -16,7 +16,7 @@ from hadamard.orchestrator.formats import between, count, listed, signed
 from hadamard.orchestrator.study.schema import Range, Study
 
 LOG_FROM_RATIO = 10
-"""Two listed levels so many times apart become a range on a log scale."""
+"""Two listed levels whose ratio is at least this become a range on a log scale."""
 
 
 def bends(known: Known) -> Proposal | str | None:
@@ -52,7 +52,7 @@ def _if_there_is_a_middle(name: str, why: str, study: Study, change: dict[str, i
         lacking = str(error).partition(" need ")[2].partition(". ")[0]
         return f"{name}: they need {lacking}."
     settings = [f"design.{key}={value_text(value)}" for key, value in change.items()]
-    return Proposal(name, why, (*settings, *(f"factors.{path}={given}" for path, given in ranges.items())))
+    return Proposal(name, why, (*settings, *(f"factors.{path}={text}" for path, text in ranges.items())))
 
 
 def _with_ranges(study: Study) -> tuple[Study, dict[str, str]]:
@@ -61,8 +61,8 @@ def _with_ranges(study: Study) -> tuple[Study, dict[str, str]]:
     Falling pairs stay: the range would exchange their ends, and with them the fraction that has been run.
     """
     ranges, texts = {}, {}
-    for path, given in study.factors.items():
-        numbers = given if isinstance(given, list) and len(given) == 2 else []
+    for path, levels in study.factors.items():
+        numbers = levels if isinstance(levels, list) and len(levels) == 2 else []
         ends = [float(number) for number in numbers if isinstance(number, int | float) and not isinstance(number, bool)]
         if len(ends) == 2 and ends[0] < ends[1]:
             log = ends[0] > 0 and ends[1] >= LOG_FROM_RATIO * ends[0]

@@ -161,9 +161,9 @@ def _lines(result: AugmentResult) -> Iterator[str]:
         df = f"{result.noise.df:.3g} degrees of freedom"
         yield from pairs([("noise", f"one trial scatters by {points(result.noise.sd)} within its row and split, measured with {df}")])
     if result.detectable is not None and result.wanted is not None:
-        found = f"main effects of {points(result.detectable)}, with a power of {result.power:g} at the 5 % level, each by itself"
+        finds = f"main effects of {points(result.detectable)}, with a power of {result.power:g} at the 5 % level, each by itself"
         wanted = f"{points(result.wanted)} (by --effect, else by the study's `power`, else half of what it finds)"
-        yield from pairs([("finds", found), ("wanted", wanted)])
+        yield from pairs([("finds", finds), ("wanted", wanted)])
     for number, proposal in enumerate(result.proposals, start=1):
         yield from ("", f"{number}. {proposal.name}", *note("why", proposal.why, 7))
         total = f"of all, {proposal.done} are done and {proposal.owed} owed"

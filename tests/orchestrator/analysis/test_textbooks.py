@@ -115,7 +115,7 @@ def test_pilot_plant_effects_and_standard_error_are_box_hunter_and_hunters() -> 
     results = results_of(twice, [list(itertools.chain(*PILOT_PLANT))])
     mains, pairs = main_effects(twice, results), interactions(twice, results)
     assert estimates(mains, pairs) == pytest.approx(PILOT_PLANT_EFFECTS)
-    assert (mains.error.method, mains.error.df) == ("trials", 8)  # T × K makes repeats the only honest yardstick
+    assert (mains.error.method, mains.error.df) == ("trials", 8)  # T × K makes repeats the only honest error term
     assert mains.error.sd is not None
     assert mains.error.sd**2 == pytest.approx(8)
     assert mains.effects[0].standard_error == pytest.approx(1.4, abs=0.05)

@@ -57,8 +57,8 @@ def study(directory: Path, factors: str, design: str, bend: float = 0.0, sd: flo
 
 def proposed(ledger: Ledger, effect: float | None = None, power: float | None = None) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """Return the whole JSON, its proposals by name, and its notes."""
-    found = json.loads(show_follow_ups(ledger.directory, effect, power, as_json=True))
-    return found, {one["name"]: one for one in found["proposals"]}, found["notes"]
+    result = json.loads(show_follow_ups(ledger.directory, effect, power, as_json=True))
+    return result, {proposal["name"]: proposal for proposal in result["proposals"]}, result["notes"]
 
 
 def run_by(command: str) -> tuple[Path, list[str]]:
@@ -87,16 +87,16 @@ EVERY = [
 @pytest.mark.parametrize(("factors", "design", "names"), EVERY)
 def test_every_proposal_keeps_all_that_is_done_and_owes_what_it_adds(tmp_path: Path, factors: str, design: str, names: set[str]) -> None:
     ledger, plan = study(tmp_path, factors, design)
-    found, proposals, _ = proposed(ledger)
+    result, proposals, _ = proposed(ledger)
     assert set(proposals) == names
-    assert found["done"] == len(plan.trials)
-    for one in proposals.values():
-        then = read_plan(*run_by(one["command"]))
+    assert result["done"] == len(plan.trials)
+    for proposal in proposals.values():
+        then = read_plan(*run_by(proposal["command"]))
         assert keys(plan) < keys(then)
-        assert one["done"] == len(plan.trials)
-        assert one["trials"] == one["owed"] == len(then.trials) - len(plan.trials) > 0
-        assert one["rows"] == len(then.design.rows) - len(plan.design.rows)
-        assert one["expected_s"] > 0
+        assert proposal["done"] == len(plan.trials)
+        assert proposal["trials"] == proposal["owed"] == len(then.trials) - len(plan.trials) > 0
+        assert proposal["rows"] == len(then.design.rows) - len(plan.design.rows)
+        assert proposal["expected_s"] > 0
         assert all(row.values in [other.values for other in then.design.rows] for row in plan.design.rows)
 
 
@@ -122,17 +122,17 @@ def test_no_fold_over_where_main_effects_are_clear(tmp_path: Path) -> None:
 
 def test_splits_are_the_fewest_that_find_the_effect_with_the_noise_that_was_measured(tmp_path: Path) -> None:
     ledger, plan = study(tmp_path, RANGES, THIRD, sd=0.012)
-    found, proposals, _ = proposed(ledger, effect=0.7, power=0.9)
-    sd = found["noise"]["sd"]
+    result, proposals, _ = proposed(ledger, effect=0.7, power=0.9)
+    sd = result["noise"]["sd"]
     assert sd == pytest.approx(0.012, rel=0.5)
-    assert found["noise"]["df"] == (4 - 1) * (4 - 1)
+    assert result["noise"]["df"] == (4 - 1) * (4 - 1)
     splits = json.loads(run_by(proposals["splits"]["command"])[1][0].removeprefix("design.splits="))
 
     def smallest(count: int) -> float:
         return max(float(term.effect or 0) for term in smallest_effect(plan.design, count, sd, power=0.9))
 
     assert smallest(splits) <= 0.007 < smallest(splits - 1)
-    assert found["detectable"] == pytest.approx(smallest(4))
+    assert result["detectable"] == pytest.approx(smallest(4))
     assert f"An effect of 0.7 points would need {splits} splits" in proposals["splits"]["why"]
     assert proposed(ledger)[0]["wanted"] == pytest.approx(proposed(ledger)[0]["detectable"] / 2)
 
@@ -141,10 +141,10 @@ def test_what_the_study_wants_to_find_is_what_splits_are_for(tmp_path: Path) -> 
     """The study was planned with less than half of the noise that it then showed."""
     text = content(RANGES, THIRD) + "power: {effect: 0.02, sd: 0.008, power: 0.9}\n"
     ledger, _ = finished(tmp_path, text, lambda trial: 0.7 + noise(trial, 0.02))
-    found = json.loads(show_follow_ups(ledger.directory, None, None, as_json=True))
-    assert (found["wanted"], found["power"]) == (0.02, 0.9)
-    assert found["detectable"] > 0.02
-    assert any(one["name"] == "splits" for one in found["proposals"])
+    result = json.loads(show_follow_ups(ledger.directory, None, None, as_json=True))
+    assert (result["wanted"], result["power"]) == (0.02, 0.9)
+    assert result["detectable"] > 0.02
+    assert any(proposal["name"] == "splits" for proposal in result["proposals"])
 
 
 def test_splits_that_are_enough_or_out_of_reach_are_not_proposed(tmp_path: Path) -> None:
@@ -161,9 +161,9 @@ def test_splits_that_are_enough_or_out_of_reach_are_not_proposed(tmp_path: Path)
 
 def test_one_split_without_rows_to_spare_has_no_noise_to_plan_with(tmp_path: Path) -> None:
     ledger, _ = study(tmp_path, RANGES, THIRD.replace("splits: 4", "splits: 1"))
-    found, proposals, _ = proposed(ledger)
-    assert found["noise"] == {"sd": None, "df": None}
-    assert found["detectable"] is found["wanted"] is None
+    result, proposals, _ = proposed(ledger)
+    assert result["noise"] == {"sd": None, "df": None}
+    assert result["detectable"] is result["wanted"] is None
     assert proposals["splits"]["settings"] == ["design.splits=5"]
 
 
@@ -249,8 +249,8 @@ def test_what_is_owed_comes_first(tmp_path: Path) -> None:
     for trial in plan.trials[:7]:
         finish(ledger, trial, 0.7 + noise(trial, 0.01))
     fail(ledger, plan.trials[7], "killed")
-    found, proposals, _ = proposed(ledger)
-    assert found["proposals"][0]["name"] == "finish"
+    result, proposals, _ = proposed(ledger)
+    assert result["proposals"][0]["name"] == "finish"
     assert "3 of 10 trials are not done yet, 1 of them failed and will be tried again" in proposals["finish"]["why"]
     assert (proposals["finish"]["done"], proposals["finish"]["owed"], proposals["finish"]["trials"]) == (7, 3, 0)
     assert proposals["finish"]["command"] == f"hadamard run {ledger.study_file} --dir {ledger.directory}"
@@ -321,7 +321,9 @@ def test_the_printed_command_trains_what_it_adds_and_nothing_else(tmp_path: Path
     before = {path: path.stat().st_mtime_ns for path in directory.glob("trials/*/*")}
     assert len(list(directory.glob("trials/*/result.json"))) == 10
     (proposal,) = [
-        one for one in json.loads(hadamard("augment", directory, "--json").stdout)["proposals"] if one["name"] == "centre points"
+        proposal
+        for proposal in json.loads(hadamard("augment", directory, "--json").stdout)["proposals"]
+        if proposal["name"] == "centre points"
     ]
     assert (proposal["rows"], proposal["trials"], proposal["done"], proposal["owed"]) == (2, 4, 10, 4)
     _, *words = shlex.split(proposal["command"])

@@ -42,8 +42,8 @@ def two(tmp_path: Path, first: str, second: str, **of_second: float) -> tuple[Le
 
 
 def compared(first: Ledger, second: Ledger) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(show_comparison(first.directory, second.directory, as_json=True))
-    return found
+    result: dict[str, Any] = json.loads(show_comparison(first.directory, second.directory, as_json=True))
+    return result
 
 
 def values(ledger: Ledger, arm: str) -> list[float]:
@@ -51,15 +51,15 @@ def values(ledger: Ledger, arm: str) -> list[float]:
     return [record.responses["test_accuracy"] for record in sorted(records, key=lambda record: record.trial.split)]
 
 
-def of_arm(found: dict[str, Any], label: str) -> dict[str, Any]:
-    (pair,) = [pair for pair in found["arms"] if pair["arm"] == label]
+def of_arm(result: dict[str, Any], label: str) -> dict[str, Any]:
+    (pair,) = [pair for pair in result["arms"] if pair["arm"] == label]
     return dict(pair)
 
 
 def test_arms_on_the_same_splits_differ_pair_by_pair(tmp_path: Path) -> None:
     first, second = two(tmp_path, FIVE, LONGER, shift=0.02)
-    found = compared(first, second)
-    assert [pair["arm"] for pair in found["arms"]] == [
+    result = compared(first, second)
+    assert [pair["arm"] for pair in result["arms"]] == [
         "mean of common rows (4)",
         "qubits 2, lr 0.02",
         "qubits 3, lr 0.02",
@@ -68,20 +68,20 @@ def test_arms_on_the_same_splits_differ_pair_by_pair(tmp_path: Path) -> None:
         "logistic",
     ]
     for label, arm in (("qubits 3, lr 0.1", "r03"), ("qubits 2, lr 0.02", "r00")):
-        pair, one, other = of_arm(found, label), values(first, arm), values(second, arm)
-        oracle = stats.ttest_rel(other, one)
-        assert pair["first"] == {"rows": [arm], "mean": pytest.approx(np.mean(one)), "splits": 5}
+        pair, before, after = of_arm(result, label), values(first, arm), values(second, arm)
+        oracle = stats.ttest_rel(after, before)
+        assert pair["first"] == {"rows": [arm], "mean": pytest.approx(np.mean(before)), "splits": 5}
         assert pair["difference"]["method"] == "paired"
         assert pair["difference"]["splits"] == [5, 5]
         assert pair["difference"]["interval"] == pytest.approx(list(oracle.confidence_interval()))
         assert pair["difference"]["p"] == pytest.approx(oracle.pvalue)
         assert pair["difference"]["simultaneous"][0] < pair["difference"]["interval"][0] < 0.02 < pair["difference"]["interval"][1]
     rows = [np.array([values(ledger, f"r0{at}") for at in range(4)]).mean(axis=0) for ledger in (first, second)]
-    mean = of_arm(found, "mean of common rows (4)")["difference"]
+    mean = of_arm(result, "mean of common rows (4)")["difference"]
     assert mean["interval"] == pytest.approx(list(stats.ttest_rel(rows[1], rows[0]).confidence_interval()))
-    same = of_arm(found, "logistic")["difference"]
+    same = of_arm(result, "logistic")["difference"]
     assert (same["estimate"], same["interval"]) == (0, None), "the very same trials"
-    assert found["shared_trials"] == 5
+    assert result["shared_trials"] == 5
 
 
 @pytest.mark.parametrize("other", [FIVE.replace("seed: 5", "seed: 6"), FIVE.replace("train_per_class: 16", "train_per_class: 20")])
@@ -114,37 +114,37 @@ def test_rows_are_the_same_where_all_factors_of_both_studies_have_the_same_value
     """The second study varies layers, which the first holds at 1, and holds the learning rate, which the first varies, at 0.1."""
     other = FIVE.replace("training.lr: [0.02, 0.1]", "head.layers: [1, 2]").replace("lr: 0.05", "lr: 0.1")
     first, second = two(tmp_path, FIVE, other)
-    found = compared(first, second)
-    both = [pair["arm"] for pair in found["arms"] if pair["difference"]]
+    result = compared(first, second)
+    both = [pair["arm"] for pair in result["arms"] if pair["difference"]]
     assert both == ["mean of common rows (2)", "qubits 2, lr 0.1, layers 1", "qubits 3, lr 0.1, layers 1", "logistic"]
-    alone = {pair["arm"]: pair for pair in found["arms"] if not pair["difference"]}
+    alone = {pair["arm"]: pair for pair in result["arms"] if not pair["difference"]}
     assert alone["qubits 2, lr 0.02, layers 1"]["second"] is None
     assert alone["qubits 3, lr 0.1, layers 2"]["first"] is None
-    assert {"path": "training.lr", "first": "factor: 0.02, 0.1", "second": "0.1"} in found["settings"]
-    assert {"path": "head.layers", "first": "1", "second": "factor: 1, 2"} in found["settings"]
-    assert [effect["path"] for effect in found["effects"]] == ["head.qubits"]
+    assert {"path": "training.lr", "first": "factor: 0.02, 0.1", "second": "0.1"} in result["settings"]
+    assert {"path": "head.layers", "first": "1", "second": "factor: 1, 2"} in result["settings"]
+    assert [effect["path"] for effect in result["effects"]] == ["head.qubits"]
 
 
 def test_baselines_are_the_same_on_the_same_representation(tmp_path: Path) -> None:
     """Where the representation is a factor of one study only, the other's baseline has the one that its study holds."""
     first, second = two(tmp_path, FIVE.replace("head.qubits: [2, 3]", "sentence_encoder.representation: [frozen, setfit]"), LONGER)
-    found = compared(first, second)
-    both = of_arm(found, "logistic, representation frozen")
+    result = compared(first, second)
+    both = of_arm(result, "logistic, representation frozen")
     assert (both["first"]["rows"], both["second"]["rows"]) == (["logistic.frozen"], ["logistic"])
     assert both["difference"]["method"] == "paired"
-    alone = of_arm(found, "logistic, representation setfit")
+    alone = of_arm(result, "logistic, representation setfit")
     assert (alone["second"], alone["difference"]) == (None, None)
-    assert of_arm(found, "representation frozen, lr 0.1, qubits 3")["difference"]["method"] == "paired"
+    assert of_arm(result, "representation frozen, lr 0.1, qubits 3")["difference"]["method"] == "paired"
 
 
 def test_of_tuned_arms_the_chosen_candidate_counts(tmp_path: Path) -> None:
     tuned = FIVE.replace("training.lr: [0.02, 0.1]", "head.layers: [1, 2]") + "tune: {training.lr: [0.02, 0.1]}\n"
     first, second = two(tmp_path, tuned, tuned.replace("epochs: 3", "epochs: 9"))
-    found = compared(first, second)
-    pair = of_arm(found, "qubits 3, layers 2")
+    result = compared(first, second)
+    pair = of_arm(result, "qubits 3, layers 2")
     assert pair["difference"]["splits"] == [5, 5]
     trials = [record for record in first.records(first.load_trials()) if record.trial.arm == "r03"]
-    best = [max(one.responses["test_accuracy"] for one in trials if one.trial.split == split) for split in range(5)]
+    best = [max(record.responses["test_accuracy"] for record in trials if record.trial.split == split) for split in range(5)]
     assert len(trials) == 10
     assert pair["first"]["mean"] == pytest.approx(np.mean(best)), "here, validation and test accuracy are the same"
     varied = finished(tmp_path / "c", FIVE, accuracy())[0]
@@ -163,12 +163,12 @@ def test_repeated_rows_are_one_arm(tmp_path: Path) -> None:
 
 def test_settings_that_differ_are_told_by_path(tmp_path: Path) -> None:
     other = LONGER.replace("[logistic]", "[logistic, {kind: mlp, hidden: 8}]").replace("study: tiny", "study: small")
-    found = compared(*two(tmp_path, FIVE, other))
-    epochs, mlp = found["settings"]
+    result = compared(*two(tmp_path, FIVE, other))
+    epochs, mlp = result["settings"]
     assert epochs == {"path": "training.epochs", "first": "3", "second": "9"}
     assert (mlp["path"], mlp["first"]) == ("baselines.mlp", None)
     assert mlp["second"].startswith("kind mlp, hidden 8")
-    assert (found["first"]["study"], found["second"]["study"]) == ("tiny", "small")
+    assert (result["first"]["study"], result["second"]["study"]) == ("tiny", "small")
 
 
 def test_effects_of_common_factors_and_whether_they_agree(tmp_path: Path) -> None:
@@ -184,9 +184,9 @@ def test_effects_of_common_factors_and_whether_they_agree(tmp_path: Path) -> Non
 
 def test_effects_over_other_levels_are_not_compared(tmp_path: Path) -> None:
     first, second = two(tmp_path, FIVE, FIVE.replace("[0.02, 0.1]", "[0.02, 0.2]"))
-    _, one, other = compared(first, second)["effects"]
-    assert one["first"] is not None
-    assert one["second"] is one["difference"] is one["agree"] is other["first"] is None
+    _, old, new = compared(first, second)["effects"]
+    assert old["first"] is not None
+    assert old["second"] is old["difference"] is old["agree"] is new["first"] is None
     assert "other levels" in show_comparison(first.directory, second.directory, as_json=False)
 
 
@@ -196,10 +196,10 @@ def test_costs_are_added_up_and_missing_ones_are_not_measured(tmp_path: Path) ->
     second = entered(tmp_path / "measured", plan)
     for trial in plan.trials[:10]:
         finish(second, trial, 0.7 + noise(trial, 0.01), seconds=3.0, joules=40.0)
-    found = compared(first, second)
-    assert (found["first"]["train_s"], found["first"]["energy_j"]) == (50.0, None)
-    assert (found["second"]["train_s"], found["second"]["energy_j"]) == (30.0, 400.0)
-    assert found["second"]["trials"] == {"total": 25, "done": 10, "running": 0, "owed": 15, "failed": 0}
+    result = compared(first, second)
+    assert (result["first"]["train_s"], result["first"]["energy_j"]) == (50.0, None)
+    assert (result["second"]["train_s"], result["second"]["energy_j"]) == (30.0, 400.0)
+    assert result["second"]["trials"] == {"total": 25, "done": 10, "running": 0, "owed": 15, "failed": 0}
     finish(second, plan.trials[10], 0.7)
     assert compared(first, second)["second"]["energy_j"] is None, "a sum of some is not the sum of all"
 
