@@ -23,7 +23,7 @@ STUDY_TAG, ROLE_TAG, TRIAL_TAG = "hadamard.study", "hadamard.role", "hadamard.tr
 STUDY = ""
 """The study's own run among those of its trials, which go by their digests."""
 PAGE = 200
-"""Runs that are asked for at once: a busy server must answer in time."""
+"""Runs of one request: a busy server must answer in time."""
 
 
 class StudyRuns:

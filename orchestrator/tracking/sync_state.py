@@ -42,7 +42,7 @@ class SyncState:
         return bool(self._sent.get(trial.digest, {}).get("complete"))
 
     def keep(self, trial: Trial, content: str, complete: bool) -> None:
-        """Remember what was sent; `content` must have been asked for before its files were read."""
+        """Remember what was sent; `content` must have been determined before its files were read."""
         self._sent[trial.digest] = {"content": content, "complete": complete}
         if time.monotonic() - self._saved_s > SAVE_EVERY_S:
             self.save()

@@ -159,7 +159,7 @@ def test_memory_is_that_of_a_node() -> None:
     assert requested(base | {"mem": "0"}).memory_bytes is None
 
 
-def test_what_is_asked_for_becomes_what_is_planned_with() -> None:
+def test_requested_resources_are_what_is_planned_with() -> None:
     wanted = requested({"nodes": "3", "cpus-per-task": "4", "mem": "8G", "gpus-per-node": "2", "time": "2:00:00", "signal": "B:USR1"})
     assert wanted == RequestedResources(nodes=3, cpus=4, memory_bytes=8 * 2**30, gpus=2, walltime_s=7200, early_s=60)
     allocation = wanted.allocation(1)

@@ -253,7 +253,7 @@ def test_the_meter_is_chosen_by_the_environment(trace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "value",
     [
         "on",
         "replay",
@@ -266,9 +266,9 @@ def test_the_meter_is_chosen_by_the_environment(trace: Path) -> None:
         "replay:{host.y}",
     ],
 )
-def test_a_meter_that_cannot_be_had_is_refused(asked: str) -> None:
+def test_a_meter_that_cannot_be_had_is_refused(value: str) -> None:
     with pytest.raises(UserError, match="HADAMARD_ENERGY"):
-        open_meter({"HADAMARD_ENERGY": asked})
+        open_meter({"HADAMARD_ENERGY": value})
 
 
 @pytest.mark.parametrize(

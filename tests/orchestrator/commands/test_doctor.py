@@ -7,47 +7,14 @@ from pathlib import Path
 import pytest
 
 from hadamard.cluster import file_systems
-from hadamard.cluster.steps import step, step_environment
 from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.doctor import machine
 from hadamard.orchestrator.commands.doctor.check import check, reason, text
 from hadamard.orchestrator.commands.doctor.directories import scratch, scratch_check
 from hadamard.orchestrator.commands.doctor.job import RayNode, compare, find_cluster
-from hadamard.slurm.allocated import AllocatedResources, parse, try_step
+from hadamard.slurm.allocated import AllocatedResources
 
 GIB = 2**30
-DETAILS = """\
-JobId=1 JobName=sweep
-   NodeList=n[1-3],big1
-   JOB_GRES=gpu:6
-     Nodes=n[1-2] CPU_IDs=2-3 Mem=1500 GRES=gpu:2(IDX:0-1)
-     Nodes=n3 CPU_IDs=0-3,8 Mem=0 GRES=
-     Nodes=big1 CPU_IDs=7 Mem=4096 GRES=gpu:a100:1(IDX:2),gpu:h100:3(IDX:4-6),shard:9(0/4)
-   MinCPUsNode=2 MinMemoryNode=1500M
-"""
-
-
-def test_what_slurm_gave_is_read_from_its_words() -> None:
-    assert parse(DETAILS) == {
-        "n[1-2]": AllocatedResources(2, 2, 1500 * 2**20),
-        "n3": AllocatedResources(5, 0, None),
-        "big1": AllocatedResources(1, 4, 4 * GIB),
-    }
-    assert parse("") == {}
-
-
-def test_a_step_shares_what_the_job_has_and_inherits_no_geometry() -> None:
-    assert step("7", ["true"], ["--mpi=pmix"]) == ["srun", "--jobid=7", "--overlap", "--mem=0", "--mpi=pmix", "true"]
-    inherited = {"SLURM_NTASKS_PER_NODE": "4", "SLURM_JOB_ID": "7", "SLURM_CONF": "/etc/slurm.conf", "PMI_RANK": "0", "PATH": "/bin"}
-    assert set(step_environment(inherited)) == {"SLURM_JOB_ID", "SLURM_CONF", "PATH"}
-
-
-def test_a_step_that_fails_says_why_in_one_line() -> None:
-    assert try_step(["true"]) is None
-    assert try_step(["sh", "-c", "echo not here >&2; echo more >&2; exit 3"]) == "not here"
-    assert try_step(["false"]) == "exit code 1"
-    assert try_step(["sleep", "9"], timeout_s=0.1) == "did not end within 0.1 s"
-    assert try_step(["no-such-srun"]) == "no no-such-srun on PATH"
 
 
 def test_slurm_and_ray_side_by_side() -> None:
@@ -99,32 +66,6 @@ def test_scratch_must_be_short_local_writable_and_roomy(monkeypatch: pytest.Monk
     assert not shared.ok
     assert "over the network" in shared.seen
     assert "short directory on the node's own disk" in shared.fix
-
-
-MOUNTS = """\
-22 1 0:21 / / rw - ext4 /dev/sda rw
-23 22 0:22 / /scratch rw shared:1 - tmpfs tmpfs rw
-24 22 0:23 / /scratch/my\\040files rw - lustre 10.0.0.1@o2ib:/all rw
-25 22 0:24 / /home rw - autofs auto rw
-26 25 0:25 / /home rw - nfs4 server:/home rw
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "shared"),
-    [
-        ("/etc", "ext4", False),
-        ("/scratch/a", "tmpfs", False),
-        ("/scratchy", "ext4", False),
-        ("/scratch/my files/b", "lustre", True),
-        ("/home/me", "nfs4", True),
-    ],
-)
-def test_the_kind_of_a_file_system(path: str, kind: str, shared: bool, tmp_path: Path) -> None:
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(MOUNTS)
-    assert file_systems.kind(Path(path), mounts) == kind
-    assert file_systems.is_shared(kind) == shared
 
 
 def test_every_simulator_is_opened_and_those_for_gpus_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,7 @@ def test_many_trials_are_synced_in_little_time(tmp_path: Path, requests: list[st
     assert cost.cpu_s < CPU_S * TRIALS
     requests.clear()
     timed_sync(ledger, plan)
-    assert len(requests) < 10, "the runs are asked for in pages, and all is there"
+    assert len(requests) < 10, "runs are requested in pages, and nothing is missing"
 
 
 def test_a_round_while_trials_run_sends_only_what_is_new(tmp_path: Path, requests: list[str]) -> None:
