@@ -20,7 +20,7 @@ def requeue_if_lost(head: str, still_wanted: Callable[[], bool], sleep: Callable
     Args:
         head: Slurm's name of the head node, on which the batch script runs.
         still_wanted: Whether the batch script has ordered nothing else; it orders `stop` when the job ends in the ordinary way.
-        sleep: Waits for so many seconds.
+        sleep: Waits for a number of seconds.
     """
     job, restart, began = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ), time.time()
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")

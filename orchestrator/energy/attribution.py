@@ -77,7 +77,7 @@ class StudyEnergy:
 
 @dataclass(frozen=True)
 class Window:
-    """A phase of a pack's process: trials that it worked for, each of which classified so many sentences."""
+    """A phase of a pack's process, its trials, and the number of sentences that each of them classified."""
 
     phase: str
     trials: tuple[str, ...]

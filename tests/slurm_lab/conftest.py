@@ -45,7 +45,7 @@ def up_lock(lab: Lab) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: runs on a real Slurm cluster (tests/slurm_lab/lab.py)")
-    config.addinivalue_line("markers", "nodes(count): so many nodes of that cluster are this test's own")
+    config.addinivalue_line("markers", "nodes(count): this number of nodes of that cluster are this test's own")
     config.addinivalue_line("markers", "takes(minutes): about so long, beside three others on two cores; the longest begin first")
     if worker := getattr(config, "workerinput", None):
         config.stash[LAB] = Lab(worker["lab"])

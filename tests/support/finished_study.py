@@ -18,7 +18,7 @@ ROWS = 4 * EPOCHS + 5
 
 
 def finished_study(directory: Path, trials: int) -> tuple[Ledger, Plan]:
-    """Return a study in `directory/run` of so many finished trials, a multiple of 5; without joules."""
+    """Return a study in `directory/run` of finished trials, whose number is a multiple of 5; without joules."""
     directory.mkdir(exist_ok=True)
     plan = read(directory, TINY.replace("splits: 2", f"splits: {trials // ARMS}"))
     ledger = entered(directory / "run", plan)

@@ -17,7 +17,7 @@ GPUS = (Counter("gpu-0", "gpu:0", "gpu"), Counter("gpu-1", "gpu:1", "gpu"))
 
 
 def recording(*counters: Counter, watts: list[float], until_s: float = 100.0, idle_w: tuple[float, ...] | None = None) -> Recording:
-    """Return a node whose counters rise by so many watts from 0 s on, the wrapping ones starting again from zero on the way."""
+    """Return a node whose counters rise by these watts from 0 s on, the wrapping ones starting again from zero on the way."""
     times = np.arange(0.0, until_s + 1)
     readings = [[watt * t % (counter.wraps_at_j or np.inf) for counter, watt in zip(counters, watts, strict=True)] for t in times]
     return Recording(1, "n1", "counter", trace_of(counters, times.tolist(), readings), idle_w, None)

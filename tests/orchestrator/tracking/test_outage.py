@@ -36,7 +36,7 @@ def rows(database: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def sync_until(runs: int, database: Path, then: Callable[[], None], ledger: Ledger, plan: Plan) -> mlflow_sync.SyncResult:
-    """Sync, and do something to the server as soon as it has so many runs."""
+    """Sync, and do something to the server as soon as it has this number of runs."""
     ended = threading.Event()
 
     def watch() -> None:
