@@ -20,7 +20,7 @@ from hadamard.orchestrator.study.schema import REPRESENTATION
 Tone = Literal["up", "down", "none"]
 MOST_EFFECTS = 6
 """An answer shows this many effects at most; the table below has all."""
-NAMES = {"lr": "learning rate", "reuploads": "re-uploads", "logistic": "logistic regression", "setfit": "SetFit"}
+NAMES = {"lr": "learning rate", "reuploads": "re-uploads", "setfit": "SetFit"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def nouns(quantum: bool) -> Nouns:
 
 
 def name_of(text: str) -> str:
-    """Return a factor's, level's or head's name as people would write it."""
+    """Return a factor's or level's name as people would write it."""
     return NAMES.get(text, text)
 
 
@@ -156,7 +156,7 @@ def _representations(design: Design, at: int, mains: Effects, gains: Sequence[Ga
         change = f"{name_of(level)} instead of {name_of(first)}"
         if level in of_rows:
             lines.append(Estimate(f"{noun.row}s", change, of_rows[level].estimate, of_rows[level]))
-        lines += [Estimate(name_of(gain.head), change, gain.mean, gain) for gain in gains if gain.representation == level]
+        lines += [Estimate(gain.head, change, gain.mean, gain) for gain in gains if gain.representation == level]
     return tuple(lines)
 
 
@@ -173,14 +173,12 @@ def _against(group: Group, picked: Sequence[Comparison]) -> AgainstHeads:
         representation=group.representation,
         row=picked[0].arm,
         picked_by=picked_by(group.results),
-        lines=tuple(Estimate(_head(pair, group), "", pair.mean, pair) for pair in picked),
+        lines=tuple(
+            Estimate(pair.baseline if group.representation is None else head_of(pair.baseline), "", pair.mean, pair) for pair in picked
+        ),
         splits=(min(splits), max(splits)),
         no_row_is_better=best < 0,
     )
-
-
-def _head(pair: Comparison, group: Group) -> str:
-    return name_of(pair.baseline if group.representation is None else head_of(pair.baseline))
 
 
 @dataclass(frozen=True)
