@@ -10,7 +10,7 @@ from benchmarks.peers.gemm import GemmRate, gemm_rate, step_flop
 from hadamard.model.simulators.select import resolve
 from hadamard.orchestrator.timing.comparison import Result
 from hadamard.orchestrator.timing.comparison import compare as compare_steps
-from hadamard.orchestrator.timing.machine import Machine, this_machine
+from hadamard.orchestrator.timing.machine import PACKAGES, Machine, this_machine
 from hadamard.orchestrator.timing.paper_head import circuits
 from hadamard.orchestrator.timing.simulators import REFERENCE_FACTORY
 
@@ -63,4 +63,4 @@ def compare(peers: Sequence[Peer], sizes: Sequence[int], rows: int, threads: int
     contestants = [peer.contestant for peer in peers]
     results = tuple(compare_steps(contestants, REFERENCE_FACTORY, sizes, rows, threads, limit_s, say))
     ours = {qubits: resolve("auto", circuits(qubits)).name for qubits in sizes}
-    return Comparison(results, ours, rows, threads, gemm, this_machine())
+    return Comparison(results, ours, rows, threads, gemm, this_machine((*PACKAGES, "qulacs", "jax")))

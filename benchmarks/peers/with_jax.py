@@ -8,7 +8,12 @@ XLA vectorises, and goes through in blocks that stay in cache.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+if os.environ.get("OMP_NUM_THREADS") == "1":  # XLA does not ask that variable, and reads its own when it is loaded
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import jax
 import jax.numpy as jnp

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+
+if "OMP_NUM_THREADS" in os.environ:  # qulacs asks a variable of its own
+    os.environ["QULACS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"]
+
 from qulacs import ParametricQuantumCircuit, QuantumState
 from qulacs.gate import DiagonalMatrix
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Sequence
 
 from hadamard.cluster.allocation import detect
 from hadamard.model.settings import Settings
 from hadamard.orchestrator.planning.machine_rates import processor
 
-PACKAGES = ("hadamard", "numpy", "torch", "triton", "pennylane", "pennylane-lightning", "pennylane-lightning-kokkos", "qulacs", "jax")
+PACKAGES = ("hadamard", "numpy", "torch", "triton", "pennylane", "pennylane-lightning", "pennylane-lightning-kokkos")
 
 
 class Machine(Settings):
@@ -21,7 +22,7 @@ class Machine(Settings):
     system: str
     python: str
     versions: dict[str, str]
-    """Of packages that compute or are compared with; one that is not installed is left out."""
+    """Of packages that compute; what is not installed is left out."""
 
     def as_text(self) -> str:
         """Return all of it on a line."""
@@ -29,10 +30,10 @@ class Machine(Settings):
         return f"{self.processor}, {self.cores} cores, Python {self.python}, {versions}"
 
 
-def this_machine() -> Machine:
-    """Return the machine that this process is on."""
+def this_machine(packages: Sequence[str] = PACKAGES) -> Machine:
+    """Return the machine that this process is on, with the versions of packages."""
     versions = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

@@ -13,7 +13,7 @@ from typing import Any
 from hadamard.cluster.allocation import detect
 from hadamard.model.simulators.hardware import gpu_in_sight
 
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "QULACS_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def in_own_process(module: str, arguments: dict[str, Any], threads: int, limit_s: float, besides_s: float) -> dict[str, Any] | str:
@@ -48,8 +48,6 @@ def limit_resources(threads: int) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" if threads == 1 else ""
-    jax = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     # what can be imported here can be imported there: a factory may be outside the installed package
     paths = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    return {**os.environ, **dict.fromkeys(THREADS, str(threads)), **jax, **paths, "OMP_PROC_BIND": "false"}
+    return {**os.environ, **dict.fromkeys(THREADS, str(threads)), **paths, "OMP_PROC_BIND": "false"}

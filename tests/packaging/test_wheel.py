@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shlex
 import subprocess
@@ -137,6 +138,14 @@ def test_training_is_started_as_a_module(installation: Installation) -> None:
 def test_doctor_finds_the_compiled_simulator(installation: Installation) -> None:
     lines = installation.output("hadamard", "doctor").splitlines()
     assert [line.split()[0] for line in lines if "C++ kernels" in line] == ["yes"], lines
+
+
+def test_simulators_are_timed_and_energy_has_its_inputs(installation: Installation) -> None:
+    assert installation.output("hadamard", "--version").split() == ["hadamard", importlib.metadata.version("hadamard")]
+    timed = installation.output("hadamard", "bench", "--qubits", "3", "--simulators", "compiled").splitlines()
+    assert [line.split()[:2] for line in timed if line.startswith("compiled")] == [["compiled", "3"]]
+    said = installation.output("hadamard", "energy", "--qubits", "4", "--simulators", "compiled")
+    assert said.startswith("By both models a QPU takes less energy than GPUs from 46.1 qubits (paper)"), said
 
 
 def test_a_dry_run_of_a_submission_names_the_script_of_the_wheel(installation: Installation) -> None:
