@@ -1,7 +1,7 @@
 """The MPI processes that train one pack together: rank 0 leads and does everything but simulate alone, the others follow its calls.
 
-Owns who they are, in groups that share states, and the check that the launcher started one program and not several. Does not own what
-followers compute (model/simulators/), nor how the processes are started.
+Who they are, in groups that share states, and the check that the launcher started one program and not several. What followers compute is in
+model/simulators/sharded/, how the processes are started in cluster/.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Real circuits reduced to one kind of step: a CNOT, if any, and the RY of its target.
 
-Owns what can be settled before any state exists: Paulis pushed to the end, rotations merged, the light cone. Does not own how steps run.
+All that can be settled before any state exists: Paulis pushed to the end, rotations merged, the light cone.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Groups the rotations of a program into passes over the state, each of which keeps its amplitudes in registers.
 
-Owns the order of rotations (those on different qubits may change places) and what fits one pass. Does not own what a pass does.
+The order of rotations (those on different qubits may change places), and what fits one pass.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Programs for the compiled kernels: rotations with their bits, grouped into passes, and how rows and amplitudes share a vector.
 
-Owns the way from wires to bits, without torch. Does not own what kernels do, nor the grouping (passes.py).
+The way from wires to bits, without torch; the grouping is in passes.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The compiled simulator: real circuits on the CPU, a whole batch and circuit per call, differentiated by the adjoint method.
 
-Owns the way from torch tensors to the kernels (kernels/) and their place in autograd. Does not own the kernels, nor their programs.
+The way from torch tensors to the kernels (kernels/), and their place in autograd.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A plan of blocks for states that are changed where they lie, one contiguous state for each row.
 
-Owns how the plan's order of qubits is followed without moving amplitudes. Does not own the plan (blocks.py), nor what applies matrices.
+The plan's order of qubits (fused/blocks.py) is followed without moving amplitudes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """NVIDIA's cuStateVec, as far as it is needed: a matrix for each of many states, applied in place on one GPU.
 
-Owns the calls of cuquantum-python's bindings and their arguments. Does not own what is applied to which state, nor any memory of states.
+The calls of cuquantum-python's bindings and their arguments.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The simulator on NVIDIA's cuStateVec: the blocks of `fused`, applied in place to one complex state per row.
 
-Owns the sweeps forward and back, and gradients of the blocks' matrices. Does not own the library (custatevec_library.py), nor the plan.
+Here are the sweeps forward and back, and gradients of the blocks' matrices; calls are in library.py, the plan in in_place.py.
 """
 
 from __future__ import annotations

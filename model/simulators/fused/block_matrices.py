@@ -1,6 +1,6 @@
 """The matrices of a plan's blocks as differentiable functions of weights and inputs.
 
-Owns the small tensors between angles and states, left to autograd. Does not own which gates a block has, nor what is done with it.
+These are the small tensors between angles and states, left to autograd.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Circuits cut into a few large steps: matrices on up to five qubits at once, and permutations of all amplitudes.
 
-Owns which gates go into which step and how qubits lie in the index of a state; pure and without torch. Does not own angles or states.
+Which gates go into which step, and how qubits lie in the index of a state; pure, and without torch.
 """
 
 from __future__ import annotations

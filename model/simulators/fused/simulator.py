@@ -1,6 +1,7 @@
 """The simulator of every gate: states changed by few large matrix products, differentiated by the adjoint method.
 
-Owns the passes over the states, forward and backward, on any torch device. Does not own how gates become blocks, nor blocks matrices.
+Here are the passes over the states, forward and backward, on any torch device; how gates become blocks is in blocks.py, the matrices of
+blocks in block_matrices.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PennyLane devices by name, behind the same protocol as our own simulators.
 
-Owns the translation of a circuit into a QNode. Does not own which devices a study may name, nor what MPI asks of them (lightning_mpi.py).
+The translation of a circuit into a QNode; what MPI asks of devices is in mpi_checks.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One rank's part of a PennyLane device that knows MPI: every rank runs the same circuits, and the device shares out their states.
 
-Owns the way from a call of all ranks to the device and its gradient. Does not own the device (pennylane_device.py).
+The way from a call of all ranks to the device and its gradient; the device is in device.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One rank's shards of real states on the CPU, taken through the stages of a circuit by the compiled kernels.
 
-Owns the layout of shards, their memory, and the calls of the kernels. Does not own the kernels, messages, nor what ranks tell each other.
+The layout of shards, their memory, and the calls of the kernels, a stage at a time.
 """
 
 from __future__ import annotations

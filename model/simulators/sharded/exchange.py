@@ -1,6 +1,6 @@
 """The all-to-all between two stages: ranks of a group exchange parts of their shards, in place, and count the bytes.
 
-Owns the messages and their buffers. Does not own which wires change places (stages.py), nor what shards hold.
+The messages and their buffers; which wires change places is decided in stages.py.
 
 An exchange of j global with j local wires is 2**j - 1 rounds, in each of which a rank swaps one part of its shard with one partner: the
 bytes of an all-to-all, with buffers of a piece instead of a second shard.

@@ -1,6 +1,6 @@
 """A gate as one rank of several applies it: on its local wires, by that part of its matrix which the rank's own bits select.
 
-Owns matrices, their slopes, and how they mix the amplitudes of a shard. Does not own shards, nor which wires are global.
+Matrices, their slopes, and how they mix the amplitudes of a shard.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Simulation on all ranks of a program: rank 0 calls as any simulator is called, the others follow its calls.
 
-Owns what followers are told, which rows each group takes, the sum over all ranks, and the place in autograd. Does not own shards, nor how
-the ranks came to be (model/mpi/ranks.py).
+What followers are told, which rows each group takes, and the sum over all ranks; how ranks join is in model/mpi/ranks.py.
 """
 
 from __future__ import annotations

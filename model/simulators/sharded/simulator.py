@@ -1,6 +1,6 @@
 """The sharded simulator: states shared by MPI ranks, behind the same protocol as simulators of one process; for rank 0 to call.
 
-Owns the way from torch tensors to a call of all ranks, and its place in autograd. Does not own what ranks do with it (distributed.py).
+The way from torch tensors to a call of all ranks, and its place in autograd; what ranks do with it is in rank_protocol.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Cuts a circuit into stages between which ranks exchange amplitudes, ahead of time: which wires number the ranks, and for how long.
 
-Owns the choice of these wires, the order of gates, and so the bytes that must move. Does not own ranks, messages, or what gates do.
+Which wires are local when, and in which order gates run, decides the bytes that must move; messages are in exchange.py.
 
 With 2**g ranks, g wires of the state are global: they number the ranks, and each rank holds the amplitudes of all the others, its shard.
 A gate that mixes amplitudes along a wire needs it local; a control, or a diagonal gate, may stand on a global one. Between two stages,

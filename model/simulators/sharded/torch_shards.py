@@ -1,6 +1,6 @@
 """One rank's shards in torch: circuits of any gates, on the CPU or on a GPU, gate by gate, differentiated by the adjoint method.
 
-Owns what a gate does to a shard, and its gradient. Does not own speed on the CPU, where real circuits have kernels (compiled_shards.py).
+Real circuits on the CPU are faster in the kernels (compiled_shards.py).
 """
 
 from __future__ import annotations

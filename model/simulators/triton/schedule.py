@@ -1,6 +1,6 @@
-"""A program's rotations on a belt: slot s rotates qubit s mod Q, and NEAR slots at a time pass under one thread's registers.
+"""A program's rotations on a cyclic schedule: slot s rotates qubit s mod Q, and NEAR slots at a time pass under one thread's registers.
 
-Owns which slot each rotation takes and where each qubit's bit then lies. Does not own how a slot is run, nor its angle.
+Which slot each rotation takes, and where each qubit's bit then lies.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from hadamard.model.simulators.compiled.lowering import Program
 
 
 @dataclass(frozen=True)
-class Belt:
+class Schedule:
     """The order in which a program runs.
 
     Attributes:
-        near: Qubits that one turn of the belt brings under the registers.
-        turns: How often the belt turns; there are `turns * near` slots.
+        near: Qubits that one turn of the schedule brings under the registers.
+        turns: How often the schedule turns; there are `turns * near` slots.
         slots: The slot of each of the program's rotations; the other slots rest.
         masks: For each slot, the bit of the index that its control has at that time; 0 without control.
         readout: For each of the program's outputs, the bit of the index that its qubit has at the end.
@@ -31,11 +31,11 @@ class Belt:
 
 
 @functools.lru_cache(maxsize=256)
-def lay(program: Program, near: int) -> Belt:
+def schedule_rotations(program: Program, near: int) -> Schedule:
     """Give each rotation, in the program's order, the first slot of its target behind all rotations that it does not commute with.
 
     Rotations that share no qubit commute, and so do those that share only their control. The rings of the paper's PQC run through the
-    qubits in the belt's own direction: about one slot in six rests.
+    qubits in the schedule's own direction: about one slot in six rests.
 
     Args:
         program: What to run.
@@ -58,9 +58,9 @@ def lay(program: Program, near: int) -> Belt:
         if rotation.control is not None:
             masks[slot] = _bit(rotation.control, slot // near * near, qubits)
     readout = tuple(_bit(qubit, turns * near, qubits) for qubit in program.measured)
-    return Belt(near, turns, tuple(slots), tuple(masks), readout)
+    return Schedule(near, turns, tuple(slots), tuple(masks), readout)
 
 
 def _bit(qubit: int, turned: int, qubits: int) -> int:
-    """Return a qubit's bit of the index after the belt has moved by `turned` qubits; at first qubit 0 has the most significant bit."""
+    """Return a qubit's bit of the index after the schedule has moved by `turned` qubits; at first qubit 0 has the most significant bit."""
     return int(2 ** (qubits - 1 - (qubit - turned) % qubits))

@@ -1,6 +1,6 @@
 """The GPU simulator: real circuits whose state fits one multiprocessor, a whole batch per launch, differentiated by the adjoint method.
 
-Owns the way from torch tensors to the sweeps (triton_sweeps.py) and their place in autograd. Does not own the sweeps, nor the belt.
+The way from torch tensors to the sweeps (sweeps.py), and their place in autograd; the order of rotations is in schedule.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hadamard.model.circuits.circuit import Circuit
 from hadamard.model.errors import SettingsError
 from hadamard.model.simulators.compiled.lowering import lower
 from hadamard.model.simulators.reference import batch_shape, padded
-from hadamard.model.simulators.triton.schedule import Belt, lay
+from hadamard.model.simulators.triton.schedule import Schedule, schedule_rotations
 
 STATE_BYTES = 2**16
 """The largest state. The adjoint sweep holds two of them in the 256 KiB of registers of one multiprocessor and works in the other half;
@@ -55,7 +55,7 @@ class TritonSimulator:
     ) -> torch.Tensor:
         """Return <Z> of the measured qubits, [trials, rows, measured]; see `base.Simulator`.
 
-        Memory: per row its final state, kept for the gradient, and six numbers per slot of the belt.
+        Memory: per row its final state, kept for the gradient, and six numbers per slot of the schedule.
 
         Raises:
             SettingsError: A gate is not real, the state does not fit, or the weights are not on a GPU.
@@ -91,19 +91,19 @@ class _Plan:
     """What depends on circuit, precision and device alone.
 
     Attributes:
-        belt: The order of the rotations.
+        schedule: The order of the rotations.
         far: Qubits whose bits count threads.
         rows: Rows that one program of the launch takes.
         warps: Warps that it has.
-        masks: The belt's, on the device.
-        readout: The belt's, on the device.
+        masks: The schedule's, on the device.
+        readout: The schedule's, on the device.
         signs: [measured, 1], each output's sign.
         offsets: [slots], the constant part of each angle.
         weights: The parts that are columns of the weights.
         inputs: The parts that are columns of the inputs.
     """
 
-    belt: Belt
+    schedule: Schedule
     far: int
     rows: int
     warps: int
@@ -119,17 +119,17 @@ class _Plan:
 def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
     program = lower(circuit)
     near = min(program.qubits, (THREAD_BYTES // dtype.itemsize).bit_length() - 1)
-    belt = lay(program, near)
+    schedule = schedule_rotations(program, near)
     amplitudes = 2**program.qubits
     warp_amplitudes = _warp_threads(device) * THREAD_BYTES // dtype.itemsize
-    offsets = [0.0] * len(belt.masks)
-    for slot, rotation in zip(belt.slots, program.rotations, strict=True):
+    offsets = [0.0] * len(schedule.masks)
+    for slot, rotation in zip(schedule.slots, program.rotations, strict=True):
         offsets[slot] = rotation.offset
 
     def terms(of: Literal["weights", "inputs"]) -> _Terms:
         found = [
             (slot, term.column, term.scale)
-            for slot, rotation in zip(belt.slots, program.rotations, strict=True)
+            for slot, rotation in zip(schedule.slots, program.rotations, strict=True)
             for term in rotation.terms
             if term.of == of
         ]
@@ -141,12 +141,12 @@ def _plan(circuit: Circuit, dtype: torch.dtype, device: torch.device) -> _Plan:
         )
 
     return _Plan(
-        belt=belt,
+        schedule=schedule,
         far=program.qubits - near,
         rows=min(max(warp_amplitudes // amplitudes, 1), MOST_ROWS),
         warps=max(amplitudes // warp_amplitudes, 1),
-        masks=torch.tensor(belt.masks, dtype=torch.int32, device=device),
-        readout=torch.tensor(belt.readout, dtype=torch.int32, device=device),
+        masks=torch.tensor(schedule.masks, dtype=torch.int32, device=device),
+        readout=torch.tensor(schedule.readout, dtype=torch.int32, device=device),
         signs=torch.tensor(program.signs, dtype=dtype, device=device)[:, None],
         offsets=torch.tensor(offsets, dtype=dtype, device=device),
         weights=terms("weights"),
@@ -200,7 +200,7 @@ class _Sweeps(torch.autograd.Function):
 
 def _empty_states(plan: _Plan, like: torch.Tensor) -> torch.Tensor:
     """Return room for [rows, 2**qubits]; next to each other in memory lies what neighbouring threads hold."""
-    amplitudes, rows = 2 ** (plan.belt.near + plan.far), like.shape[1]
+    amplitudes, rows = 2 ** (plan.schedule.near + plan.far), like.shape[1]
     return like.new_empty(rows, amplitudes) if plan.rows == 1 else like.new_empty(amplitudes, rows).t()
 
 
@@ -214,8 +214,8 @@ def _launch(sweep: str, plan: _Plan, states: torch.Tensor, tensors: tuple[torch.
     grid = (-(-rows // plan.rows),)
     with torch.cuda.device_of(states):  # type: ignore[no-untyped-call]
         getattr(_sweeps(), sweep)[grid](
-            *tensors, rows, plan.belt.turns, len(plan.readout), *states.stride(),
-            NEAR=plan.belt.near, FAR=plan.far, ROWS=plan.rows, num_warps=plan.warps, enable_fp_fusion=True, **choices,
+            *tensors, rows, plan.schedule.turns, len(plan.readout), *states.stride(),
+            NEAR=plan.schedule.near, FAR=plan.far, ROWS=plan.rows, num_warps=plan.warps, enable_fp_fusion=True, **choices,
         )  # fmt: skip
 
 

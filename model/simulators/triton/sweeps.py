@@ -1,9 +1,10 @@
 """The Triton kernels: a whole real circuit on one sample's state, forward and adjoint, without leaving the multiprocessor.
 
-Owns what runs on the GPU. Does not own the order of the slots (belt.py), nor the angles and the memory (triton_kernel.py).
+This runs on the GPU; the order of the slots is in schedule.py, the angles and the memory in simulator.py.
 
 How a state lies. Its index has `NEAR + FAR` bits, qubit 0 first. The first NEAR bits count the registers of one thread, so that a rotation
-of a near qubit is arithmetic between registers; the FAR bits count threads. The program is a belt: slot s rotates qubit s mod (NEAR + FAR).
+of a near qubit is arithmetic between registers; the FAR bits count threads. The program is a schedule of slots,
+of which slot s rotates qubit s mod (NEAR + FAR).
 After NEAR slots the index is turned by NEAR bits, in one exchange through shared memory, and the next qubits are near.
 A slot is a CNOT (control anywhere: `mask` is its bit in the index, 0 for none), then an RY; cosine 1, sine 0 and mask 0 is a slot at rest.
 There are no branches: Triton's layout pass keeps every state in registers as long as no state flows through an `if`.
