@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pennylane as qml
@@ -160,3 +161,9 @@ def test_two_ranks_that_run_the_same_circuits_have_the_same_values_and_gradients
     assert found["gradients"] < 1e-12
     assert found["forward_of_rank_1"] == 0.0, "what both ranks have must not be counted twice"
     assert torch.tensor(found["rank_1_alone"]).abs().max() > 0.1, "but rank 1 has it, too"
+
+
+def test_groups_of_ranks_are_refused_since_a_device_shares_a_state_among_all() -> None:
+    grouped = SimpleNamespace(groups=2, shards=2, leads=True, world=SimpleNamespace(size=4))
+    with pytest.raises(SettingsError, match="mpi.shards should be mpi.ranks, 4, not 2; `simulator: auto` can share out a batch"):
+        PennyLaneParts(PennyLaneSimulator("lightning.qubit"), grouped)  # type: ignore[arg-type]
