@@ -89,7 +89,7 @@ def _run_to_the_end(pack: PackFiles, config: dict[str, Any], stop_reason: Callab
             outcome = run_pack(pack.directory, Path.cwd(), CPUS_PER_PACK, gpus, report_progress, stop_reason, placement)
         finally:
             record.end(outcome.cause if outcome else Cause.ERROR, sum(trial.result.exists() for trial in undone))
-        if outcome.cause is not None:
+        if outcome.cause not in (None, Cause.STOPPED):
             logger.warning("pack %s: its process ended: %s (%s)", config["pack"], outcome.cause, outcome.message.partition("\n")[0][:200])
         return outcome
 
