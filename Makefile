@@ -7,7 +7,7 @@ PAIRS := -n 2 --dist loadfile --no-loadscope-reorder
 PACKAGES := orchestrator model cluster slurm
 SCRIPTS := .ci/run slurm/apptainer/hadamard $(wildcard slurm/*.sbatch slurm/*.sh slurm/sites/*.sh)
 
-.PHONY: demo test test-fast test-slurm test-lowest coverage docs docs-serve bench lint format lock install peers clean FORCE
+.PHONY: demo test test-fast test-slurm test-lowest sanitize coverage docs docs-serve bench lint format lock install peers clean FORCE
 
 # Install, run the quickstart study, and say where its report, MLflow and the dashboard are.
 demo: install
@@ -48,6 +48,10 @@ test-lowest:
 	uv pip install -q --python build/lowest --no-deps -r requirements-energy.lock -r requirements-peers.lock
 	uv pip install -q --python build/lowest --no-build-isolation --no-deps --config-settings=build-dir=build/lowest-native -e .
 	build/lowest/bin/python -m pytest tests -m "not slow and not alone" -n 2 -o filterwarnings=default
+
+# The C++ kernels of every vector width on odd sizes, built with the sanitizers of addresses and undefined behaviour; a test does it, too.
+sanitize: install
+	$(BIN)/python tests/support/sanitized_kernels.py
 
 # The documentation as a site, in build/site; a link or a name that is nowhere is an error.
 docs: .venv/docs
