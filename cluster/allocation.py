@@ -116,16 +116,30 @@ def _cgroup_memory_bytes(root: Path = CGROUP, own: Path = Path("/proc/self/cgrou
     limits = []
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
+        if controllers == "" or "memory" in controllers.split(","):
             top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
-            inner = top / path.lstrip("/")
-            limits += [_read(group / name) for group in (inner, *inner.parents) if group.is_relative_to(top)]
+            limits += [_read(group / name) for group in _upwards(top, path)]
     return min((int(limit) for limit in limits if limit.isdigit()), default=None)
 
 
-def _cgroup_cpus() -> int | None:
-    quota, _, period = _read(CGROUP / "cpu.max").partition(" ")
-    return max(1, int(quota) // int(period)) if quota.isdigit() and period.isdigit() else None
+def _cgroup_cpus(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> int | None:
+    """Return the cores of the lowest quota of this process's cgroup and those above it, in version 2 or 1; None if there is none."""
+    limits = []
+    for line in _read(own).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            limits += [_read(group / "cpu.max").split() for group in _upwards(root, path)]
+        elif "cpu" in controllers.split(","):
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            limits += [[_read(group / name) for name in names] for group in _upwards(root / "cpu", path)]
+    numbers = [[int(number) for number in limit] for limit in limits if len(limit) == 2 and all(map(str.isdigit, limit))]
+    return min((max(1, quota // period) for quota, period in numbers), default=None)
+
+
+def _upwards(top: Path, path: str) -> list[Path]:
+    """Return a cgroup's directory and those above it, up to where cgroups are mounted."""
+    inner = top / path.lstrip("/")
+    return [group for group in (inner, *inner.parents) if group.is_relative_to(top)]
 
 
 def _read(file: Path) -> str:

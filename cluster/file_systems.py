@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -28,5 +29,5 @@ def is_shared(name: str) -> bool:
 
 
 def _unescaped(field: str) -> str:
-    """Undo the kernel's octal escapes of blanks in a mount's path."""
-    return field.encode().decode("unicode_escape")
+    """Undo the kernel's octal escapes of blanks and backslashes in a mount's path."""
+    return re.sub(r"\\([0-7]{3})", lambda escape: chr(int(escape[1], 8)), field)

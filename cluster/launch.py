@@ -170,7 +170,7 @@ def outcome(returncode: int, log_tail: str, stop: str | None = None, oom: bool =
         return Outcome(Cause.KILLED, "ended by SIGTERM from outside, with everything saved")
     if returncode == -signal.SIGKILL:
         return Outcome(Cause.KILLED, "killed by SIGKILL: by hand, or by Linux for want of memory where that is not counted")
-    if returncode < 0:
+    if -returncode in signal.valid_signals():
         return Outcome(
             Cause.KILLED if returncode in (-signal.SIGTERM, -signal.SIGINT) else Cause.CRASHED,
             f"ended by {signal.Signals(-returncode).name}. {log_tail}",

@@ -150,7 +150,9 @@ class Watch:
             return -signal.SIGKILL
         if death is not None:
             return -death
-        return 128 - returncode if returncode > 128 else returncode or 1
+        if returncode - 128 in signal.valid_signals():  # what shells make of a signal
+            return 128 - returncode
+        return returncode or 1
 
     def _exit_code(self, rank: int) -> int | None:
         with contextlib.suppress(OSError):

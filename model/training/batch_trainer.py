@@ -157,7 +157,12 @@ class BatchTrainer:
         """
         run = self.runs[index]
         if not (train.is_finite and validation.is_finite and finite):
-            what = f"the training loss became {train.loss}" if not train.is_finite else "parameters became infinite or not a number"
+            if not train.is_finite:
+                what = f"the training loss became {train.loss}"
+            elif not finite:
+                what = "parameters became infinite or not a number"
+            else:
+                what = f"the validation loss became {validation.loss}"
             run.fail(DivergedError(f"{what} in epoch {epoch}; a lower training.lr may help"))
             return
         run.epoch = epoch

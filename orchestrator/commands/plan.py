@@ -169,6 +169,7 @@ def planned(path: Path, overrides: Sequence[str], sd: float) -> PlanResult:
     estimate = estimate_run(packs, allocation, rates)
     design, study, inputs = plan.design, plan.study, inputs_of(plan.study.settings)
     parameters = {trial.arm: _parameters(trial) for trial in plan.trials if trial.split == 0}
+    seeds = sorted({(trial.split, trial.split_seed) for trial in plan.trials})
     train, validation = study.data.set_sizes
     return PlanResult(
         study=study,
@@ -191,7 +192,9 @@ def planned(path: Path, overrides: Sequence[str], sd: float) -> PlanResult:
         ),
         baselines=parameters,
         run_order=tuple(design.rows[index].name for index in design.run_order),
-        splits=tuple(PlannedSplit(split=trial.split, seed=trial.split_seed) for trial in plan.trials[: study.design.splits]),
+        splits=tuple(
+            PlannedSplit(split=split, seed=seed) for split, seed in sorted({(trial.split, trial.split_seed) for trial in plan.trials})
+        ),
         choice=choice_in_words(study),
         aliases=aliases(design.factors, design.coded),
         power=_power(plan, sd),

@@ -20,6 +20,7 @@ from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.ledger.notices import Notice, notices
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.planning import feedback
+from hadamard.orchestrator.results.selection import choices
 from hadamard.orchestrator.results.tables import Failure, costs, failure_lines, failures
 from hadamard.slurm import jobs, tunnel
 
@@ -102,7 +103,9 @@ def study_status(directory: Path) -> StudyStatus:
         plans=tuple(feedback.comparisons(ledger.directory)),
         train_s=sum(cost["train_s"] or 0.0 for cost in finished) if finished else None,
         energy_j=sum(energies) if energies and None not in energies else None,
-        best_row=best_row((record.trial, record.responses["validation_accuracy"]) for record in records if record.status == "done"),
+        best_row=best_row(
+            (choice.record.trial, choice.record.responses["validation_accuracy"]) for choice in choices(records) if choice.status == "done"
+        ),
         report=str(page) if page.exists() else None,
     )
 

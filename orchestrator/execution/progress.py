@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from hadamard.cluster.periodic import Periodic
+from hadamard.model.files.trial_files import TrialFiles
 from hadamard.model.logs import survived
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.ledger.ledger import Ledger
@@ -29,9 +30,12 @@ class Progress:
     """Watches the owed trials of a sweep from a thread."""
 
     def __init__(self, ledger: Ledger, trials: Sequence[Trial], owed: Sequence[Trial], console: Console) -> None:
+        keys = {trial.key for trial in owed}
         self._open = [(trial, ledger.files(trial)) for trial in owed]
+        others = [(trial, ledger.files(trial)) for trial in trials if trial.key not in keys]
+        self._before = [(trial, _accuracy(files)) for trial, files in others if files.result.exists()]
+        self._failed_before = sum(_has_failed(files.journal) for _, files in others if not files.result.exists())
         self._finished: list[tuple[Trial, float]] = []
-        self._finished_before = len(trials) - len(owed)
         self._total = len(trials)
         self._console = console
         self._started = time.monotonic()
@@ -56,15 +60,16 @@ class Progress:
         finished, still_open = [], []
         for trial, files in self._open:
             if files.result.exists():
-                finished.append((trial, json.loads(files.result.read_text())["responses"]["validation_accuracy"]))
+                finished.append((trial, _accuracy(files)))
             else:
                 still_open.append((trial, files))
         self._finished += finished
         self._open = still_open
         failed = sum(_has_failed(files.journal) for _, files in self._open)
         owed = len(self._open) - failed
-        parts = [f"done {self._finished_before + len(self._finished)}/{self._total}", f"owed {owed}", f"failed {failed}"]
-        if best := best_row(self._finished):
+        done = self._before + self._finished
+        parts = [f"done {len(done)}/{self._total}", f"owed {owed}", f"failed {self._failed_before + failed}"]
+        if best := best_row((trial, accuracy) for trial, accuracy in done if trial.candidate is None):
             parts.append(f"best row so far {best_text(best)}")
         if self._finished:
             left = (time.monotonic() - self._started) / len(self._finished) * owed
@@ -88,6 +93,9 @@ def best_row(done: Iterable[tuple[Trial, float]]) -> dict[str, Any] | None:
     """Return the design's row with the highest mean validation accuracy over its finished splits, or None if none has finished.
 
     A single trial would not do: of many, the best one is the luckiest.
+
+    Args:
+        done: At most one trial for each row and split, with its validation accuracy: of several candidates, the one chosen.
     """
     accuracies: dict[str, list[float]] = {}
     for trial, accuracy in done:
@@ -101,6 +109,11 @@ def best_row(done: Iterable[tuple[Trial, float]]) -> dict[str, Any] | None:
 def best_text(best: dict[str, Any]) -> str:
     """Return that row in words."""
     return f"{best['row']}, validation {best['validation_accuracy']:.1%} over {best['splits']} splits"
+
+
+def _accuracy(files: TrialFiles) -> float:
+    accuracy: float = json.loads(files.result.read_text())["responses"]["validation_accuracy"]
+    return accuracy
 
 
 def _has_failed(journal: Path) -> bool:

@@ -42,7 +42,7 @@ def post(study: Path, name: str, text: str) -> None:
     """Keep a notice until it is withdrawn; one that holds already keeps its time and takes the new words."""
     file = _file(study, name)
     with survived(logger, f"{file} cannot be written: `hadamard status` does not tell of it", OSError, LedgerError):
-        since_s = read_json(file, "Delete it")["since_s"] if file.exists() else time.time()
+        since_s = _read(file).since_s if file.exists() else time.time()
         file.parent.mkdir(exist_ok=True)
         write_atomically(file, json.dumps({"text": text, "since_s": since_s}))
 
@@ -82,12 +82,20 @@ def notices(study: Path) -> list[Notice]:
     Raises:
         LedgerError: A file is damaged.
     """
-    posted = [Notice(file.stem, **read_json(file, "Delete it")) for file in sorted((study / "notices").glob("*.json"))]
+    posted = [_read(file) for file in sorted((study / "notices").glob("*.json"))]
     dead = [
         Notice(f"meter of {host}", f"the meter of {host} is silent, its joules are not measured: {reason}", since_s)
         for host, reason, since_s in dead_meters(study)
     ]
     return posted + dead
+
+
+def _read(file: Path) -> Notice:
+    held = read_json(file, "Delete it")
+    try:
+        return Notice(file.stem, str(held["text"]), float(held["since_s"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise LedgerError(f"{file} is damaged: {error!r}. Delete it") from error
 
 
 def _file(study: Path, name: str) -> Path:

@@ -62,6 +62,7 @@ def run_content(record: TrialRecord, energy: StudyEnergy, grid_g_per_kwh: float 
         for event in record.events
         if event["event"] == "epoch"
         for name in CURVES
+        if name in event
     ]
     ended_ms = max((event["time_ms"] for event in record.events if event["event"] in ("done", "failed")), default=result_ms)
     finals: dict[str, Any] = {}

@@ -112,3 +112,18 @@ def test_a_limit_of_any_cgroup_above_counts(tmp_path: Path) -> None:
             (root / name).write_text(content)
         assert allocation._cgroup_memory_bytes(root, own) == 4096
         assert allocation._cgroup_memory_bytes(tmp_path / "none", own) is None
+
+
+def test_a_quota_of_cores_of_any_cgroup_above_counts(tmp_path: Path) -> None:
+    own = tmp_path / "cgroup"
+    for line, files in (
+        ("0::/job/step", {"job/cpu.max": "250000 100000", "job/step/cpu.max": "max 100000"}),
+        ("4:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "250000", "cpu/job/cpu.cfs_period_us": "100000", "cpu/cpu.cfs_quota_us": "-1"}),
+    ):
+        own.write_text(f"7:cpuset:/elsewhere\n{line}\n")
+        root = tmp_path / line.partition(":")[0]
+        for name, content in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(content)
+        assert allocation._cgroup_cpus(root, own) == 2
+        assert allocation._cgroup_cpus(tmp_path / "none", own) is None

@@ -12,6 +12,7 @@ MOUNTS = """\
 22 1 0:21 / / rw - ext4 /dev/sda rw
 23 22 0:22 / /scratch rw shared:1 - tmpfs tmpfs rw
 24 22 0:23 / /scratch/my\\040files rw - lustre 10.0.0.1@o2ib:/all rw
+24 22 0:23 / /scratch/Größe\\134x rw - beegfs beegfs rw
 25 22 0:24 / /home rw - autofs auto rw
 26 25 0:25 / /home rw - nfs4 server:/home rw
 """
@@ -24,6 +25,7 @@ MOUNTS = """\
         ("/scratch/a", "tmpfs", False),
         ("/scratchy", "ext4", False),
         ("/scratch/my files/b", "lustre", True),
+        ("/scratch/Größe\\x/b", "beegfs", True),
         ("/home/me", "nfs4", True),
     ],
 )

@@ -31,6 +31,8 @@ from hadamard.orchestrator.execution.retry_policy import LOST, run_with_retries
         (-15, "killed"),
         (-11, "crashed"),
         (-6, "crashed"),
+        (255, "error"),
+        (-127, "error"),
     ],
 )
 def test_exit_codes_and_signals_name_their_cause(returncode: int, cause: str | None) -> None:

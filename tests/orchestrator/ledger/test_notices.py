@@ -52,10 +52,12 @@ def test_a_study_that_cannot_be_written_goes_on(tmp_path: Path, caplog: pytest.L
     assert "cannot be written" in caplog.text
 
 
-def test_a_damaged_notice_is_named_and_goes_with_the_next_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["{", '{"text": "not enforced"}'])
+def test_a_damaged_notice_is_named_and_goes_with_the_next_run(damaged: str, tmp_path: Path) -> None:
     post(tmp_path, "budget", "not enforced")
-    (tmp_path / "notices" / "budget.json").write_text("{")
-    with pytest.raises(LedgerError, match=r"budget\.json:1: damaged"):
+    (tmp_path / "notices" / "budget.json").write_text(damaged)
+    with pytest.raises(LedgerError, match=r"budget\.json.* damaged"):
         notices(tmp_path)
+    post(tmp_path, "budget", "still not enforced")
     withdraw_all(tmp_path)
     assert notices(tmp_path) == []

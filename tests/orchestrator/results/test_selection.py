@@ -10,6 +10,7 @@ import pytest
 from hadamard.model.data.corpus import load_corpus
 from hadamard.model.data.splits import draw_fold, draw_split
 from hadamard.model.settings import Fold
+from hadamard.orchestrator.commands.plan import planned
 from hadamard.orchestrator.ledger.ledger import TrialRecord
 from hadamard.orchestrator.planning.words import choice_in_words
 from hadamard.orchestrator.results.selection import choices
@@ -177,3 +178,8 @@ def test_the_number_of_splits_that_an_error_names_is_enough(tmp_path: Path) -> N
     read(tmp_path, f"{TINY}power: {{effect: 0.01}}\n", [f"design.splits={needed}"])
     with pytest.raises(StudyError):
         read(tmp_path, f"{TINY}power: {{effect: 0.01}}\n", [f"design.splits={needed - 1}"])
+
+
+def test_a_plan_names_each_split_once(tmp_path: Path) -> None:
+    (tmp_path / "tuned.yaml").write_text(TUNED)
+    assert [one.split for one in planned(tmp_path / "tuned.yaml", [], 0.04).splits] == [0, 1]

@@ -72,3 +72,8 @@ def test_measured_joules_are_metrics_and_how_they_were_measured_are_tags(trial: 
     finals = {name: value for name, value, *_ in content.finals}
     assert (finals["energy_j"], finals["training_j"], finals["energy_kwh"], finals["co2_g"]) == (3.6e6, 3.6e6, 1.0, 400.0)
     assert content.tags["hadamard.energy_method"] == "counter"
+
+
+def test_a_curve_that_an_earlier_journal_does_not_have_is_absent(trial: Trial) -> None:
+    earlier = TrialRecord(trial, "running", None, None, None, (STARTED, {**EPOCH, "train_loss": 0.7}))
+    assert [name for name, *_ in run_content(earlier, NOT_MEASURED, None, 0).curves] == ["train_loss"]
