@@ -107,7 +107,7 @@ def submit(
     cpus_per_node: Annotated[int | None, typer.Option(min=1, help="Cores of each node.")] = None,
     mem: Annotated[str | None, typer.Option(metavar="SIZE", help="Memory of each node, e.g. 8G; 0 for all of it.")] = None,
     gpus_per_node: Annotated[str | None, typer.Option(metavar="[TYPE:]N", help="GPUs of each node.")] = None,
-    site: Annotated[str | None, typer.Option(help="Site profile: a file of slurm/sites.")] = None,
+    site: Annotated[str | None, typer.Option(help="Site profile, by name: in ./sites, ~/.config/hadamard/sites or the package.")] = None,
     chain: Annotated[
         int | None, typer.Option(min=1, help="Number of jobs, one after the other, where jobs may not be queued again.")
     ] = None,

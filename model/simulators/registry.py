@@ -1,4 +1,4 @@
-"""All simulators. A new one is a folder beside this file, and an entry here; nothing else names it."""
+"""All simulators. A new one is a file or folder beside this file, and an entry here; nothing else names it."""
 
 from __future__ import annotations
 

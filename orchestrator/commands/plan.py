@@ -192,9 +192,7 @@ def planned(path: Path, overrides: Sequence[str], sd: float) -> PlanResult:
         ),
         baselines=parameters,
         run_order=tuple(design.rows[index].name for index in design.run_order),
-        splits=tuple(
-            PlannedSplit(split=split, seed=seed) for split, seed in sorted({(trial.split, trial.split_seed) for trial in plan.trials})
-        ),
+        splits=tuple(PlannedSplit(split=split, seed=seed) for split, seed in seeds),
         choice=choice_in_words(study),
         aliases=aliases(design.factors, design.coded),
         power=_power(plan, sd),

@@ -21,7 +21,7 @@ from hadamard.orchestrator.planning.rank_layout import RankLayout
 from hadamard.orchestrator.planning.step_model import EXCHANGE_BUFFER, Kernels, Link, rank_amplitudes, step_of, step_seconds
 
 SHARDED_KERNELS = Kernels(gate_s=8e-6, cached_s=0.14e-9, uncached_s=0.18e-9, cache_bytes=4 * 2**20)
-"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; measured by the benchmark `shared_step`."""
+"""Of `sharded`, a rank on a core of its own, float32, 6 to 26 qubits, 1 and 16 rows; measured by the benchmark `sharded_step`."""
 LOCAL_LINK = Link(bytes_s=1.5e9, message_s=30e-6)
 """Between ranks of one node, by MPICH's shared memory with the packing around it; likewise measured, on two busy cores."""
 CHARACTERS = 100
