@@ -56,7 +56,7 @@ def command(pack_directory: Path, threads: int, ranks: int = 1, shards: int = 1)
 
 
 def environment(threads: int, gpus: int) -> dict[str, str]:
-    """Return the process's environment: this one's, with the numerical libraries held to so many threads.
+    """Return the process's environment: this one's, with the numerical libraries held to this many threads.
 
     A process that has a GPU sees those that this one sees, which in a Ray worker is the one that Ray gave; one without sees none.
     """

@@ -11,7 +11,7 @@ from typing import Self
 
 
 class Periodic:
-    """Calls a function every so many seconds in a daemon thread, from the first interval on until it is stopped.
+    """Calls a function every this many seconds in a daemon thread, from the first interval on until it is stopped.
 
     An exception of the function is not caught: who wants to go on after one says so inside (`hadamard.model.logs.survived`).
     """

@@ -1,4 +1,4 @@
 """Trains one pack of trials: text, embeddings, heads, circuits and their simulators.
 
-Owns everything a result depends on. Knows nothing of designs, Ray, Slurm or MLflow.
+Everything a result depends on, and nothing of designs, Ray, Slurm or MLflow.
 """

@@ -73,7 +73,7 @@ class OrdinaryHead(nn.Module):
 
 
 def measure(trials: Sequence[Trial], seconds: float, allocation: Allocation, directory: Path) -> list[Rates]:
-    """Train each trial for so many seconds under Ray Tune, as many at once as there are cores; return the rates.
+    """Train each trial for this many seconds under Ray Tune, as many at once as there are cores; return the rates.
 
     Args:
         trials: One of each shape; their embeddings are in the cache.
@@ -111,7 +111,7 @@ def _train(config: dict[str, Any]) -> None:
 
 
 def rates(trial: Trial, seconds: float) -> Rates:
-    """Return the rates of one trial, from about so many seconds of training and evaluation."""
+    """Return the rates of one trial, from about this many seconds of training and evaluation."""
     head, training, sentences = trial.settings.head, trial.settings.training, load_embedded_corpus(trial)
     assert isinstance(head, QuantumHead)
     split = sentences.split(trial)

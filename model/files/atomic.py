@@ -72,7 +72,7 @@ def read_json(path: Path, fix: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        LedgerError: There is none; the message names file and line, and ends with the remedy.
+        LedgerError: There is none; the message names file and line, and ends with what to do.
     """
     try:
         content = json.loads(path.read_text())

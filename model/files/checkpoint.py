@@ -1,6 +1,6 @@
 """Checkpoints of a trial in training: parameters and Adam's moments in safetensors, the epoch in its metadata.
 
-Owns the mapping between an optimiser's state and a file. Does not own when one is written.
+`training/checkpoint_timer.py` says when one is written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a pack's process is at, and for which trials, from moment to moment: a line in `phases.jsonl` wherever that changes.
 
-Owns the file's name, lines and phases. Does not own joules, which are put beside these times by others.
+`orchestrator/energy/attribution.py` puts joules beside these times.
 """
 
 from __future__ import annotations

@@ -105,8 +105,8 @@ _started: list[Heartbeat] = []
 
 def report_exit(code: int) -> None:
     """Say with which exit code this rank is about to end; launchers mix those of all ranks, and of ranks that are ended for it."""
-    for pulse in _started:
-        pulse.end(code)
+    for heartbeat in _started:
+        heartbeat.end(code)
 
 
 class Heartbeat:

@@ -42,7 +42,7 @@ SIMULATORS: dict[str, SimulatorKind] = {
             fix="pip install triton",
             real_only=True,
             gpu="needed",
-            most_qubits={"float32": 14, "float64": 13},  # up to so many, a row's state fits one multiprocessor
+            most_qubits={"float32": 14, "float64": 13},  # up to this many, a row's state fits one multiprocessor
         ),
         SimulatorKind(
             name="fused",

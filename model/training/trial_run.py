@@ -28,7 +28,7 @@ class TrialRun:
         files: Where it is recorded.
         trial: Its settings and seeds.
         epoch: Epochs finished.
-        seconds: Its equal share of the wall time that this process spent on it and the trials trained with it.
+        seconds: Its equal share of the wall time of this process for it and the trials trained with it.
         is_open: Whether it has neither a result nor failed.
     """
 

@@ -43,7 +43,7 @@ def smallest_effect(design: Design, splits: int, sd: float, alpha: float = 0.05,
         splits: How often every row is run; each split is a block.
         sd: Standard deviation of one trial within its block, in the response's units (1 gives effects in such deviations).
         alpha: Two-sided significance level, of each test by itself.
-        power: Wanted probability of finding the effect.
+        power: Wanted probability of detecting the effect.
     """
     terms, columns = main_effect_columns(design.factors, design.coded)
     centred = columns - columns.mean(axis=0)
@@ -75,7 +75,7 @@ def splits_needed(design: Design, sd: float, effect: float, power: float, alpha:
         design: The rows and factors.
         sd: Standard deviation of one trial within its block, in the response's units.
         effect: Wanted; from low to high, or of a level against the mean of levels where a factor has more than two unordered ones.
-        power: Wanted probability of finding it.
+        power: Wanted probability of detecting it.
         alpha: Two-sided significance level.
 
     Returns:

@@ -39,10 +39,10 @@ def used(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> Used:
 def allowed(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> list[Trial]:
     """Return those of the owed trials, in their order, that may be begun: none, if anything but `trials` is used up."""
     owed = [record.trial for record in records if record.owed]
-    spent = used(budget, study, records)
-    if [name for name in passed(budget, spent) if name != "trials"]:
+    totals = used(budget, study, records)
+    if [name for name in passed(budget, totals) if name != "trials"]:
         return []
-    return owed if budget.trials is None else owed[: max(0, budget.trials - spent.trials)]
+    return owed if budget.trials is None else owed[: max(0, budget.trials - totals.trials)]
 
 
 def ended_by(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> str | None:
@@ -50,20 +50,20 @@ def ended_by(budget: Budget, study: Path, records: Sequence[TrialRecord]) -> str
     owed = sum(record.status in ("owed", "running") for record in records)
     if not owed or not budget.is_set:
         return None
-    spent = used(budget, study, records)
-    limits = in_words(budget, spent)
-    if budget.energy is not None and spent.energy_j is None:
+    totals = used(budget, study, records)
+    limits = in_words(budget, totals)
+    if budget.energy is not None and totals.energy_j is None:
         return f"the budget ends it: {UNKNOWN_JOULES}; {count(owed, 'trial')} owed. Go on without: --set budget.energy=null"
-    example = next(iter([*passed(budget, spent), *(name for name in NAMES if getattr(budget, name) is not None)]))
+    example = next(iter([*passed(budget, totals), *(name for name in NAMES if getattr(budget, name) is not None)]))
     return f"the budget ends it: {limits}; {count(owed, 'trial')} owed. Go on with more, e.g. --set budget.{example}=..."
 
 
-def in_words(budget: Budget, spent: Used) -> str:
+def in_words(budget: Budget, totals: Used) -> str:
     """Return what was used of what."""
     return listed(
         [
             f"{name} {'not measured' if amount is None else write(amount)} of {write(limit)}"
-            for name, amount, limit, write in _limited(budget, spent.amounts())
+            for name, amount, limit, write in _limited(budget, totals.amounts())
         ]
     )
 
@@ -103,22 +103,22 @@ def why_no_room(study: Path, limits: Limits, expected_s: float | None, cores: in
         return Cause.BUDGET
     if limits.budget.energy is None:
         return None
-    spent = next((run.spent_j for run in reversed(runs_used(study))), None)  # of the driver's last check: records may be long
-    if spent is None:
+    energy_j = next((run.spent_j for run in reversed(runs_used(study))), None)  # of the driver's last check: records may be long
+    if energy_j is None:
         return Cause.BUDGET  # nobody knows what is left
     now, uses = time.time(), packs_used(study)
-    core_w = _core_w(with_ends(study, uses), spent)
+    core_w = _core_w(with_ends(study, uses), energy_j)
     running_core_s = sum(_left_s(use, now) * _cores(use) for use in _running(uses))
-    return Cause.BUDGET if spent + core_w * (running_core_s + (expected_s or 0.0) * cores) >= limits.budget.energy else None
+    return Cause.BUDGET if energy_j + core_w * (running_core_s + (expected_s or 0.0) * cores) >= limits.budget.energy else None
 
 
-def deadline(budget: Budget, spent: Used, nodes: int, now_s: float) -> float | None:
+def deadline(budget: Budget, totals: Used, nodes: int, now_s: float) -> float | None:
     """Return the Unix time at which a budget of time or of node-hours is used up, whichever is first; None if it has none."""
     left_s = []
     if budget.wall is not None:
-        left_s.append(budget.wall - (spent.wall_s or 0.0))
+        left_s.append(budget.wall - (totals.wall_s or 0.0))
     if budget.node_hours is not None:
-        left_s.append(3600 * (budget.node_hours - (spent.node_hours or 0.0)) / nodes)
+        left_s.append(3600 * (budget.node_hours - (totals.node_hours or 0.0)) / nodes)
     return now_s + min(left_s) if left_s else None
 
 
@@ -208,7 +208,7 @@ def _left_s(use: PackUse, now_s: float) -> float:
     return 0.0 if use.expected_s is None else max(0.0, use.begin_s + use.expected_s - now_s)
 
 
-def _core_w(ended: Sequence[PackUse], spent: float) -> float:
+def _core_w(ended: Sequence[PackUse], energy_j: float) -> float:
     """Return the joules so far for each second that a core was held."""
     held_s = sum(((use.end_s or use.begin_s) - use.begin_s) * _cores(use) for use in ended)
-    return spent / held_s if held_s > 0 else 0.0
+    return energy_j / held_s if held_s > 0 else 0.0

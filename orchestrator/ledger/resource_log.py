@@ -184,7 +184,7 @@ def save_run(study: Path, use: RunUse) -> None:
 
 @contextlib.contextmanager
 def embedding(study: Path, run: int, cores: int, gpus: int, sentences: int) -> Iterator[None]:
-    """Record that the driver computes embeddings of so many sentences while this is entered."""
+    """Record that the driver computes embeddings of this many sentences while this is entered."""
     record = PackRecord(study, run, EMBEDDINGS)
     held = _gpus(os.environ) or tuple(map(str, range(gpus)))
     record.begin({node_name(): Held(cores, held if gpus else ())}, None, sentences)

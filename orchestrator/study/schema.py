@@ -87,7 +87,7 @@ class Power(Settings):
     sd: Annotated[float, Field(gt=0)] = 0.02
     """Standard deviation of one trial's accuracy within its split."""
     power: Annotated[float, Field(gt=0.05, lt=1)] = 0.8
-    """Wanted probability of finding it at the 5 % level."""
+    """Wanted probability of detecting it at the 5 % level."""
 
 
 class Study(TrialSettings):

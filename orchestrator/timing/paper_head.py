@@ -84,7 +84,7 @@ def paper_head(qubits: int, rows: int) -> Case:
 
 
 def in_parts(case: Case, rows: int, prepare: Callable[[Case], Step]) -> Step:
-    """Return a step that takes so many rows of the case at a time, to hold less memory."""
+    """Return a step that takes this many rows of the case at a time, to hold less memory."""
     steps = [prepare(case.rows(slice(first, first + rows))) for first in range(0, len(case.states), rows)]
 
     def step() -> tuple[Array, Array, Array]:

@@ -18,7 +18,7 @@ def test_it_calls_until_it_is_stopped() -> None:
     assert not called.acquire(timeout=0.05), "nothing is called any more"
 
 
-def test_work_under_way_is_waited_for_no_longer_than_asked() -> None:
+def test_work_that_has_begun_is_waited_for_until_the_timeout() -> None:
     begun, free = threading.Event(), threading.Event()
 
     def work() -> None:

@@ -124,15 +124,15 @@ def test_a_rank_that_dies_takes_all_others_along(
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
 
 
-@pytest.mark.parametrize("victim", [0, 2])
-def test_a_rank_that_is_stopped_is_noticed_and_all_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: int) -> None:
+@pytest.mark.parametrize("stopped", [0, 2])
+def test_a_rank_that_is_stopped_is_noticed_and_all_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: int) -> None:
     directory, _ = pack(tmp_path, 1)
     ranks(monkeypatch, TRAINS)
     monkeypatch.setattr(watch, "SILENT_S", 4.0)
-    once = Once(directory, lambda seen: os.kill(seen[victim].pid, signal.SIGSTOP))
+    once = Once(directory, lambda seen: os.kill(seen[stopped].pid, signal.SIGSTOP))
     outcome = run(directory, while_running=once)
     assert outcome.cause == "hanging"
-    assert f"no sign of life for 4 s from rank {victim} on {once.seen[victim].host}" in outcome.message
+    assert f"no sign of life for 4 s from rank {stopped} on {once.seen[stopped].host}" in outcome.message
     assert time.monotonic() - once.at < 30
     until(lambda: not any(is_alive(word.pid) for word in once.seen), 5)
 

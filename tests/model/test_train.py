@@ -281,7 +281,7 @@ def test_classical_heads_stop_between_fits(tmp_path: Path, trials: tuple[Trial, 
 
 
 def stopped_after(directory: Path, trial: Trial, epochs: int) -> TrialFiles:
-    """Return a trial whose training was stopped after so many epochs."""
+    """Return a trial whose training was stopped after this many epochs."""
     (files,) = enter(directory, [trial])
     answers = iter([False] * (1 + epochs))  # checked before the trial and before each epoch
     with pytest.raises(StopRequest):

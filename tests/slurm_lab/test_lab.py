@@ -44,7 +44,7 @@ def test_a_crashed_node_is_down_and_its_job_comes_back(lab: Lab, nodes: list[str
         assert process.stdout.readline() == "begun\n"
         lab.crash(nodes[0])
         assert process.wait(5) != 0
-    lab.wait_for(lambda: lab.node_states()[nodes[0]] == "down*", 60, "Slurm finding out")
+    lab.wait_for(lambda: lab.node_states()[nodes[0]] == "down*", 60, "Slurm to notice")
     lab.boot(nodes[0])
     assert lab.end_of(job, 60) == "COMPLETED"
     assert lab.job(job)["Restarts"] == "1"

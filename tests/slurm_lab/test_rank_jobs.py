@@ -98,11 +98,11 @@ def test_a_killed_rank_and_a_stopped_one_are_noticed_within_a_minute_and_the_tri
     study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
     job = desk.sbatch(study, nodes)
 
-    def strike(signal: str, victim: Callable[[list[RankStatus]], RankStatus], cause: str) -> None:
+    def strike(signal: str, select: Callable[[list[RankStatus]], RankStatus], cause: str) -> None:
         desk.wait_for(lambda: len(words(progress)) == 4 and bool(progress.in_training), 240, f"training before {cause}")
         ranks = words(progress)
         assert {word.host for word in ranks} == set(nodes)
-        chosen = victim(ranks)
+        chosen = select(ranks)
         began_ms = time.time() * 1000
         assert desk.lab.run_on(chosen.host, "kill", f"-{signal}", str(chosen.pid)).returncode == 0
         desk.wait_for(lambda: progress.causes()[cause] > 0, 90, f"notice of {cause}")

@@ -70,7 +70,7 @@ class Page:
         await self.value(f"{element}.click()")
 
     async def resize(self, width: int, height: int) -> None:
-        """Lay the page out for a window of so many pixels."""
+        """Lay the page out for a window of this many pixels."""
         await self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     async def screenshot(self, file: Path) -> None:

@@ -19,7 +19,7 @@ Phase = tuple[float, str | None, Sequence[str], int]
 
 
 def node(ledger: Ledger, host: str, until_s: float = 200.0, run: int = 1, died: str | None = None, watts: float = WATTS) -> None:
-    """Write what a recorder leaves of a node that takes so many watts from 0 s on, its count starting again from zero every 1,000 J."""
+    """Write what a recorder leaves of a node that takes this many watts from 0 s on, its count starting again from zero every 1,000 J."""
     steps = range(0, int(until_s) + 1, 5)
     lines = [f"{t},{watts * t % 1000}" for t in steps]
     (ledger.directory / "energy").mkdir(exist_ok=True)
@@ -47,14 +47,14 @@ def launch(
 
 
 def metered(ledger: Ledger, trial: Trial, joules: float) -> None:
-    """Have a trial take so many joules of a node of one watt, as a pack of its own after all others."""
+    """Have a trial take this many joules of a node of one watt, as a pack of its own after all others."""
     begin_s = max((use.end_s or 0.0 for use in packs_used(ledger.directory)), default=0.0)
     node(ledger, "here", until_s=begin_s + joules + 5, watts=1.0)
     launch(ledger, f"p-{trial.digest}", begin_s, begin_s + joules, [(begin_s, "training", [trial.key], 0)], hosts=("here",))
 
 
 def constant_trace(file: Path, watts: float, length_s: int = 3600) -> Path:
-    """Write a trace to replay of a node that takes so many watts from now on, its count starting again from zero every 1,000 J."""
+    """Write a trace to replay of a node that takes this many watts from now on, its count starting again from zero every 1,000 J."""
     now = time.time()
     readings = [f"{now + second:.3f},{watts * second % 1000}" for second in range(0, length_s, 10)]
     file.write_text("\n".join(["time_s,package-0", "wraps_at,1000", *readings, ""]))

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 
 def on_ranks(count: int, module: str, *words: object) -> list[str]:
-    """Run a module on so many ranks of this machine, with a thread each and no GPU; return the lines that they print."""
+    """Run a module on this many ranks of this machine, with a thread each and no GPU; return the lines that they print."""
     places = RankPlacement(("here",) * count, None, count)
     command = launch_command(places, [sys.executable, "-W", "ignore", "-m", module, *map(str, words)], known_library(), threads=1)
     own = launch_environment(places, environment(threads=1, gpus=0), Path(os.devnull))

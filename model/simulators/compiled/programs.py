@@ -62,7 +62,7 @@ def kernel_program(
 def lane_bits_for(qubits: int, number_bytes: int, rows: int) -> int:
     """Return how many of an amplitude's bits lie inside a vector; the rest of the vector's lanes hold rows of the batch.
 
-    None, as long as rows fill the lanes and state and cotangent of so many rows stay in the cache: gates on bits inside a vector
+    None, as long as rows fill the lanes and state and cotangent of this many rows stay in the cache: gates on bits inside a vector
     cost shuffles, and every block of rows has a price of its own (docs/performance.md).
     """
     lanes = native.vector_bytes // number_bytes

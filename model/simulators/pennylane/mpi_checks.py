@@ -104,7 +104,7 @@ def _is_on_gpu(device_name: str) -> bool:
 
 
 def mpi_arguments(device_name: str, qubits: int, together: Together, buffer_mib: int = 0) -> dict[str, Any]:
-    """Return the keyword arguments that open a device for circuits of so many qubits.
+    """Return the keyword arguments that open a device for circuits of this many qubits.
 
     Args:
         device_name: As PennyLane has it, which is the simulator's name.

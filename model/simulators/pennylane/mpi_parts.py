@@ -41,7 +41,7 @@ class PennyLaneParts:
         self.simulator, self.leads = simulator, ranks.leads
 
     def __call__(self, circuit: Circuit, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> PennyLanePart:
-        """Return this rank's part of a circuit on so many rows."""
+        """Return this rank's part of a circuit on this many rows."""
         return PennyLanePart(self.simulator, self.leads, circuit, weights, inputs)
 
 

@@ -64,7 +64,7 @@ class CompiledParts:
         self.exchanger, self.memory = exchanger, Memory()
 
     def __call__(self, circuit: Circuit, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> Part:
-        """Return this rank's part of a circuit on so many rows."""
+        """Return this rank's part of a circuit on this many rows."""
         if circuit.real:
             return CompiledShards(circuit, self.exchanger, self.memory, weights, inputs, rows)
         import torch  # takes seconds, which real circuits need not wait for

@@ -97,7 +97,7 @@ def rounds(shards: Sequence[Any], exchange: Exchange, wires: int, rank: int) -> 
 
 
 def pieces(shape: Sequence[int], item_bytes: int, most: int) -> Iterator[tuple[slice, ...]]:
-    """Yield the slices that cut an array into pieces of at most so many bytes, as far as its last axis allows."""
+    """Yield the slices that cut an array into pieces of at most this many bytes, as far as its last axis allows."""
     whole = tuple(slice(0, size) for size in shape)
     axis = next((axis for axis, size in enumerate(shape) if size > 1), None)
     if axis is None or item_bytes * math.prod(shape) <= most:

@@ -32,7 +32,7 @@ class Forward:
 
 @dataclass(frozen=True)
 class Backward:
-    """The gradient of an earlier call: by the values' cotangent, of so many columns of weights and inputs and initial amplitudes."""
+    """The gradient of an earlier call: by the values' cotangent, of this many columns of weights and inputs and initial amplitudes."""
 
     number: int
     cotangent: np.ndarray
@@ -58,4 +58,4 @@ class Parts(Protocol):
     """Opens the parts of a simulator on one rank."""
 
     def __call__(self, circuit: Circuit, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> Part:
-        """Return this rank's part of a circuit on so many rows."""
+        """Return this rank's part of a circuit on this many rows."""

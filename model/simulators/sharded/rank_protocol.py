@@ -83,7 +83,7 @@ class RankSimulator:
 
 
 def rows_at_once(trials: int, shard_bytes: int) -> int:
-    """Return how many rows of each trial a group takes at once where no gradient is asked for; a row's shard has so many bytes."""
+    """Return how many rows of each trial a group takes at once where no gradient is wanted, by the bytes of a shard."""
     return max(1, min(MOST_ROWS_AT_ONCE, AT_ONCE_BYTES // (trials * shard_bytes)))
 
 

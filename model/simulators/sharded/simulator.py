@@ -49,7 +49,7 @@ class ShardedSimulator:
         Their gradient can be asked for once: it uses up the final states, which the ranks keep for it.
 
         Raises:
-            SettingsError: The states have too few qubits to be shared by so many ranks.
+            SettingsError: The states have too few qubits to be shared by this many ranks.
         """
         if circuit.qubits < (least := (self.ranks.shards.bit_length() - 1) + LEAST_LOCAL):
             raise SettingsError(

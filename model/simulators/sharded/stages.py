@@ -87,7 +87,7 @@ class StagePlan:
 
 @functools.lru_cache(maxsize=256)
 def plan_stages(circuit: Circuit, shards: int) -> StagePlan:
-    """Return the stages of a circuit on so many ranks, a power of two.
+    """Return the stages of a circuit on this many ranks, a power of two.
 
     Each stage keeps those wires global with which it gets furthest, found one by one. More search found no better plans for the paper's
     circuits (docs/performance.md).
@@ -185,7 +185,7 @@ def _apart(items: Sequence[Item], held: Iterable[int]) -> tuple[list[Item], list
 
 
 def _hold(items: Sequence[Item], wires: Iterable[int], count: int, before: frozenset[int]) -> frozenset[int]:
-    """Return so many wires with which, held global, most can be done; of equally good ones those that are global already."""
+    """Return this many wires with which, held global, most can be done; of equally good ones those that are global already."""
     held: frozenset[int] = frozenset()
     for _ in range(count):
         rest = [wire for wire in wires if wire not in held]

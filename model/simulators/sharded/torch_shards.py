@@ -33,7 +33,7 @@ class TorchParts:
         self.exchanger, self.device = exchanger, device
 
     def __call__(self, circuit: Circuit, weights: np.ndarray, inputs: np.ndarray | None, rows: int) -> Part:
-        """Return this rank's part of a circuit on so many rows."""
+        """Return this rank's part of a circuit on this many rows."""
         return TorchShards(circuit, self.exchanger, self.device, weights, inputs, rows)
 
 

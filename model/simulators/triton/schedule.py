@@ -16,15 +16,15 @@ class Schedule:
     """The order in which a program runs.
 
     Attributes:
-        near: Qubits that one turn of the schedule brings under the registers.
-        turns: How often the schedule turns; there are `turns * near` slots.
+        near: Qubits that one step of the schedule brings under the registers.
+        steps: Of the schedule; there are `steps * near` slots.
         slots: The slot of each of the program's rotations; the other slots rest.
         masks: For each slot, the bit of the index that its control has at that time; 0 without control.
         readout: For each of the program's outputs, the bit of the index that its qubit has at the end.
     """
 
     near: int
-    turns: int
+    steps: int
     slots: tuple[int, ...]
     masks: tuple[int, ...]
     readout: tuple[int, ...]
@@ -39,7 +39,7 @@ def schedule_rotations(program: Program, near: int) -> Schedule:
 
     Args:
         program: What to run.
-        near: Qubits per turn, at most the program's.
+        near: Qubits per step, at most the program's.
     """
     qubits = program.qubits
     free_to_target, free_to_control = [0] * qubits, [0] * qubits  # the first slot that may do so with the qubit
@@ -52,15 +52,15 @@ def schedule_rotations(program: Program, near: int) -> Schedule:
         free_to_target[target] = free_to_control[target] = slot + 1
         if control is not None:
             free_to_target[control] = max(free_to_target[control], slot + 1)
-    turns = -(-max(free_to_target) // near)
-    masks = [0] * (turns * near)
+    steps = -(-max(free_to_target) // near)
+    masks = [0] * (steps * near)
     for slot, rotation in zip(slots, program.rotations, strict=True):
         if rotation.control is not None:
             masks[slot] = _bit(rotation.control, slot // near * near, qubits)
-    readout = tuple(_bit(qubit, turns * near, qubits) for qubit in program.measured)
-    return Schedule(near, turns, tuple(slots), tuple(masks), readout)
+    readout = tuple(_bit(qubit, steps * near, qubits) for qubit in program.measured)
+    return Schedule(near, steps, tuple(slots), tuple(masks), readout)
 
 
-def _bit(qubit: int, turned: int, qubits: int) -> int:
-    """Return a qubit's bit of the index after the schedule has moved by `turned` qubits; at first qubit 0 has the most significant bit."""
-    return int(2 ** (qubits - 1 - (qubit - turned) % qubits))
+def _bit(qubit: int, moved: int, qubits: int) -> int:
+    """Return a qubit's bit of the index after the schedule has moved by `moved` qubits; at first qubit 0 has the most significant bit."""
+    return int(2 ** (qubits - 1 - (qubit - moved) % qubits))

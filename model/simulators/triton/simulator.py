@@ -21,7 +21,7 @@ from hadamard.model.simulators.triton.schedule import Schedule, schedule_rotatio
 
 STATE_BYTES = 2**16
 """The largest state. The adjoint sweep holds two of them in the 256 KiB of registers of one multiprocessor and works in the other half;
-a turn passes through as many bytes of shared memory (163 to 227 KiB on data-centre GPUs, 64 KiB on AMD's, 99 KiB on most others)."""
+an exchange passes through as many bytes of shared memory (163 to 227 KiB on data-centre GPUs, 64 KiB on AMD's, 99 KiB on most others)."""
 THREAD_BYTES = 2**7
 """What one thread holds of a state: 32 registers, as many for the cotangent, and 64 to work in, where 512 threads share them."""
 MOST_ROWS = 32
@@ -214,7 +214,7 @@ def _launch(sweep: str, plan: _Plan, states: torch.Tensor, tensors: tuple[torch.
     grid = (-(-rows // plan.rows),)
     with torch.cuda.device_of(states):  # type: ignore[no-untyped-call]
         getattr(_sweeps(), sweep)[grid](
-            *tensors, rows, plan.schedule.turns, len(plan.readout), *states.stride(),
+            *tensors, rows, plan.schedule.steps, len(plan.readout), *states.stride(),
             NEAR=plan.schedule.near, FAR=plan.far, ROWS=plan.rows, num_warps=plan.warps, enable_fp_fusion=True, **choices,
         )  # fmt: skip
 

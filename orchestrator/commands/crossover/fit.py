@@ -12,7 +12,7 @@ from scipy import stats
 from hadamard.model.settings import Settings
 
 DOMINATED, FEWEST_SIZES = 8.0, 4
-"""Work dominates where a gate takes at least so many times what it takes at the simulator's best size: what does not grow with the state,
+"""Work dominates where a gate takes at least this many times what it takes at the simulator's best size: what does not grow with the state,
 calls above all, is then less than an eighth of it. With fewer sizes than four, the band would say nothing."""
 LEVEL = 0.95
 

@@ -21,7 +21,7 @@ from hadamard.orchestrator.timing.machine import Machine, this_machine
 THREADS = 1
 """Of every simulator: who has more cores can run as many inferences side by side."""
 BATCH, MOST_AMPLITUDES = 16, 2**21
-"""Sentences at once, and fewer where their states would be more than so many amplitudes: batches gain nothing there."""
+"""Sentences at once, and fewer where their states would be more than this many amplitudes: batches gain nothing there."""
 
 
 class Point(Settings):

@@ -48,7 +48,7 @@ def test_heads_that_never_disagree_do_not_differ() -> None:
 
 
 def error_rate(disagreements: int) -> float:
-    """Return how often equal heads with so many disagreements are told apart at 0.05: the tails of the binomial that are."""
+    """Return how often equal heads with this many disagreements are told apart at 0.05: the tails of the binomial that are."""
     told = bisect.bisect_left(range(disagreements // 2 + 1), True, key=lambda k: pair(k, disagreements - k).p > 0.05)
     return 2 * float(stats.binom.cdf(told - 1, disagreements, 0.5))
 

@@ -72,7 +72,7 @@ def points(name: str, call_s: float, amplitude_s: float, joules_w: float | None 
 
 
 def on_this_machine(watts: float | None = None) -> Measured:
-    """Return what could have been measured; with counters that read so many watts, or without any."""
+    """Return what could have been measured; with counters that read this many watts, or without any."""
     return Measured(
         machine=Machine(processor="Abacus", cores=1, system="Linux", python="3.11", versions={}),
         memory_bytes=2**34,

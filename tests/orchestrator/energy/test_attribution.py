@@ -122,7 +122,7 @@ def test_all_attempts_count_and_one_that_was_lost_leaves_none(ledger: Ledger, pl
     assert trials[resumed.digest].energy_j == pytest.approx(15 * WATTS)
     assert trials[resumed.digest].window_s == 15
     assert lost.digest not in trials
-    assert study_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost was spent all the same"
+    assert study_j(ledger.directory) == pytest.approx((10 + 5 + 8 + 10) * WATTS), "what was lost counts all the same"
 
 
 def test_a_record_that_stops_without_a_word_is_no_measurement(ledger: Ledger, plan: Plan) -> None:

@@ -96,9 +96,9 @@ def test_all_runs_of_a_study_count(ledger: Ledger, plan: Plan) -> None:
     finish(ledger, plan.trials[0], 0.5)
     fail(ledger, plan.trials[1], "diverged")
     fail(ledger, plan.trials[2], "killed")
-    spent = used(Budget(energy=1e9), ledger.directory, ledger.records(plan.trials))
-    assert (spent.wall_s, spent.node_hours, spent.trials) == (100.0, 160 / 3600, 2), "a killed trial is tried again"
-    assert spent.energy_j == pytest.approx(10 * WATTS)
+    totals = used(Budget(energy=1e9), ledger.directory, ledger.records(plan.trials))
+    assert (totals.wall_s, totals.node_hours, totals.trials) == (100.0, 160 / 3600, 2), "a killed trial is tried again"
+    assert totals.energy_j == pytest.approx(10 * WATTS)
 
 
 def test_what_a_budget_allows(ledger: Ledger, plan: Plan) -> None:
@@ -123,10 +123,10 @@ def test_what_a_budget_allows(ledger: Ledger, plan: Plan) -> None:
 
 
 def test_the_first_of_time_and_node_hours_is_the_deadline() -> None:
-    spent = Used(100.0, 0.5, None, 0)
-    assert deadline(Budget(), spent, 4, 1000.0) is None
-    assert deadline(Budget(wall=400.0), spent, 4, 1000.0) == 1300.0
-    assert deadline(Budget(wall=4000.0, node_hours=1.0), spent, 4, 1000.0) == 1000.0 + 1800 / 4
+    totals = Used(100.0, 0.5, None, 0)
+    assert deadline(Budget(), totals, 4, 1000.0) is None
+    assert deadline(Budget(wall=400.0), totals, 4, 1000.0) == 1300.0
+    assert deadline(Budget(wall=4000.0, node_hours=1.0), totals, 4, 1000.0) == 1000.0 + 1800 / 4
 
 
 def test_a_pack_is_begun_only_if_it_will_end_in_time(tmp_path: Path) -> None:

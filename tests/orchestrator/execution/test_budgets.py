@@ -60,9 +60,9 @@ def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Pat
     assert code == 1, output
     assert "the budget ends it: energy " in output
     assert "--set budget.energy=..." in output
-    spent, before = study_j(directory), results_of(directory)
-    assert spent is not None
-    assert 0.5 * limit_j < spent < limit_j + 12 * WATTS, "its record is 5 s old at most, and what is in training saves its epoch"
+    used_j, before = study_j(directory), results_of(directory)
+    assert used_j is not None
+    assert 0.5 * limit_j < used_j < limit_j + 12 * WATTS, "its record is 5 s old at most, and what is in training saves its epoch"
     assert len(before) < TRIALS
     code, output = run(study, directory, "--set", "budget.energy=1 kWh")
     assert code == 0, output

@@ -1,4 +1,4 @@
-"""On so many ranks: the sharded simulator against simulators of one process. Prints one JSON line of what rank 0 found.
+"""On this many ranks: the sharded simulator against simulators of one process. Prints one JSON line of what rank 0 found.
 
 mpiexec -n RANKS python -m tests.support.ranks.agree RANKS SHARDS LARGEST
 """

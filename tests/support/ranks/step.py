@@ -1,4 +1,4 @@
-"""On so many ranks: steps of the paper's circuits or head, with what they sent, kept and took. Prints one JSON line.
+"""On this many ranks: steps of the paper's circuits or head, with what they sent, kept and took. Prints one JSON line.
 
 mpiexec -n RANKS python -m tests.support.ranks.step RANKS SHARDS [torch-]encoder|second|head QUBITS ROWS STEPS
 """

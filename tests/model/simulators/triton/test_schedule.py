@@ -21,7 +21,7 @@ def test_slots_keep_the_order_of_what_does_not_commute(circuit: Circuit, near: i
     program = lower(circuit)
     schedule = schedule_rotations(program, min(near, circuit.qubits))
     assert len(set(schedule.slots)) == len(schedule.slots) == len(program.rotations)
-    assert len(schedule.masks) == schedule.turns * schedule.near
+    assert len(schedule.masks) == schedule.steps * schedule.near
     for slot, rotation in zip(schedule.slots, program.rotations, strict=True):
         assert slot % circuit.qubits == rotation.target
     for later, (slot, rotation) in enumerate(zip(schedule.slots, program.rotations, strict=True)):
