@@ -1,4 +1,4 @@
-"""Logging: where the lines of a study go, and how what is survived is told once.
+"""Logging: where the lines of a study go, and how errors that a run survives are logged once each.
 
 Modules take `logging.getLogger(__name__)`. A pack's process writes to its standard error, which is the pack's `log.txt`; the driver and the
 workers of a node write to files in the study's `logs/` (`log_to`).

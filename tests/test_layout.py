@@ -15,13 +15,16 @@ from hadamard.model.lazy import load
 from hadamard.model.simulators.registry import SIMULATORS
 from tests.conftest import ROOT
 
-FLOORS = (
-    *(f"orchestrator/{room}" for room in ("cli", "commands", "report", "execution", "tracking", "results", "energy", "timing", "planning")),
-    *(f"orchestrator/{room}" for room in ("ledger", "study", "plotting", "formats", "analysis", "design")),
+LAYERS = (
+    *(
+        f"orchestrator/{folder}"
+        for folder in ("cli", "commands", "report", "execution", "tracking", "results", "energy", "timing", "planning")
+    ),
+    *(f"orchestrator/{folder}" for folder in ("ledger", "study", "plotting", "formats", "analysis", "design")),
     "slurm",
     "cluster",
-    *(f"model/{room}" for room in ("train", "training", "representation", "trial", "heads", "simulators", "circuits", "data", "mpi")),
-    *(f"model/{room}" for room in ("files", "settings", "lazy", "logs", "errors")),
+    *(f"model/{folder}" for folder in ("train", "training", "representation", "trial", "heads", "simulators", "circuits", "data", "mpi")),
+    *(f"model/{folder}" for folder in ("files", "settings", "lazy", "logs", "errors")),
 )
 """From the top down: a module imports from its own folder and from those below it."""
 PACKAGES = ("orchestrator", "model", "cluster", "slurm")
@@ -45,7 +48,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def arrows() -> Iterator[tuple[Path, Path]]:
+def import_edges() -> Iterator[tuple[Path, Path]]:
     """Yield who imports whom among our modules."""
     known = modules()
     for path in known.values():
@@ -55,20 +58,20 @@ def arrows() -> Iterator[tuple[Path, Path]]:
                 yield path, target
 
 
-def floor(path: Path) -> int:
-    room = path.with_suffix("").as_posix()
-    return next(number for number, name in enumerate(FLOORS) if room == name or room.startswith(f"{name}/"))
+def layer(path: Path) -> int:
+    module = path.with_suffix("").as_posix()
+    return next(number for number, name in enumerate(LAYERS) if module == name or module.startswith(f"{name}/"))
 
 
 def test_imports_go_down_only() -> None:
-    faces = {"orchestrator/__init__.py", "model/__init__.py"}
-    up = [(str(a), str(b)) for a, b in arrows() if not {str(a), str(b)} & faces and floor(a) > floor(b)]
+    package_inits = {"orchestrator/__init__.py", "model/__init__.py"}
+    up = [(str(a), str(b)) for a, b in import_edges() if not {str(a), str(b)} & package_inits and layer(a) > layer(b)]
     assert not up
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[Path, set[Path]] = {}
-    for importer, imported in arrows():
+    for importer, imported in import_edges():
         graph.setdefault(importer, set()).add(imported)
     tuple(TopologicalSorter(graph).static_order())  # raises CycleError with the circle
 

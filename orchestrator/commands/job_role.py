@@ -12,6 +12,7 @@ from hadamard.model.errors import UserError
 from hadamard.orchestrator.execution.budget_guard import allowed
 from hadamard.orchestrator.ledger import claim
 from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.study.expansion import read_plan
 
 
@@ -38,7 +39,7 @@ def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> s
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
-def _role(owner: claim.OwnerRecord | None, directory: Path) -> tuple[str, str]:
+def _role(owner: OwnerRecord | None, directory: Path) -> tuple[str, str]:
     if owner is None:
         return "lead", ""
     if owner.state == "stopping":

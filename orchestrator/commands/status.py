@@ -15,7 +15,7 @@ from hadamard.orchestrator.commands.status_facts import DriverFacts, JobFacts, N
 from hadamard.orchestrator.energy.attribution import study_energy
 from hadamard.orchestrator.execution.progress import best_row, best_text
 from hadamard.orchestrator.formats import duration
-from hadamard.orchestrator.ledger import claim
+from hadamard.orchestrator.ledger import claim, owner_record
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.ledger.notices import Notice, notices
 from hadamard.orchestrator.ledger.reopen import reopen
@@ -84,7 +84,7 @@ def study_status(directory: Path) -> StudyStatus:
     energy = study_energy(ledger.directory, records)
     finished = [costs(record, energy) for record in records if record.status == "done"]
     energies = [cost["energy_j"] for cost in finished]
-    owner, last = claim.living(ledger.directory), claim.current(ledger.directory)
+    owner, last = claim.living(ledger.directory), owner_record.current(ledger.directory)
     cluster, page = status_facts.running_cluster(owner), ledger.report / "report.html"
     return StudyStatus(
         study=plan.study.study,

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from hadamard.orchestrator.commands.render import Result
-from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import TrialRecord
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
 

@@ -125,7 +125,7 @@ def run_packs(ledger: Ledger, packs: Sequence[Pack], name: str, run: int, limits
 
 
 def _keep_signals() -> Any:
-    """Return a callback that puts the handlers of now in place again once Tune has put its own, and lets waiting signals come."""
+    """Return a callback that restores the present signal handlers after Tune has set its own, and unblocks signals."""
     from ray import tune
 
     class KeepSignals(tune.Callback):

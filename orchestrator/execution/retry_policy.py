@@ -29,8 +29,8 @@ def run_with_retries(
         pack_directory: Holds `pack.json`.
         launch: Runs the pack's process to its end.
         stop_reason: Why nothing more is to be launched, or None.
-        lost: The cause of the end of the worker that had this pack before, in this run, if it recorded none.
-        run: The run's number: trials are lost so often in each.
+        lost: Why an earlier worker of this run lost the pack without recording it; None if none did.
+        run: The term of the driver: losses are counted for each term.
     """
     pack = PackFiles(pack_directory)
     left = [files for files in pack.trials if not files.result.exists()]

@@ -27,8 +27,6 @@ from hadamard.orchestrator.ledger import owner_record
 from hadamard.orchestrator.ledger.owner_record import STALE_S, JobState, OwnerRecord, current
 from hadamard.slurm import jobs
 
-__all__ = ["STALE_S", "Claim", "OwnedError", "OwnerRecord", "current", "living", "owned", "stop_requested"]
-
 HEARTBEAT_S = 5.0
 HISTORY = 9
 """Owner records of earlier terms that are kept."""

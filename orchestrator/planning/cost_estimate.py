@@ -100,7 +100,7 @@ def packs_seconds(packs: Sequence[Pack], allocation: Allocation) -> float | None
         for index, pack in enumerate(waiting):
             if pack.seconds is None:
                 return None
-            if free.hold(pack) or not (running or held_back):  # what can never fit is refused elsewhere
+            if free.has_room(pack) or not (running or held_back):  # what can never fit is refused elsewhere
                 free.change(pack, -1)
                 heapq.heappush(running, (now + pack.seconds, len(launched)))
                 launched.append(pack)
@@ -147,7 +147,7 @@ class _FreeResources:
     gpus: int
     memory_bytes: int
 
-    def hold(self, pack: Pack) -> bool:
+    def has_room(self, pack: Pack) -> bool:
         enough = self.cores >= pack.ranks and self.memory_bytes >= pack.ranks * pack.memory_bytes
         return enough and (not pack.gpus or self.gpus >= pack.ranks * pack.gpus)
 

@@ -30,8 +30,8 @@ RUNS_USED = 5
 """A part is corrected by the median of this many runs, the last ones that had it: one run on a busy machine does not move it."""
 RUNS_KEPT = 20
 START, PACK_START, END, FITTED, DENSE, UNFROZEN = "start", "pack start", "end", "closed form", "dense", "unfrozen"
-"""Parts of a run's time, the last three of which are heads without a circuit and those trained with their sentence encoder; the others are
-simulators by name, and `embeddings`."""
+"""Parts of a run's time. `closed form` and `dense` are heads without a circuit, `unfrozen` heads trained with their sentence encoder. The
+other parts are `embeddings`, and simulators by name."""
 
 
 class RatesError(UserError):

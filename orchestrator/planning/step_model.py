@@ -50,7 +50,7 @@ class Step:
         stages: Number of stages of all circuits.
         messages: Number of messages that one rank sends, each to one other, forward and backward.
         moved_bytes: Bytes sent by all ranks together.
-        rank_bytes: Bytes that one rank sends, in a group that has as many rows as any.
+        rank_bytes: Bytes that one rank sends, in the group with the most rows.
         gates: Number of gates or rotations of all circuits.
         gate_amplitudes: Amplitudes of one rank, summed over these.
         shard_bytes: The larger shard of one row.

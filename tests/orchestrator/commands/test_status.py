@@ -16,9 +16,9 @@ from hadamard.orchestrator.commands import status_facts
 from hadamard.orchestrator.commands.status import show_status
 from hadamard.orchestrator.commands.status_facts import NodeTrials
 from hadamard.orchestrator.ledger import claim
-from hadamard.orchestrator.ledger.claim import OwnerRecord
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.ledger.notices import post
+from hadamard.orchestrator.ledger.owner_record import OwnerRecord
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster

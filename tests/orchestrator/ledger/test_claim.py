@@ -132,12 +132,12 @@ def test_another_process_with_the_owners_number_is_not_taken_for_it(study: Path)
 
 
 def test_a_study_is_given_back(study: Path) -> None:
-    assert claim.current(study) is None
+    assert owner_record.current(study) is None
     with owned(study) as claimed:
-        assert living(study) == claim.current(study)
+        assert living(study) == owner_record.current(study)
         with pytest.raises(OwnedError), owned(study):
             pass
-    last = claim.current(study)
+    last = owner_record.current(study)
     assert last is not None
     assert (last.state, last.cause, last.pid, claimed.lost) == ("ended", None, os.getpid(), False)
     assert living(study) is None
@@ -202,7 +202,7 @@ def test_slurm_is_not_asked_where_the_answer_is_known(study: Path) -> None:
 def test_what_is_known_of_a_job_is_on_record(study: Path) -> None:
     environment = {"SLURM_JOB_ID": "42", "SLURM_RESTART_COUNT": "3", "SLURMD_NODENAME": "n7", "HADAMARD_CLUSTER": "/s/cluster.json"}
     with owned(study, environment):
-        last = claim.current(study)
+        last = owner_record.current(study)
         assert last is not None
         assert (last.job, last.restart, last.host, last.cluster) == ("42", 3, "n7", "/s/cluster.json")
         refused = r"on n7 of Slurm job 42\. Wait for it, or lend more nodes to it: `hadamard submit STUDY --join`"
@@ -231,7 +231,7 @@ def test_a_superseded_owner_sees_it_at_its_next_heartbeat(study: Path) -> None:
         assert claimed.lost
         with pytest.raises(OwnedError, match="on n2"):
             claimed.check()
-    last = claim.current(study)
+    last = owner_record.current(study)
     assert last is not None
     assert (last.term, last.state) == (2, "running")
 
@@ -297,7 +297,7 @@ def test_a_record_of_an_earlier_version_is_read(study: Path) -> None:
     put(study, elsewhere(7))
     file = owner_record.file_of(study, 7)
     file.write_text(json.dumps({**json.loads(file.read_text()), "generation": 7, "cause": "driver lost"}))
-    record = claim.current(study)
+    record = owner_record.current(study)
     assert record is not None
     assert (record.term, record.host, record.cause) == (7, "n2", "driver lost")
 
