@@ -87,6 +87,7 @@ def advanced(items: tuple[Item, ...], done: frozenset[int], held: frozenset[int]
     return frozenset(now)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from([ALL_REAL, ALL_GATES]).flatmap(lambda names: random_circuits(names, qubits=(3, 5))), st.integers(1, 2))
 def test_the_bound_is_below_the_best_plan_and_ours_is_not(circuit: Circuit, wires: int) -> None:
@@ -101,5 +102,6 @@ def test_the_papers_circuits_are_near_the_best(shards: int) -> None:
     assert least(encoder, shards) <= best(encoder, shards) <= plan_stages(encoder, shards).moved <= 1.5 * best(encoder, shards)
 
 
+@pytest.mark.slow
 def test_the_documented_table_is_what_is_computed() -> None:
     assert table() in (ROOT / "docs" / "performance.md").read_text()

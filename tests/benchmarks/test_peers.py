@@ -48,6 +48,7 @@ def test_flop_count_11_per_amplitude_and_fused_gate() -> None:
     assert step_flop(6, 32) == 11 * 32 * 64 * 120
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # peers warn of each other's versions
 @pytest.mark.parametrize("peer", [peer for peer in BY_NAME.values() if peer.package], ids=lambda peer: peer.name)
 def test_peers_agree_with_the_reference(peer: Peer) -> None:

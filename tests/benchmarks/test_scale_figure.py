@@ -30,6 +30,7 @@ def test_as_few_ranks_as_hold_a_state_and_joules_of_all_of_them() -> None:
     assert estimate_step(QuantumHead(qubits=30), machine(memory_gib=0.1), 4) is None
 
 
+@pytest.mark.slow
 def test_the_figure_and_the_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["--memory-gib", "64", "--out", str(tmp_path / "new")])
     with Image.open(tmp_path / "new" / "scale.png") as picture:

@@ -34,6 +34,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_study_that_another_driver_has_is_refused_with_an_exit_code_of_its_own(tmp_path: Path) -> None:
     ledger = entered(tmp_path / "run", read(tmp_path))
     with ledger.owned():
@@ -71,6 +72,7 @@ def test_plan_as_json(tmp_path: Path) -> None:
     assert {"aliases", "power", "packs", "splits"} <= set(plan)
 
 
+@pytest.mark.slow
 def test_status_as_text_and_json(tmp_path: Path) -> None:
     plan = read(tmp_path)
     ledger = entered(tmp_path / "run", plan)
@@ -85,6 +87,7 @@ def test_status_as_text_and_json(tmp_path: Path) -> None:
     assert "killed" in text
 
 
+@pytest.mark.slow
 def test_report_and_status_need_neither_corpus_nor_working_directory(tmp_path: Path) -> None:
     (tmp_path / "mine.tsv").write_text("text\tlabel\n" + "".join(f"sentence number {index}\t{index % 2}\n" for index in range(60)))
     entered(tmp_path / "run", read(tmp_path, TINY.replace("name: reviews, sentences: 300", f"name: mine, path: {tmp_path / 'mine.tsv'}")))
@@ -144,6 +147,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
+@pytest.mark.slow
 def test_what_is_refused_ends_the_process_without_a_traceback(tmp_path: Path) -> None:
     done = hadamard("run", write_study(tmp_path, TINY.replace("epochs: 3", "epoch: 3")), cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -230,6 +234,7 @@ def test_a_full_disk_is_refused_before_anything_starts(tmp_path: Path, refused: 
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_line_is_named_and_nothing_is_touched(tmp_path: Path) -> None:
     plan = read(tmp_path)
     ledger = entered(tmp_path / "run", plan)

@@ -78,6 +78,7 @@ def test_labels_come_in_no_fixed_order() -> None:
     assert 60 < sum(first for first in labels[::2]) < 140  # 200 fair coins
 
 
+@pytest.mark.slow
 def test_writes_2000_sentences_at_once_and_20000_without_repeating_itself() -> None:
     grammar.write(10, 0.5, seed=0)
     start = time.process_time()

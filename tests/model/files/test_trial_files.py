@@ -69,6 +69,7 @@ def _hold(directory: str, seconds: float) -> None:
         time.sleep(seconds)
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_for_the_first_but_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(str(tmp_path), 60))
     holder.start()

@@ -99,6 +99,7 @@ def test_an_unfrozen_encoder_is_trained_with_its_head_and_goes_on_the_same_after
     assert result["parameters"] > 22_000_000  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_the_encoder_below_a_head_starts_where_it_was_and_has_a_gradient() -> None:
     directory, texts = locate("all-MiniLM-L6-v2").directory, ["a fine film", "a dull and tiresome one", "well made", "badly made"]
     tuning = Tuning(lr=1e-3, precision="float32")

@@ -98,6 +98,7 @@ def coverage(runs: Iterable[tuple[list[bool], bool]]) -> tuple[float, float]:
     return float(np.mean(list(itertools.chain(*alone)))), float(np.mean(together))
 
 
+@pytest.mark.slow
 def test_intervals_cover_at_their_level_with_gaps() -> None:
     rng = np.random.default_rng(7)
     design = two_level("abc")

@@ -115,6 +115,7 @@ def test_expected_maximum_of_normal_numbers(count: int, expected: float) -> None
     assert expected_maximum(count) == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_best_of_equal_rows_gains_what_is_expected() -> None:
     rng = np.random.default_rng(4)
 

@@ -301,6 +301,7 @@ def test_text_says_why_what_and_how_and_writes_nothing(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_augment_needs_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
     ledger, _ = study(tmp_path, RANGES, THIRD)
     code = (

@@ -239,6 +239,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
         show_comparison(first.directory, other.directory, as_json=False)
 
 
+@pytest.mark.slow
 def test_compare_needs_neither_ray_nor_torch_nor_mlflow(tmp_path: Path) -> None:
     first, second = two(tmp_path, TINY, TINY.replace("epochs: 3", "epochs: 9"))
     code = (

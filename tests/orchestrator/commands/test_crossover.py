@@ -207,6 +207,7 @@ def test_inference_gives_the_values_of_the_reference(name: str) -> None:
     np.testing.assert_allclose(np.asarray(passes.second_module()), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_inference_is_measured_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HADAMARD_ENERGY", "off")
     classical = measure(InferenceRequest(factory=CLASSICAL, rows=16, threads=1, limit_s=20))

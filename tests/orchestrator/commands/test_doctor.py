@@ -68,6 +68,7 @@ def test_scratch_must_be_short_local_writable_and_roomy(monkeypatch: pytest.Monk
     assert "short directory on the node's own disk" in shared.fix
 
 
+@pytest.mark.slow
 def test_every_simulator_is_opened_and_those_for_gpus_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # of the process that looks
     found = {one.what: one for one in machine._simulators()}

@@ -30,6 +30,7 @@ def said(*lines: dict[str, object]) -> str:
     return "a banner of the site\n" + "".join(json.dumps(line) + "\n" for line in lines)
 
 
+@pytest.mark.slow
 def test_two_ranks_meet_exchange_and_simulate() -> None:
     done = hadamard("doctor", "--mpi", "--json")
     assert done.returncode == 0, done.stderr
@@ -46,6 +47,7 @@ def test_two_ranks_meet_exchange_and_simulate() -> None:
     assert not found["lightning.gpu"]["ok"]
 
 
+@pytest.mark.slow
 def test_several_programs_of_one_rank_each_are_told_from_one_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """As PMI-2 starts Open MPI: every process believes to be alone, and all end well."""
     twice = Start("twice", ["sh", "-c", '"$@" & "$@"; wait', "sh"], os.environ, "speak its language")

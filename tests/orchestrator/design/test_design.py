@@ -307,6 +307,7 @@ REFUSALS: list[tuple[DesignSettings, tuple[Factor, ...], list[str]]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "factors", "parts"), REFUSALS)
 def test_refuses_with_a_reason(kind: DesignSettings, factors: tuple[Factor, ...], parts: list[str]) -> None:
     with pytest.raises(DesignError) as error:

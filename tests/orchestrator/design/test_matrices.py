@@ -124,6 +124,7 @@ def test_d_optimal_is_no_worse_than_pydoe() -> None:
     assert np.linalg.slogdet(ours.T @ ours)[1] >= np.linalg.slogdet(peer.T @ peer)[1] - 1e-9
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(rows=st.integers(2, 30), factors=st.integers(1, 6), seed=st.integers(0, 2**32))
 def test_latin_hypercube_has_one_point_in_every_slice(rows: int, factors: int, seed: int) -> None:

@@ -192,6 +192,7 @@ def test_trials_that_need_the_same_encoder_tuned_share_a_pack(tmp_path: Path) ->
         assert pack.memory_bytes > 2 * PROCESS_BYTES
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_number_of_trials(tmp_path: Path) -> None:
     """Ten times the trials, of ten times as many shapes, must not take much more than ten times as long."""
     trial = plan_of(tmp_path).trials[0]

@@ -233,6 +233,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plotting.STYLE, "figure.constrained_layout.use", False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_of_a_study_gives_a_page_that_stands_alone(state: str, tmp_path: Path) -> None:
@@ -250,6 +251,7 @@ def test_every_state_of_a_study_gives_a_page_that_stands_alone(state: str, tmp_p
     assert len(pd.read_csv(path.parent / "results.csv")) == len(study["results"])
 
 
+@pytest.mark.slow
 def test_figures_are_sharp_and_small(tmp_path: Path) -> None:
     path = write(tmp_path, **synthetic(screening(), splits=4))
     drawn = {path.stem: path.read_bytes() for path in path.parent.glob("*.png")}
@@ -267,6 +269,7 @@ def test_figures_are_sharp_and_small(tmp_path: Path) -> None:
     assert width == 1920
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_the_tables_are_written_with_every_digit_and_costs_apart(tmp_path: Path) -> None:
     study = without(small(), lambda r: r.index == 4) | {"curves": {}}
@@ -410,6 +413,7 @@ def test_three_representations_of_which_one_has_fewer_heads() -> None:
     assert only[0].points.startswith("+2.8 ± ")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_sentences_that_one_head_alone_gets_right_are_told_by_split(tmp_path: Path) -> None:
     study = small()

@@ -43,6 +43,7 @@ def presets(study: Path) -> list[list[str]]:
     return [[part.split("  ")[0].strip().strip('"') for part in named.split("--set ")[1:]] for named in (laptop, cluster)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
 def test_a_study_is_planned_on_any_corpus_as_it_is_and_with_its_presets(study: Path, corpus: Path) -> None:
     whole = read_plan(study, [f"data.path={corpus}"])

@@ -58,6 +58,7 @@ def test_a_simulator_that_cannot_be_opened_says_why() -> None:
     assert why_absent(missing) == "no_such_module is missing; pip install toy"
 
 
+@pytest.mark.slow
 def test_a_step_is_timed_in_its_own_process() -> None:
     measured = time_step(StepRequest(factory=FACTORY, arguments=("torch",), qubits=3, rows=4, threads=1, limit_s=30))
     assert not isinstance(measured, str), measured

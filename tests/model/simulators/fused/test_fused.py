@@ -39,6 +39,7 @@ def test_values_and_gradients_agree_with_pennylane(device: str, circuit: Circuit
     assert_agree(values_and_gradients(SIMULATOR, circuit, batch.to(torch.float32)), theirs, value=1e-5, gradient=1e-4)
 
 
+@pytest.mark.slow
 @given(circuit=random_circuits(ALL_REAL, qubits=(1, 8), gates=60), rows=st.integers(1, 5), seed=st.integers(0, 2**31))
 @settings(max_examples=50, deadline=None)
 def test_real_circuits_agree_with_the_clear_simulator_also_in_the_states_gradient(circuit: Circuit, rows: int, seed: int) -> None:
@@ -81,6 +82,7 @@ def peak_bytes(circuit: Circuit, rows: int, from_states: bool) -> int:
     return measured.peak - given  # which `values_and_gradients` clones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("real", [True, False])
 @pytest.mark.parametrize("from_states", [True, False])
 def test_a_step_takes_at_most_three_states_per_sample(real: bool, from_states: bool, monkeypatch: pytest.MonkeyPatch) -> None:

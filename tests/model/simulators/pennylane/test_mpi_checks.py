@@ -153,6 +153,7 @@ def test_an_evaluation_computes_no_gradient(monkeypatch: pytest.MonkeyPatch) -> 
     assert (values[False] == values[True]).all()
 
 
+@pytest.mark.slow
 def test_two_ranks_that_run_the_same_circuits_have_the_same_values_and_gradients() -> None:
     found = json.loads(on_ranks(2, "tests.support.ranks.pennylane")[-1])
     assert found["together"] == [2, 2]

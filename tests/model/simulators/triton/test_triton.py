@@ -29,6 +29,7 @@ def assert_like_the_clear_one(circuit: Circuit, batch: Batch, dtype: torch.dtype
     assert_agree(ours, theirs, *TOLERANCES[dtype])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize("qubits", [4, 5])
 def test_the_papers_circuits(qubits: int, dtype: torch.dtype) -> None:
