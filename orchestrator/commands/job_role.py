@@ -26,7 +26,7 @@ def show_role(path: Path, overrides: Sequence[str], directory: Path | None) -> s
         UserError: The study cannot be run, or a driver outside Slurm, whose Ray cannot be joined, is running it.
     """
     plan = read_plan(path, overrides)
-    ledger = Ledger(directory or Path("runs") / plan.study.study)
+    ledger = Ledger.of(plan.study, directory)
     records = ledger.records(plan.trials)
     allowed_now = {trial.key for trial in allowed(plan.study.budget, ledger.directory, records)}
     owed = [record for record in records if record.trial.key in allowed_now]

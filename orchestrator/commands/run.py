@@ -54,7 +54,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     """
     console, began_s = Console(highlight=False, markup=False, soft_wrap=True), feedback.process_began_s()
     plan = read_plan(path, overrides)
-    ledger = Ledger(directory or Path("runs") / plan.study.study)
+    ledger = Ledger.of(plan.study, directory)
     allocation = detect()
     owed = allowed(plan.study.budget, ledger.directory, ledger.records(plan.trials))
     ledger.check(plan.study, len(owed))

@@ -70,7 +70,7 @@ def submit_study(request: Request, options: slurm.SubmitOptions) -> None:
     _check(request, options)
     wanted = requested(directives(slurm.SCRIPT.read_text()) | options.named())
     plan = read_plan(request.study, request.overrides)
-    ledger = Ledger(request.directory or Path("runs") / plan.study.study)
+    ledger = Ledger.of(plan.study, request.directory)
     owed = [record.trial for record in ledger.records(plan.trials) if record.owed]
     ledger.check(plan.study, len(owed))
     if not owed:

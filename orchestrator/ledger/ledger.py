@@ -92,6 +92,11 @@ class Ledger:
         self._known: dict[str, Path] | None = None
 
     @classmethod
+    def of(cls, study: Study, directory: Path | None) -> Ledger:
+        """Return the ledger of a study: in the directory, or where none is named in `runs/NAME`."""
+        return cls(directory or Path("runs") / study.study)
+
+    @classmethod
     def existing(cls, directory: Path) -> Ledger:
         """Open the ledger of a study that has been run.
 
