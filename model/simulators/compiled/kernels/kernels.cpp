@@ -59,7 +59,7 @@ template <class T> class Block {
     const int rows;
     const std::size_t vectors;
     std::vector<Coefficients<T>> coefficient;
-    std::vector<Pass<T>> passes;
+    std::vector<Turn<T>> turns;
     std::vector<V> gradients;
     std::unique_ptr<void, Release> memory;  // not set to zero, and not touched where it is not used
     V* own_state;
@@ -88,9 +88,9 @@ template <class T> class Block {
     void measure(V scale);
     void begin_backward(V* copy);
     void take_gradients(T* weight_gradient);
-    // Has the last pass multiply by what the passes leave out, unless it does so anyway.
+    // Has the last turn multiply by what the turns leave out, unless it does so anyway.
     void settle(V scale) {
-        if (!passes.empty() && !passes.back().rescale) passes.back().rescale = true, passes.back().scale = scale;
+        if (!turns.empty() && !turns.back().rescale) turns.back().rescale = true, turns.back().scale = scale;
     }
     V over_amplitudes(V x) const;
     V sign_of(int bit) const { return lanes_with<T>(rows << bit) ? all<T>(-1) : all<T>(1); }
@@ -201,22 +201,22 @@ template <class T> void Block<T>::begin_backward(V* copy) {
 template <class T> void Block<T>::forward(std::int64_t trial, std::int64_t block) {
     open(trial, block);
     load_states();
-    const V scale = schedule.arrange(coefficient.data(), false, passes);
-    schedule.run(passes, batch.rank, state, nullptr);
+    const V scale = schedule.arrange(coefficient.data(), false, turns);
+    schedule.run(turns, batch.rank, state, nullptr);
     measure(scale);
 }
 
 template <class T> void Block<T>::advance(std::int64_t trial, std::int64_t block) {
     open(trial, block);
-    settle(schedule.arrange(coefficient.data(), false, passes));
-    schedule.run(passes, batch.rank, state, nullptr);
+    settle(schedule.arrange(coefficient.data(), false, turns));
+    schedule.run(turns, batch.rank, state, nullptr);
 }
 
 template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t block, T* weight_gradient) {
     open(trial, block);
     begin_backward(own_state);
-    const V scale = schedule.arrange(coefficient.data(), true, passes);
-    schedule.run(passes, batch.rank, state, other);
+    const V scale = schedule.arrange(coefficient.data(), true, turns);
+    schedule.run(turns, batch.rank, state, other);
     take_gradients(weight_gradient);
     if (batch.state_gradient) {
         for (std::size_t i = 0; i < vectors; ++i) other[i] *= scale;
@@ -226,15 +226,15 @@ template <class T> void Block<T>::backward(std::int64_t trial, std::int64_t bloc
 
 template <class T> void Block<T>::retreat(std::int64_t trial, std::int64_t block, T* weight_gradient) {
     open(trial, block);
-    settle(schedule.arrange(coefficient.data(), true, passes));
-    schedule.run(passes, batch.rank, state, other);
+    settle(schedule.arrange(coefficient.data(), true, turns));
+    schedule.run(turns, batch.rank, state, other);
     take_gradients(weight_gradient);
 }
 
-// From the gradients of passes to those of steps, and of what their angles are made of.
+// From the gradients of turns to those of steps, and of what their angles are made of.
 template <class T> void Block<T>::take_gradients(T* weight_gradient) {
     for (V& gradient : gradients) gradient = V{};
-    schedule.gather(passes, coefficient.data(), gradients.data());
+    schedule.gather(turns, coefficient.data(), gradients.data());
     T* input_gradient = static_cast<T*>(batch.input_gradient);
     for (std::size_t s = 0; s < program.steps.size(); ++s) {
         const Step& step = program.steps[s];

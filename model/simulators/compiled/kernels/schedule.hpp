@@ -80,7 +80,7 @@ template <class T> Call<T> make_call(const Program& program, const int* steps, i
 }
 
 // A call of one block: its tangents, the gradients it gathers, and by what to multiply the state afterwards where it has grown too large.
-template <class T> struct Pass {
+template <class T> struct Turn {
     const Call<T>* call;
     Vector<T> tangent[3], gradient[3];
     bool rescale;
@@ -100,14 +100,14 @@ template <class T> class Schedule {
         }
     }
 
-    // Lays out a block's passes, in the order of the circuit or backwards; returns the cosines left out at its end.
-    V arrange(const Coefficients<T>* of_step, bool back, std::vector<Pass<T>>& passes);
+    // Lays out a block's turns, in the order of the circuit or backwards; returns the cosines left out at its end.
+    V arrange(const Coefficients<T>* of_step, bool back, std::vector<Turn<T>>& turns);
 
-    // Takes the passes. `rank`: the bits of the index beyond the state's; `cotangent` is null on the way forward.
-    void run(std::vector<Pass<T>>& passes, std::uint64_t rank, V* state, V* cotangent) const;
+    // Takes the turns. `rank`: the bits of the index beyond the state's; `cotangent` is null on the way forward.
+    void run(std::vector<Turn<T>>& turns, std::uint64_t rank, V* state, V* cotangent) const;
 
-    // Adds each pass's gradients to those of its steps.
-    void gather(const std::vector<Pass<T>>& passes, const Coefficients<T>* of_step, V* gradients) const;
+    // Adds each turn's gradients to those of its steps.
+    void gather(const std::vector<Turn<T>>& turns, const Coefficients<T>* of_step, V* gradients) const;
 
   private:
     const Program& program;
@@ -121,56 +121,56 @@ template <class T> class Schedule {
                 for (int s = 0; s < steps; ++s) singles.push_back(make_call<T>(program, &s, 1, controlled));
         return &singles[step + (with_control ? 0 : steps)];
     }
-    void take(Pass<T>& pass, Part part, V* state, V* cotangent) const;
+    void take(Turn<T>& turn, Part part, V* state, V* cotangent) const;
 };
 
 // Turns whose targets all lie within a cached part are taken together, part by part; the others sweep over the whole state.
-template <class T> void Schedule<T>::run(std::vector<Pass<T>>& passes, std::uint64_t rank, V* state, V* cotangent) const {
+template <class T> void Schedule<T>::run(std::vector<Turn<T>>& turns, std::uint64_t rank, V* state, V* cotangent) const {
     const std::size_t vectors = std::size_t(1) << (program.qubits - program.lane_bits);
     const std::size_t size = std::min(vectors, CACHED / sizeof(V)), above = rank * vectors;
-    auto within = [&](const Pass<T>& pass) { return pass.call->highest < 0 || std::size_t(1) << pass.call->highest < size; };
-    for (auto from = passes.begin(); from != passes.end();) {
-        auto last = std::find_if_not(from, passes.end(), within);
+    auto within = [&](const Turn<T>& turn) { return turn.call->highest < 0 || std::size_t(1) << turn.call->highest < size; };
+    for (auto from = turns.begin(); from != turns.end();) {
+        auto last = std::find_if_not(from, turns.end(), within);
         if (last == from) {
             take(*from++, {0, vectors, above}, state, cotangent);
             continue;
         }
         for (std::size_t first = 0; first < vectors; first += size)
-            for (auto pass = from; pass != last; ++pass) take(*pass, {first, size, above}, state, cotangent);
+            for (auto turn = from; turn != last; ++turn) take(*turn, {first, size, above}, state, cotangent);
         from = last;
     }
 }
 
-template <class T> void Schedule<T>::take(Pass<T>& pass, Part part, V* state, V* cotangent) const {
-    const Call<T>& call = *pass.call;
+template <class T> void Schedule<T>::take(Turn<T>& turn, Part part, V* state, V* cotangent) const {
+    const Call<T>& call = *turn.call;
     if (call.on_lanes) {
-        if (cotangent) call.lane_steps->backward(call.lane, part, state, cotangent, pass.tangent[0], pass.gradient[0]);
-        else call.lane_steps->forward(call.lane, part, state, pass.tangent[0]);
+        if (cotangent) call.lane_steps->backward(call.lane, part, state, cotangent, turn.tangent[0], turn.gradient[0]);
+        else call.lane_steps->forward(call.lane, part, state, turn.tangent[0]);
     } else {
-        if (cotangent) call.sweeps->backward(call.sweep, part, state, cotangent, pass.tangent, pass.gradient);
-        else call.sweeps->forward(call.sweep, part, state, pass.tangent);
+        if (cotangent) call.sweeps->backward(call.sweep, part, state, cotangent, turn.tangent, turn.gradient);
+        else call.sweeps->forward(call.sweep, part, state, turn.tangent);
     }
-    if (!pass.rescale) return;
-    for (std::size_t i = part.first; i < part.first + part.count; ++i) state[i] *= pass.scale;
+    if (!turn.rescale) return;
+    for (std::size_t i = part.first; i < part.first + part.count; ++i) state[i] *= turn.scale;
     if (cotangent)
-        for (std::size_t i = part.first; i < part.first + part.count; ++i) cotangent[i] *= pass.scale;
+        for (std::size_t i = part.first; i < part.first + part.count; ++i) cotangent[i] *= turn.scale;
 }
 
-template <class T> Vector<T> Schedule<T>::arrange(const Coefficients<T>* of_step, bool back, std::vector<Pass<T>>& passes) {
+template <class T> Vector<T> Schedule<T>::arrange(const Coefficients<T>* of_step, bool back, std::vector<Turn<T>>& turns) {
     constexpr T small = T(1e-12);  // the state has grown by its inverse; float32 ends at 1e38
     V scale = all<T>(1);
-    passes.clear();
+    turns.clear();
     auto add = [&](const Call<T>* call, bool half) {
-        Pass<T> pass{call, {}, {}, false, {}};
+        Turn<T> turn{call, {}, {}, false, {}};
         for (int k = 0; k < call->count; ++k) {
             const Coefficients<T>& c = of_step[call->step[k]];
-            pass.tangent[k] = half ? c.half_tangent : c.tangent;
+            turn.tangent[k] = half ? c.half_tangent : c.tangent;
             scale *= half ? c.half_cosine : c.cosine;
         }
         T least = scale[0];
         for (int lane = 1; lane < Lanes<T>::count; ++lane) least = std::min(least, scale[lane]);
-        if (!(least > small)) pass.rescale = true, pass.scale = scale, scale = all<T>(1);
-        passes.push_back(pass);
+        if (!(least > small)) turn.rescale = true, turn.scale = scale, scale = all<T>(1);
+        turns.push_back(turn);
     };
     for (std::size_t i = 0; i < calls.size(); ++i) {
         const Call<T>& call = calls[back ? calls.size() - 1 - i : i];
@@ -193,18 +193,18 @@ template <class T> Vector<T> Schedule<T>::arrange(const Coefficients<T>* of_step
     return scale;
 }
 
-template <class T> void Schedule<T>::gather(const std::vector<Pass<T>>& passes, const Coefficients<T>* of_step, V* gradients) const {
+template <class T> void Schedule<T>::gather(const std::vector<Turn<T>>& turns, const Coefficients<T>* of_step, V* gradients) const {
     V scale = all<T>(1);  // left out of state and cotangent alike: a gradient lacks its square
-    for (std::size_t t = 0; t < passes.size(); ++t) {
-        const Pass<T>& pass = passes[t];
-        for (int k = pass.call->count - 1; k >= 0; --k) {
-            const int step = pass.call->step[k];
+    for (std::size_t t = 0; t < turns.size(); ++t) {
+        const Turn<T>& turn = turns[t];
+        for (int k = turn.call->count - 1; k >= 0; --k) {
+            const int step = turn.call->step[k];
             const Coefficients<T>& c = of_step[step];
-            const bool second_half = c.steep && t > 0 && passes[t - 1].call->step[0] == step && passes[t - 1].call->count == 1;
-            if (!second_half) gradients[step] += scale * scale * pass.gradient[k];
+            const bool second_half = c.steep && t > 0 && turns[t - 1].call->step[0] == step && turns[t - 1].call->count == 1;
+            if (!second_half) gradients[step] += scale * scale * turn.gradient[k];
             scale *= c.steep ? c.half_cosine : c.cosine;
         }
-        if (pass.rescale) scale = all<T>(1);
+        if (turn.rescale) scale = all<T>(1);
     }
 }
 
