@@ -34,9 +34,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        import hadamard
+        from importlib.metadata import version
 
-        typer.echo(f"hadamard {hadamard.__version__}")
+        typer.echo(f"hadamard {version('hadamard')}")
         raise typer.Exit
 
 

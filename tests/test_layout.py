@@ -69,6 +69,11 @@ def test_imports_go_down_only() -> None:
     assert not up
 
 
+def test_no_module_imports_the_public_api_above_it() -> None:
+    public = {"hadamard", *(f"hadamard.{name}" for name in hadamard.__all__)}
+    assert not [str(path) for path in modules().values() if public & {*imports(path)}]
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[Path, set[Path]] = {}
     for importer, imported in import_edges():
