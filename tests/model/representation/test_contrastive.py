@@ -30,7 +30,7 @@ SMALL = TINY.replace("sentences: 300", "sentences: 120").replace("splits: 2", "s
 
 
 def plan_trials(tmp_path: Path, *overrides: str) -> tuple[Trial, ...]:
-    return read(tmp_path, SMALL, ["sentence_encoder.tuning={pairs: 8, lr: 2.0e-4}", *overrides]).trials
+    return read(tmp_path, SMALL, ["sentence_encoder.tuning={pairs: 4, lr: 2.0e-4}", *overrides]).trials
 
 
 def test_pairs_are_as_many_within_a_class_as_across_and_never_a_sentence_with_itself() -> None:
