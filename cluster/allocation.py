@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hadamard.cluster.control_groups import MOUNT, PROCESS, control_groups
 from hadamard.cluster.steps import own_job
 
-CGROUP = Path("/sys/fs/cgroup")
 GPU_MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 """Each names the GPUs that a process may use, with commas; empty: none. Unset: all there are."""
 OUR_RAY = "HADAMARD_CLUSTER"
@@ -111,35 +111,23 @@ def _installed_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _cgroup_memory_bytes(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> int | None:
+def _cgroup_memory_bytes(root: Path = MOUNT, own: Path = PROCESS) -> int | None:
     """Return the lowest memory limit of this process's cgroup and those above it, in version 2 or 1; None if there is none."""
     limits = []
-    for line in _read(own).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers == "" or "memory" in controllers.split(","):
-            top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
-            limits += [_read(group / name) for group in _upwards(top, path)]
+    for version, groups in control_groups("memory", own, root):
+        name = "memory.max" if version == 2 else "memory.limit_in_bytes"
+        limits += [_read(group / name) for group in groups]
     return min((int(limit) for limit in limits if limit.isdigit()), default=None)
 
 
-def _cgroup_cpus(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> int | None:
+def _cgroup_cpus(root: Path = MOUNT, own: Path = PROCESS) -> int | None:
     """Return the cores of the lowest quota of this process's cgroup and those above it, in version 2 or 1; None if there is none."""
     limits = []
-    for line in _read(own).splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            limits += [_read(group / "cpu.max").split() for group in _upwards(root, path)]
-        elif "cpu" in controllers.split(","):
-            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            limits += [[_read(group / name) for name in names] for group in _upwards(root / "cpu", path)]
+    for version, groups in control_groups("cpu", own, root):
+        names = ("cpu.max",) if version == 2 else ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        limits += [[word for name in names for word in _read(group / name).split()] for group in groups]
     numbers = [[int(number) for number in limit] for limit in limits if len(limit) == 2 and all(map(str.isdigit, limit))]
     return min((max(1, quota // period) for quota, period in numbers), default=None)
-
-
-def _upwards(top: Path, path: str) -> list[Path]:
-    """Return a cgroup's directory and those above it, up to where cgroups are mounted."""
-    inner = top / path.lstrip("/")
-    return [group for group in (inner, *inner.parents) if group.is_relative_to(top)]
 
 
 def _read(file: Path) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-PROCESS = Path("/proc/self/cgroup")
-MOUNT = Path("/sys/fs/cgroup")
+from hadamard.cluster.control_groups import MOUNT, PROCESS, control_groups
 
 
 def oom_kills(process: Path = PROCESS, mount: Path = MOUNT) -> int | None:
@@ -25,19 +25,8 @@ def oom_kills(process: Path = PROCESS, mount: Path = MOUNT) -> int | None:
     return None
 
 
-def _counters(process: Path, mount: Path) -> list[Path]:
-    """Return where the counter may be: in a container, the group that the kernel names may be what is mounted, under its own name."""
-    try:
-        lines = [line.split(":", 2) for line in process.read_text().splitlines()]
-    except OSError:
-        return []
-    files = []
-    for _number, controllers, group in lines:
-        if "memory" in controllers.split(","):
-            base, name = mount / "memory", "memory.oom_control"
-        elif not controllers:
-            base, name = mount, "memory.events"
-        else:
-            continue
-        files += [base / group.lstrip("/") / name, base / name]
-    return files
+def _counters(process: Path, mount: Path) -> Iterator[Path]:
+    """Yield where the counter may be: in a container, the group that the kernel names may be what is mounted, under its own name."""
+    for version, groups in control_groups("memory", process, mount):
+        name = "memory.events" if version == 2 else "memory.oom_control"
+        yield from (groups[0] / name, groups[-1] / name)

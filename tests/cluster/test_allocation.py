@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,31 +100,33 @@ def test_outside_it_is_what_this_process_may_use() -> None:
     assert found.nodes == 1
 
 
-def test_a_limit_of_any_cgroup_above_counts(tmp_path: Path) -> None:
+def group_trees(tmp_path: Path, *trees: tuple[str, dict[str, str]]) -> Iterator[tuple[Path, Path]]:
+    """Write the files of control groups below a root, for a process in the group of a line; yield both places."""
     own = tmp_path / "cgroup"
-    for line, files in (
-        ("0::/job/step", {"job/memory.max": "4096", "job/step/memory.max": "max"}),
-        ("5:memory:/job/step", {"memory/job/memory.limit_in_bytes": "4096", "memory/memory.limit_in_bytes": str(2**60)}),
-    ):
+    for line, files in trees:
         own.write_text(f"7:cpuset:/elsewhere\n{line}\n")
         root = tmp_path / line.partition(":")[0]
         for name, content in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(content)
+        yield root, own
+
+
+def test_a_limit_of_any_cgroup_above_counts(tmp_path: Path) -> None:
+    for root, own in group_trees(
+        tmp_path,
+        ("0::/job/step", {"job/memory.max": "4096", "job/step/memory.max": "max"}),
+        ("5:memory:/job/step", {"memory/job/memory.limit_in_bytes": "4096", "memory/memory.limit_in_bytes": str(2**60)}),
+    ):
         assert allocation._cgroup_memory_bytes(root, own) == 4096
         assert allocation._cgroup_memory_bytes(tmp_path / "none", own) is None
 
 
 def test_a_quota_of_cores_of_any_cgroup_above_counts(tmp_path: Path) -> None:
-    own = tmp_path / "cgroup"
-    for line, files in (
+    for root, own in group_trees(
+        tmp_path,
         ("0::/job/step", {"job/cpu.max": "250000 100000", "job/step/cpu.max": "max 100000"}),
         ("4:cpu,cpuacct:/job", {"cpu/job/cpu.cfs_quota_us": "250000", "cpu/job/cpu.cfs_period_us": "100000", "cpu/cpu.cfs_quota_us": "-1"}),
     ):
-        own.write_text(f"7:cpuset:/elsewhere\n{line}\n")
-        root = tmp_path / line.partition(":")[0]
-        for name, content in files.items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(content)
         assert allocation._cgroup_cpus(root, own) == 2
         assert allocation._cgroup_cpus(tmp_path / "none", own) is None
