@@ -56,7 +56,8 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     plan = read_plan(path, overrides)
     ledger = Ledger.of(plan.study, directory)
     allocation = detect()
-    owed = allowed(plan.study.budget, ledger.directory, ledger.records(plan.trials))
+    before = ledger.records(plan.trials)
+    owed = allowed(plan.study.budget, ledger.directory, before)
     ledger.check(plan.study, len(owed))
     rates = known_rates()
     packs = pack_up(owed, allocation, rates)
@@ -78,7 +79,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
         ledger.save_study(plan.study, plan.trials, _provenance(ledger, plan, owed))
         _close_attempts_of(claim.previous, ledger, plan, console)
         if owed:
-            interrupted = drive(Work(ledger, plan, owed, packs, allocation), claim, console, dashboard)
+            interrupted = drive(Work(ledger, plan, before, owed, packs, allocation), claim, console, dashboard)
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # what follows is short; before, it ends this process, and nothing is lost
         claim.check()
         records = ledger.records(plan.trials)

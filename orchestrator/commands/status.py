@@ -16,7 +16,7 @@ from hadamard.orchestrator.energy.attribution import study_energy
 from hadamard.orchestrator.execution.progress import best_row, best_text
 from hadamard.orchestrator.formats import duration
 from hadamard.orchestrator.ledger import claim, owner_record
-from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
+from hadamard.orchestrator.ledger.ledger import STATUSES, Ledger, TrialRecord, count_by_status
 from hadamard.orchestrator.ledger.notices import Notice, notices
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.planning import feedback
@@ -24,7 +24,6 @@ from hadamard.orchestrator.results.selection import choices
 from hadamard.orchestrator.results.tables import Failure, costs, failure_lines, failures
 from hadamard.slurm import jobs, tunnel
 
-STATES = ("done", "running", "owed", "failed")
 ROLES = {"lead": "leads", "join": "lends nodes", None: "has not begun"}
 
 
@@ -97,7 +96,7 @@ def study_status(directory: Path) -> StudyStatus:
         dashboard=tunnel.tunnel_here(cluster) if cluster else None,
         nodes=status_facts.by_node(records),
         left_s=status_facts.seconds_left(records, owner, time.time() * 1000),
-        trials={"total": len(records), **{state: sum(record.status == state for record in records) for state in STATES}},
+        trials=count_by_status(records),
         arms=_by_arm(records),
         failures=failures(records),
         plans=tuple(feedback.comparisons(ledger.directory)),
@@ -124,7 +123,7 @@ def _submitted_lines(status: SubmittedStudy) -> Iterator[str]:
 
 def _status_lines(status: StudyStatus) -> Iterator[str]:
     yield f"{status.study} in {status.directory}: {_driver(status)}"
-    yield " · ".join(f"{state} {status.trials[state]}" for state in STATES) + f" of {status.trials['total']} trials"
+    yield " · ".join(f"{state} {status.trials[state]}" for state in STATUSES) + f" of {status.trials['total']} trials"
     if status.left_s is not None:
         yield from pairs([("left", f"about {duration(status.left_s)}, at the rate so far")])
     yield from pairs(("notice", f"{notice.text}, since {_time(notice.since_s)}") for notice in status.notices)

@@ -33,7 +33,7 @@ from hadamard.orchestrator.execution.retry_policy import close
 from hadamard.orchestrator.execution.signals import StopSignals
 from hadamard.orchestrator.execution.stop_reasons import infer_stop_reason
 from hadamard.orchestrator.ledger.claim import Claim
-from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.ledger.resource_log import embedding
 from hadamard.orchestrator.planning.packs import Pack
 from hadamard.orchestrator.study.expansion import Plan
@@ -53,6 +53,7 @@ class Work:
     Attributes:
         ledger: The study's directory.
         plan: All of the study.
+        before: Its records before this run.
         owed: The trials to be done now.
         packs: What holds them.
         allocation: Where they run.
@@ -60,6 +61,7 @@ class Work:
 
     ledger: Ledger
     plan: Plan
+    before: Sequence[TrialRecord]
     owed: Sequence[Trial]
     packs: Sequence[Pack]
     allocation: Allocation
@@ -142,7 +144,7 @@ def _sweep(work: Work, run: int, guard: BudgetGuard, signals: StopSignals, conso
         if metered:
             beside.enter_context(others_meters(ledger.directory, run))
         beside.enter_context(mlflow_sync.background_sync(ledger, plan))
-        beside.enter_context(Progress(ledger, plan.trials, work.owed, console))
+        beside.enter_context(Progress(ledger, work.before, work.owed, console))
         beside.enter_context(signals.graceful())
         limits = Limits(budget, deadline(budget, guard.note(), work.allocation.nodes, time.time()))
         run_packs(ledger, work.packs, plan.study.study, run, limits, metered)

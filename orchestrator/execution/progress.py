@@ -15,10 +15,9 @@ from rich.live import Live
 from rich.text import Text
 
 from hadamard.cluster.periodic import Periodic
-from hadamard.model.files.trial_files import TrialFiles
 from hadamard.model.logs import survived
 from hadamard.model.trial import Trial
-from hadamard.orchestrator.ledger.ledger import Ledger
+from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 
 LOOK_EVERY_S = 1.0
 PLAIN_EVERY_S = 15.0
@@ -29,14 +28,15 @@ logger = logging.getLogger(__name__)
 class Progress:
     """Watches the owed trials of a sweep from a thread."""
 
-    def __init__(self, ledger: Ledger, trials: Sequence[Trial], owed: Sequence[Trial], console: Console) -> None:
+    def __init__(self, ledger: Ledger, before: Sequence[TrialRecord], owed: Sequence[Trial], console: Console) -> None:
+        """Begin; `before` are the records of all of the study's trials before this run."""
         keys = {trial.key for trial in owed}
+        others = [record for record in before if record.trial.key not in keys]
         self._open = [(trial, ledger.files(trial)) for trial in owed]
-        others = [(trial, ledger.files(trial)) for trial in trials if trial.key not in keys]
-        self._before = [(trial, _accuracy(files)) for trial, files in others if files.result.exists()]
-        self._failed_before = sum(_has_failed(files.journal) for _, files in others if not files.result.exists())
+        self._before = [(record.trial, record.responses["validation_accuracy"]) for record in others if record.status == "done"]
+        self._failed_before = sum(record.status == "failed" for record in others)
         self._finished: list[tuple[Trial, float]] = []
-        self._total = len(trials)
+        self._total = len(before)
         self._console = console
         self._started = time.monotonic()
         self._live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
@@ -60,7 +60,7 @@ class Progress:
         finished, still_open = [], []
         for trial, files in self._open:
             if files.result.exists():
-                finished.append((trial, _accuracy(files)))
+                finished.append((trial, json.loads(files.result.read_text())["responses"]["validation_accuracy"]))
             else:
                 still_open.append((trial, files))
         self._finished += finished
@@ -109,11 +109,6 @@ def best_row(done: Iterable[tuple[Trial, float]]) -> dict[str, Any] | None:
 def best_text(best: dict[str, Any]) -> str:
     """Return that row in words."""
     return f"{best['row']}, validation {best['validation_accuracy']:.1%} over {best['splits']} splits"
-
-
-def _accuracy(files: TrialFiles) -> float:
-    accuracy: float = json.loads(files.result.read_text())["responses"]["validation_accuracy"]
-    return accuracy
 
 
 def _has_failed(journal: Path) -> bool:

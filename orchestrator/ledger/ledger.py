@@ -7,10 +7,11 @@ import errno
 import functools
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
@@ -24,6 +25,7 @@ from hadamard.orchestrator.study.schema import Study
 from hadamard.orchestrator.study.trials import named_by
 
 Status = Literal["done", "running", "owed", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 FINAL_CAUSES = (Cause.DIVERGED,)
 """Causes of failure that are results of the settings: trying again would give the same."""
 CONTENTS = (
@@ -75,6 +77,12 @@ class TrialRecord:
     def owed(self) -> bool:
         """Whether running the study again should train it: no result, and no failure that would repeat itself."""
         return self.status in ("owed", "running") or (self.status == "failed" and self.cause not in FINAL_CAUSES)
+
+
+def count_by_status(records: Iterable[TrialRecord]) -> dict[str, int]:
+    """Return how many trials there are, in `total`, and how many of each status."""
+    counts = Counter(record.status for record in records)
+    return {"total": counts.total(), **{status: counts[status] for status in STATUSES}}
 
 
 class Ledger:

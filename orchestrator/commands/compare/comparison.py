@@ -8,8 +8,7 @@ from hadamard.orchestrator.commands.compare.effects import EffectPair, effect_pa
 from hadamard.orchestrator.commands.compare.settings import SettingPair, differing_settings
 from hadamard.orchestrator.commands.compare.side import Side, cost_of
 from hadamard.orchestrator.commands.render import Result
-
-STATES = ("done", "running", "owed", "failed")
+from hadamard.orchestrator.ledger.ledger import count_by_status
 
 
 class CompareError(UserError):
@@ -80,7 +79,7 @@ def _summary(side: Side) -> StudySummary:
         rows=len(side.plan.design.rows),
         splits=study.design.splits,
         baselines=tuple(study.baseline_heads()),
-        trials={"total": len(side.records), **{state: sum(record.status == state for record in side.records) for state in STATES}},
+        trials=count_by_status(side.records),
         train_s=cost.train_s,
         energy_j=cost.energy_j,
     )

@@ -8,11 +8,12 @@ from pathlib import Path
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.analysis.inference import Uncertainty
 from hadamard.orchestrator.commands.compare.arms import ArmPair, ArmSummary, Difference
-from hadamard.orchestrator.commands.compare.comparison import STATES, StudyComparison, StudySummary, compare
+from hadamard.orchestrator.commands.compare.comparison import StudyComparison, StudySummary, compare
 from hadamard.orchestrator.commands.compare.effects import EffectPair
 from hadamard.orchestrator.commands.compare.side import Side
 from hadamard.orchestrator.commands.render import pairs, render, table
 from hadamard.orchestrator.formats import NONE, between, count, duration, joules, percent, signed
+from hadamard.orchestrator.ledger.ledger import STATUSES
 from hadamard.orchestrator.ledger.reopen import reopen
 
 ARM_HEADINGS = ("arm", "rows", "first", "splits", "second", "splits", "difference", "interval", "how", "verdict")
@@ -77,7 +78,7 @@ COSTS: dict[str, Callable[[StudySummary], str]] = {
 
 
 def _size(study: StudySummary) -> str:
-    states = ", ".join(f"{study.trials[state]} {state}" for state in STATES if study.trials[state])
+    states = ", ".join(f"{study.trials[state]} {state}" for state in STATUSES if study.trials[state])
     sizes = f"{count(study.rows, 'row')}, {count(len(study.baselines), 'baseline')} x {count(study.splits, 'split')}"
     return f"{study.study} in {study.directory}: {study.design}, {sizes}; of {count(study.trials['total'], 'trial')} {states}"
 

@@ -22,12 +22,7 @@ from hadamard.orchestrator.study.expansion import Plan
 from tests.cluster.energy.test_meters import zone
 from tests.support.finished import finish
 from tests.support.metered import IDLE_W, PACKAGE, WATTS, launch, node
-from tests.support.studies import entered, read
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
+from tests.support.studies import entered
 
 
 @pytest.fixture

@@ -33,11 +33,6 @@ from tests.support.studies import entered, read
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
-
-
-@pytest.fixture
 def ledger(tmp_path: Path, plan: Plan) -> Ledger:
     return entered(tmp_path / "run", plan)
 

@@ -22,11 +22,11 @@ def finish(ledger: Ledger, trial: Trial, validation_accuracy: float) -> None:
 
 
 def fail(ledger: Ledger, trial: Trial) -> None:
-    ledger.files(trial).journal.write_text(json.dumps({"event": "failed", "cause": "diverged"}) + "\n")
+    ledger.files(trial).append("failed", cause="diverged", message="nan")
 
 
 def progress(ledger: Ledger, plan: Plan, owed: Sequence[Trial]) -> Progress:
-    return Progress(ledger, plan.trials, owed, Console(file=io.StringIO()))
+    return Progress(ledger, ledger.records(plan.trials), owed, Console(file=io.StringIO()))
 
 
 def test_what_was_done_before_counts_and_what_a_budget_withholds_does_not(tmp_path: Path) -> None:

@@ -15,12 +15,7 @@ from hadamard.model.errors import LedgerError
 from hadamard.orchestrator.ledger.ledger import Ledger, explained_disk_errors
 from hadamard.orchestrator.ledger.reopen import reopen
 from hadamard.orchestrator.study.expansion import Plan
-from tests.support.studies import entered, read
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
+from tests.support.studies import entered
 
 
 @pytest.fixture

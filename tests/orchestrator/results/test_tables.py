@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 from pandas.testing import assert_frame_equal
 
 from hadamard.model.trial import Trial
@@ -18,11 +17,6 @@ from hadamard.orchestrator.study.expansion import Plan
 from tests.support.studies import TINY, read
 
 ENERGY = TrialEnergy({"training": 40.0, "inference": 2.0}, 30.0, 100, "cpu package", "counter, by device-seconds", 8.5)
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
 
 
 def record(trial: Trial, status: Status = "done", *events: dict[str, Any]) -> TrialRecord:

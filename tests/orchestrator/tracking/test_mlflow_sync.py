@@ -15,14 +15,9 @@ from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import mlflow_sync, saved_view
 from tests.support.finished_study import finished_study, joules, meter
-from tests.support.studies import entered, read
+from tests.support.studies import entered
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
 
 
 @pytest.fixture

@@ -10,12 +10,7 @@ import pytest
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking.sync_state import SyncState
-from tests.support.studies import entered, read
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    return read(tmp_path)
+from tests.support.studies import entered
 
 
 @pytest.fixture
