@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 Numbers = float | NDArray[np.float64]
 
 Method = Literal["counter", "modelled", "replay"]
-METHOD_WORDS: Mapping[Method, str] = {"counter": "measured", "modelled": "modelled", "replay": "replayed"}
 """Hardware counted it; it was computed from CPU seconds and stated watts; or it was recorded earlier."""
+METHOD_WORDS: Mapping[Method, str] = {"counter": "measured", "modelled": "modelled", "replay": "replayed"}
 CPU, GPUS = "cpu", "gpu"
 """Devices: whatever works for the node's cores; all of its GPUs together. One GPU is `gpu:0`, by its number or UUID."""
 SHORTEST_WINDOW_S = 10.0
