@@ -21,7 +21,7 @@ os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 ROOT = Path(__file__).resolve().parent.parent
 SLURM_TESTS = ROOT / "tests" / "slurm_lab"
-LONGEST = "test_sweep.py"
+LONGEST = ("test_interrupts.py", "test_losses.py", "test_budgets.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In processes of pytest-xdist, what takes longest begins first."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (item.path.name != LONGEST, not item.get_closest_marker("slow")))
+        items.sort(key=lambda item: (item.path.name not in LONGEST, not item.get_closest_marker("slow")))
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ class Desk:
             **variables,
         }
         return self.lab.submit(
-            f"--nodes={len(nodes)}", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=10",
+            f"--nodes={len(nodes)}", f"--nodelist={','.join(nodes)}", "--cpus-per-task=2", "--mem=3G", "--time=30",
             f"--output={self.directory}/%j.log", f"--chdir={self.directory}",
             f"--export=ALL,{','.join(f'{name}={value}' for name, value in environment.items())}", *options,
             str(ROOT / "slurm" / "sweep.sbatch"), str(study), *run,

@@ -17,7 +17,7 @@ from hadamard.orchestrator.design.factors import Factor
 from tests.support.designs import settings_of
 from tests.support.published_designs import results_of
 
-REPETITIONS = 2000
+REPETITIONS = 1000
 EFFECTS = np.array([1.2, -0.6, 0.3, 0.0, 0.0, 0.0])
 """From low to high, in standard deviations of one trial's noise."""
 
