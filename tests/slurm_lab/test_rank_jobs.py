@@ -94,7 +94,7 @@ def test_trials_of_one_process_and_of_four_ranks_share_two_nodes_with_the_number
 
 @pytest.mark.nodes(3)
 @pytest.mark.takes(5)
-def test_killed_and_stopped_ranks_and_a_lost_node_are_noticed_within_a_minute_and_the_trial_is_done_after_all(desk: Desk, nodes: list[str]) -> None:
+def test_killed_and_stopped_ranks_and_lost_nodes_are_noticed_within_a_minute_and_cost_no_trial(desk: Desk, nodes: list[str]) -> None:
     study, progress = write_study(desk.directory, LONG), Progress(Path("runs/long"))
     job = desk.sbatch(study, nodes)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +37,7 @@ def test_the_same_command_again_does_nothing_and_keeps_the_table(undisturbed: Pa
     assert stamps(undisturbed) == journals
 
 
-def test_relative_paths_mean_the_directory_where_the_command_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_paths_are_the_commands_and_more_splits_keep_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lines = [f"{'a fine' if index % 2 else 'a dull'} film, number {index}\t{index % 2}" for index in range(80)]
     Path("mine.tsv").write_text("\n".join(["text\tlabel", *lines, ""]))
@@ -42,17 +45,12 @@ def test_relative_paths_mean_the_directory_where_the_command_was_given(tmp_path:
     code, output = run(Path("study.yaml"), Path("run"))
     assert code == 0, output
     assert results(tmp_path / "run") == 5
-
-
-def test_more_splits_keep_what_is_done(tmp_path: Path) -> None:
-    study, directory = write_study(tmp_path, TINY), tmp_path / "run"
-    assert run(study, directory, "--set", "design.splits=1")[0] == 0
-    before = stamps(directory)
-    code, output = run(study, directory)
+    before = stamps(tmp_path / "run")
+    code, output = run(Path("study.yaml"), Path("run"), "--set", "design.splits=2")
     assert code == 0, output
     assert "to do:     5 trials" in output
-    assert results(directory) == 10
-    assert all(stamps(directory)[path] == stamp for path, stamp in before.items())
+    assert results(tmp_path / "run") == 10
+    assert all(stamps(tmp_path / "run")[path] == stamp for path, stamp in before.items()), "more splits keep what is done"
 
 
 def test_a_diverging_row_is_reported_and_the_others_are_done(tmp_path: Path) -> None:
@@ -95,3 +93,18 @@ if "hadamard.model.train" in sys.orig_argv:
     masks = [os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")]
     open(os.environ["SEEN"], "a").write(f"{sys.orig_argv[3]} {masks[0]}.{masks[1]}\\n")
 """
+
+
+def test_a_pack_that_asks_for_a_gpu_sees_the_one_that_ray_gives_and_the_others_none(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TELL_WHAT_IS_SEEN)
+    seen = tmp_path / "seen"
+    places = {"PYTHONPATH": f"{tmp_path}:{os.getcwd()}", "SEEN": str(seen), "CUDA_VISIBLE_DEVICES": "4,7"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_GPUS, str(tmp_path)], env={**os.environ, **places}, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    with_gpu = done.stdout.split()[-1]
+    masks = {Path(line.split()[0]).name: line.split()[1] for line in seen.read_text().splitlines()}
+    assert len(masks) > 1
+    assert masks.pop(with_gpu) in ("4.None", "7.None")
+    assert set(masks.values()) == {"."}
