@@ -17,6 +17,7 @@ from pathlib import Path
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import mlflow_sync
+from hadamard.orchestrator.tracking.address import sqlite_file, tracking_uri
 from tests.support.finished_study import ROWS, finished_study
 
 
@@ -35,7 +36,9 @@ def timed_sync(ledger: Ledger, plan: Plan) -> Cost:
     cost = Cost(time.perf_counter() - began_s, time.process_time() - cpu_s)
     trials = len(plan.trials)
     assert outcome == mlflow_sync.SyncResult(trials, None), outcome
-    with sqlite3.connect(mlflow_sync.tracking_uri(ledger).removeprefix("sqlite:///")) as database:
+    file = sqlite_file(tracking_uri(ledger))
+    assert file is not None
+    with sqlite3.connect(file) as database:
         assert database.execute("select count(*) from runs").fetchone()[0] == trials + 1
         assert database.execute("select count(*) from metrics").fetchone()[0] == trials * ROWS
     return cost

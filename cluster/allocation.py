@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hadamard.cluster.control_groups import MOUNT, PROCESS, control_groups
 from hadamard.cluster.steps import own_job
+from hadamard.model.errors import UserError
 
 GPU_MASKS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 """Each names the GPUs that a process may use, with commas; empty: none. Unset: all there are."""
 OUR_RAY = "HADAMARD_CLUSTER"
 """Variable that `slurm/sweep.sbatch` sets: its Ray says which nodes are the job's and what Slurm calls them."""
+
+MEMORY_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,21 @@ class Allocation:
 
 
 def detect(environment: Mapping[str, str] = os.environ) -> Allocation:
-    """Return what this process may use: by Slurm in a job, else by affinity, cgroup limits and what is installed."""
-    installed = min(filter(None, (_installed_bytes(), _cgroup_memory_bytes())))
+    """Return what this process may use: the least of what Slurm gave, in a job, affinity, cgroup limits and what is installed.
+
+    Raises:
+        UserError: A variable of Slurm's is in no notation of Slurm's.
+    """
+    memory = min(filter(None, (_installed_bytes(), _cgroup_memory_bytes())))
+    cpus = min(filter(None, (_usable_cpus(), _cgroup_cpus())))
     gpus = _gpus(environment)
     if "SLURM_JOB_ID" not in environment:
-        cpus = min(_usable_cpus(), _cgroup_cpus() or os.cpu_count() or 1)
-        return Allocation(cpus, installed, gpus, "this machine")
-    cpus = int(environment.get("SLURM_CPUS_ON_NODE") or environment.get("SLURM_CPUS_PER_TASK") or 1)
-    nodes = int(environment.get("SLURM_JOB_NUM_NODES") or 1) if "RAY_ADDRESS" in environment else 1
-    memory = _slurm_memory_bytes(environment, cpus, gpus) or installed
-    apart = nodes > 1 and (own_job(environment) is None or OUR_RAY not in environment)
-    return Allocation(cpus, memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes, apart)
+        return Allocation(cpus, memory, gpus, "this machine")
+    given = _cores(environment, "SLURM_CPUS_ON_NODE") or _cores(environment, "SLURM_CPUS_PER_TASK") or 1
+    memory = min(memory, _slurm_memory_bytes(environment, given, gpus) or memory)
+    nodes = (_cores(environment, "SLURM_JOB_NUM_NODES") or 1) if OUR_RAY in environment else 1
+    apart = nodes > 1 and own_job(environment) is None
+    return Allocation(min(given, cpus), memory, gpus, f"Slurm job {environment['SLURM_JOB_ID']}", nodes, apart)
 
 
 def _usable_cpus() -> int:
@@ -78,17 +86,36 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _matched(environment: Mapping[str, str], name: str, notation: re.Pattern[str], such_as: str) -> str | None:
+    """Return a variable's value in a notation, None where it is not set or empty."""
+    value = environment.get(name, "").strip()
+    if value and not notation.fullmatch(value):
+        raise UserError(f"{name}={value}: not in Slurm's notation, such as {such_as}. Unset it, or set it to what the job has")
+    return value or None
+
+
+def _cores(environment: Mapping[str, str], name: str) -> int | None:
+    """Return a number, the least of several where Slurm writes them for groups of nodes or tasks, as in 2(x3),4."""
+    value = _matched(environment, name, re.compile(r"[1-9]\d*(\(x\d+\))?(,[1-9]\d*(\(x\d+\))?)*"), "4 or 2(x3)")
+    return min(int(part.partition("(")[0]) for part in value.split(",")) if value else None
+
+
 def _slurm_memory_bytes(environment: Mapping[str, str], cpus: int, gpus: int) -> int | None:
     """Return the job's memory on this node, or None where Slurm set no limit: 0 means all there is, and steps are given 0 to share it."""
     for name, times in (("SLURM_MEM_PER_NODE", 1), ("SLURM_MEM_PER_CPU", cpus), ("SLURM_MEM_PER_GPU", gpus)):
-        if megabytes := int(environment.get(name) or 0) * times:
-            return megabytes * 2**20
+        value = _matched(environment, name, re.compile(r"\d+[KMGT]?", re.IGNORECASE), "8192 (MiB) or 8G") or "0"
+        unit = MEMORY_UNITS.get(value[-1].upper())
+        if of_node := int(value.rstrip("kmgtKMGT")) * (unit or MEMORY_UNITS["M"]) * times:
+            return of_node
     return None
 
 
 def _gpus(environment: Mapping[str, str]) -> int:
     """Return the GPUs of this node that a mask leaves visible, of those that Slurm gave, or that there are."""
-    given = int(environment.get("SLURM_GPUS_ON_NODE") or 0) if "SLURM_JOB_ID" in environment else _installed_gpus()
+    given = _installed_gpus()
+    if "SLURM_JOB_ID" in environment:
+        kinds = _matched(environment, "SLURM_GPUS_ON_NODE", re.compile(r"([\w.:-]+:)?\d+(,([\w.:-]+:)?\d+)*"), "2 or a100:2") or "0"
+        given = sum(int(kind.rpartition(":")[2]) for kind in kinds.split(","))
     visible = [_named(environment[mask]) for mask in GPU_MASKS if mask in environment]
     if not visible:
         return given

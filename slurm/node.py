@@ -20,12 +20,13 @@ from typing import Protocol
 
 from hadamard.cluster.allocation import detect
 from hadamard.cluster.node_drain import NodeDrain, node_name
+from hadamard.cluster.scratch import RAY, make_private
 from hadamard.model.errors import UserError
 from hadamard.model.files.atomic import write_atomically
 from hadamard.slurm import jobs
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.node_directory import local_directory
-from hadamard.slurm.ray_start import HEAD_SERVICES, SERVICES, free_ports, port_block, start_command
+from hadamard.slurm.ray_start import HEAD_SERVICES, SERVICES, WITHOUT_EXPORTERS, free_ports, port_block, start_command
 from hadamard.slurm.requeue import requeue_if_lost
 
 STARTED = "Ray runtime started."
@@ -71,6 +72,11 @@ class Node:
         return NodeDrain(self.local)
 
     @property
+    def ray(self) -> Path:
+        """Ray's own directory."""
+        return self.local / RAY
+
+    @property
     def start_log(self) -> Path:
         """The output of `ray start`."""
         return self.local / "start.log"
@@ -100,17 +106,17 @@ def launch(node: Node, head: Cluster | None, dashboard: bool) -> tuple[subproces
         dashboard: Whether a head serves the dashboard.
 
     Raises:
-        UserError: Too few ports are free.
+        UserError: Too few ports are free, or this node's directory is not ours alone.
     """
     job, restart = os.environ["SLURM_JOB_ID"], jobs.restart_count(os.environ)
     ports = free_ports(port_block(job), SERVICES if head else (*HEAD_SERVICES, *SERVICES))
-    node.local.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(node.local)
     address = _address(node.host)
     cluster = head or Cluster(
         job, restart, f"{address}:{ports['']}", node.host, ports["dashboard"] if dashboard else None, str(node.job / "token")
     )
-    command = start_command(node.host, job, address, head.address if head else None, ports, detect(), node.local, dashboard)
-    secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": cluster.token_file}
+    command = start_command(node.host, job, address, head.address if head else None, ports, detect(), node.ray, dashboard)
+    secret = {**WITHOUT_EXPORTERS, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": cluster.token_file}
     with open(node.start_log, "wb") as output:
         process = subprocess.Popen(
             command,
@@ -164,7 +170,7 @@ def take_down(node: Node, ray: subprocess.Popen[bytes]) -> None:
             _ends_within(ray, 1.0)
     if not _ends_within(ray, STOP_GRACE_S):
         ray.kill()
-    logs = node.local / "session_latest" / "logs"
+    logs = node.ray / "session_latest" / "logs"
     if logs.exists():
         with contextlib.suppress(OSError):  # logs come and go while they are copied
             shutil.copytree(logs, node.job / "ray-logs" / node.host, dirs_exist_ok=True, ignore_dangling_symlinks=True)

@@ -20,6 +20,8 @@ PORTS_PER_JOB, FIRST_PORT, LAST_PORT = 32, 20_000, 32_767
 SERVICES = ("node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-listen", "dashboard-agent-grpc", "metrics-export")
 HEAD_SERVICES = ("", "dashboard", "ray-client-server")
 """Names of `ray start`'s port options; the empty one is the port of the cluster, `--port`."""
+WITHOUT_EXPORTERS = {"RAY_enable_metrics_collection": "0", "DASHBOARD_METRIC_PORT": "65536", "AUTOSCALER_METRIC_PORT": "65536"}
+"""Environment of a Ray without exporters of metrics, which answer anybody: two have no switch, but need a port that can be."""
 NODE_LABEL = "slurm-node"
 """Ray label that holds a node's name in Slurm, which may differ from its host name."""
 
@@ -84,6 +86,7 @@ def start_command(
         f"--object-store-memory={OBJECT_STORE_BYTES}",
         f"--temp-dir={local}",
         "--disable-usage-stats",
+        "--no-monitor",  # of an autoscaler, which is not used; its exporter would answer anybody
         "--log-color=false",
     ]
 

@@ -9,10 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hadamard.cluster.allocation import Allocation
+from hadamard.cluster.allocation import MEMORY_UNITS, Allocation
 from hadamard.model.errors import UserError
 
-UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 TIME = re.compile(r"(?:(?P<days>\d+)-(?P<hours>\d+)(?::(?P<minutes>\d+))?(?::(?P<seconds>\d+))?|(?P<clock>\d+(?::\d+){0,2}))")
 SIGNAL_BEFORE_S = 60
 """Seconds before the time limit at which Slurm sends a signal that is requested without a time."""
@@ -110,7 +109,7 @@ def size_bytes(text: str, option: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT])?B?", text.upper())
     if not match:
         raise UserError(f"--{option} {text}: not a size. Write 8G, or 8000M")
-    return int(float(match[1]) * UNITS[match[2] or "M"])
+    return int(float(match[1]) * MEMORY_UNITS[match[2] or "M"])
 
 
 def gpu_count(options: Mapping[str, str]) -> int:

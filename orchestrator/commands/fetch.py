@@ -14,7 +14,7 @@ from hadamard.cluster.file_systems import is_shared, kind
 from hadamard.model.data.sources import find
 from hadamard.model.representation import embeddings
 from hadamard.model.trial import TrialSettings
-from hadamard.orchestrator.execution.driver import embed
+from hadamard.orchestrator.execution.driver import check_cache, embed
 from hadamard.orchestrator.study.expansion import read_plan
 from hadamard.orchestrator.study.inputs import inputs_of
 
@@ -28,8 +28,8 @@ def fetch_study(path: Path, overrides: Sequence[str]) -> None:
         UserError: The study is not valid, something is nowhere to be had, or the cache cannot be written.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    embeddings.check_cache()
     plan = read_plan(path, overrides)  # finds what the trials read, on the hub if need be
+    check_cache(plan.trials)
     embed(plan.trials, detect(), console)
     doubtful = False
     for what, place in dict.fromkeys(place for trial in plan.trials for place in places(trial.settings)):

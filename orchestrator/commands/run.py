@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 import uuid
@@ -16,13 +17,12 @@ from hadamard.cluster.energy.base import CPU
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.cluster.mpi_smoke_test import smoke_test
 from hadamard.model.logs import log_to
-from hadamard.model.representation import embeddings
 from hadamard.model.simulators.registry import check_simulator
 from hadamard.model.trial import Trial
 from hadamard.orchestrator.commands.report import report_of
 from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.execution.budget_guard import UNKNOWN_JOULES, allowed, ended_by
-from hadamard.orchestrator.execution.driver import Work, drive, tool
+from hadamard.orchestrator.execution.driver import Work, check_cache, drive, tool
 from hadamard.orchestrator.execution.retry_policy import close, open_attempts
 from hadamard.orchestrator.execution.stop_reasons import infer_driver_exit
 from hadamard.orchestrator.formats import count
@@ -40,7 +40,8 @@ from hadamard.orchestrator.results.tables import failure_lines, failures
 from hadamard.orchestrator.study.budget import Budget
 from hadamard.orchestrator.study.expansion import Plan, read_plan
 from hadamard.orchestrator.study.file import Problem, StudyError, located
-from hadamard.orchestrator.tracking.mlflow_sync import SyncResult, sync, tracked, tracking_uri
+from hadamard.orchestrator.tracking.address import sqlite_file, tracking_uri, without_password
+from hadamard.orchestrator.tracking.mlflow_sync import SyncResult, sync, tracked
 from hadamard.slurm import jobs
 
 State = Literal["complete", "incomplete", "interrupted"]
@@ -68,7 +69,7 @@ def run_study(path: Path, overrides: Sequence[str], directory: Path | None, dash
     _check_simulators(packs)
     if any(pack.ranks > 1 for pack in packs):
         smoke_test()
-    embeddings.check_cache()
+    check_cache(owed)
     why_not_measured()  # refuses what is no meter
     interrupted = False
     _say_start(console, plan, owed, packs, allocation, expected_time(estimate.wall_s, rates))
@@ -165,7 +166,8 @@ def _say_end(
         console.print(f"the same command tries failed trials again, except diverged ones; logs: {ledger.packs}/*/log.txt")
     console.print(f"report:    {page}")
     uri = tracking_uri(ledger)
-    console.print(f"MLflow:    {tool('mlflow')} ui --backend-store-uri {uri}" if uri.startswith("sqlite") else f"MLflow:    {uri}")
+    is_file = sqlite_file(uri) is not None
+    console.print(f"MLflow:    {shlex.join([tool('mlflow'), 'ui', '--backend-store-uri', uri]) if is_file else without_password(uri)}")
     if outcome.error:
         console.print(f"           {outcome.runs} of {len(tracked(record.trial for record in records))} trials are there ({outcome.error})")
-        console.print(f"           {tool('hadamard')} sync {ledger.directory}   sends the rest")
+        console.print(f"           {shlex.join([tool('hadamard'), 'sync', str(ledger.directory)])}   sends the rest")

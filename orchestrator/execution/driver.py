@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -111,13 +110,7 @@ def embed(
 
     `recorded` is entered meanwhile, with the number of sentences.
     """
-    missing: dict[Path, TrialSettings] = {
-        file: trial.settings
-        for trial in trials
-        if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
-        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
-    }
-    for settings in missing.values():
+    for settings in _not_embedded(trials).values():
         console.print(f"computing embeddings of {settings.data.name} by {settings.sentence_encoder.name}, once")
         command = [sys.executable, "-m", "hadamard.model.representation.embeddings", settings.model_dump_json(), str(allocation.cpus)]
         logger.info("embeddings of %s by %s are computed", settings.data.name, settings.sentence_encoder.name)
@@ -125,6 +118,26 @@ def embed(
             done = subprocess.run(command, env=environment(allocation.cpus, allocation.gpus), stderr=subprocess.PIPE, text=True)
         if done.returncode:
             raise UserError(f"the embeddings could not be computed (exit code {done.returncode}): {done.stderr[-2000:].strip()}")
+
+
+def check_cache(trials: Sequence[Trial]) -> None:
+    """Refuse a cache of embeddings that cannot be written, if these trials need to: compute nodes often only read it.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    if _not_embedded(trials) or any(trial.settings.sentence_encoder.representation == "setfit" for trial in trials):
+        embeddings.check_cache()
+
+
+def _not_embedded(trials: Sequence[Trial]) -> dict[Path, TrialSettings]:
+    """Return settings by each file of embeddings that the trials read and that is not there yet."""
+    return {
+        file: trial.settings
+        for trial in trials
+        if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
+        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
+    }
 
 
 def tool(name: str) -> str:
@@ -138,9 +151,9 @@ def _sweep(work: Work, run: int, guard: BudgetGuard, signals: StopSignals, conso
     from hadamard.orchestrator.execution.ray_tune import ray_cluster, run_packs
 
     ledger, plan, budget = work.ledger, work.plan, work.plan.study.budget
-    with ray_cluster(work.allocation, dashboard) as url, contextlib.ExitStack() as beside:
-        if url and "HADAMARD_CLUSTER" not in os.environ:  # in a Slurm job the batch script says how it is reached
-            console.print(f"Ray dashboard: {url} (asks once for the token that `{tool('ray')} get-auth-token` prints)")
+    with ray_cluster(work.allocation, dashboard) as found, contextlib.ExitStack() as beside:
+        if found is not None:  # of a job's Ray the batch script says how it is reached
+            console.print(f"Ray dashboard: {found.url} (asks once for the token in {found.token})")
         if metered:
             beside.enter_context(others_meters(ledger.directory, run))
         beside.enter_context(mlflow_sync.background_sync(ledger, plan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,8 @@ def others_meters(study: Path, run: int) -> Iterator[None]:
 
 def nodes_alive() -> set[str]:
     """Return the ids of the nodes that are alive to Ray; none where it does not run."""
-    import ray
-
-    return {node["NodeID"] for node in ray.nodes() if node["Alive"]} if ray.is_initialized() else set()  # type: ignore[no-untyped-call]
+    ray = sys.modules.get("ray")  # whoever imports it fixes its access for this process: that is for who starts it (local_ray.py)
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]} if ray is not None and ray.is_initialized() else set()
 
 
 class NodeMeter:

@@ -11,16 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hadamard.cluster.allocation import Allocation
+from hadamard.cluster.allocation import OUR_RAY, Allocation
 from hadamard.model.files.causes import Cause
 from hadamard.model.files.trial_files import PackFiles
+from hadamard.orchestrator.execution import local_ray
 from hadamard.orchestrator.execution.budget_guard import Limits
+from hadamard.orchestrator.execution.local_ray import Dashboard
 from hadamard.orchestrator.execution.placement import reached_job, reservations
 from hadamard.orchestrator.execution.signals import SIGNALS
 from hadamard.orchestrator.execution.worker import run_here
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.planning.packs import Pack, starting_order
-from hadamard.slurm.ray_start import OBJECT_STORE_BYTES
+from hadamard.slurm.cluster_file import Cluster
 
 MOST_MOVES = 100
 """How often Tune starts a pack again whose worker is gone. Retries are decided by cause, in `retry_policy`, and a node that is drained
@@ -36,33 +38,29 @@ RAY_ENVIRONMENT = {
 
 
 @contextmanager
-def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[str | None]:
-    """Start Ray on this machine with what the allocation gives, or join the cluster named by RAY_ADDRESS; leave it at the end.
+def ray_cluster(allocation: Allocation, dashboard: bool) -> Iterator[Dashboard | None]:
+    """Join the Ray of this Slurm job, if it has one, or start one on this machine; leave it at the end.
 
-    Yields the dashboard's URL, or None where it is not running.
+    Yields the dashboard of a Ray that was started here, or None where there is none.
+
+    Raises:
+        UserError: Ray does not start.
     """
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import ray
-
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a worker that is gone is no error: its pack is started again
-    if "RAY_ADDRESS" in os.environ:
-        context = ray.init(log_to_driver=False, logging_level=logging.ERROR)
-    else:
-        context = ray.init(
-            address="local",
-            num_cpus=allocation.cpus,
-            num_gpus=allocation.gpus,
-            _memory=allocation.memory_bytes,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=dashboard,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=f"/tmp/hadamard-{os.getuid()}",  # socket paths end at 107 bytes, and others may own /tmp/ray
-        )
+    with _joined(Path(os.environ[OUR_RAY])) if OUR_RAY in os.environ else local_ray.started(allocation, dashboard) as found:
+        yield found
+
+
+@contextmanager
+def _joined(cluster_file: Path) -> Iterator[None]:
+    import ray
+
+    ray.init(Cluster.read(cluster_file).address, log_to_driver=False, logging_level=logging.ERROR)
     try:
-        yield f"http://{context.dashboard_url}" if context.dashboard_url else None
+        yield
     finally:
         ray.shutdown()
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hadamard.model.files.atomic import locked
+from hadamard.model.files.atomic import locked, open_lock
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import saved_view
+from hadamard.orchestrator.tracking.address import sqlite_file, sqlite_uri
 from hadamard.orchestrator.tracking.run_content import RunContent
 
 if TYPE_CHECKING:
@@ -134,8 +135,8 @@ def _final(name: str, value: float, time_ms: int, step: int, before: float | Non
 
 def create_database(uri: str) -> None:
     """Create an sqlite tracking database as a whole: MLflow killed while creating one leaves it unusable for ever."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or file.exists():
+    file = sqlite_file(uri)
+    if file is None or file.exists():
         return
     with lock_held(file.with_name(f".{file.name}.lock"), wait=True):
         if file.exists():
@@ -145,7 +146,7 @@ def create_database(uri: str) -> None:
         for left in file.parent.glob(f".{file.name}.*.tmp"):
             left.unlink()
         temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        MlflowClient(f"sqlite:///{temporary}").search_experiments()
+        MlflowClient(sqlite_uri(temporary)).search_experiments()
         os.replace(temporary, file)
 
 
@@ -159,7 +160,7 @@ def is_outage(error: Exception) -> bool:
 @contextlib.contextmanager
 def lock_held(lock: Path, wait: bool) -> Iterator[bool]:
     """Hold a lock while this is entered; False: another process has it."""
-    with open(lock, "w") as file:
+    with open_lock(lock) as file:
         yield locked(file, wait)
 
 

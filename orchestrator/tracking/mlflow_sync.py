@@ -20,6 +20,7 @@ from hadamard.orchestrator.energy.attribution import NOT_MEASURED, StudyEnergy, 
 from hadamard.orchestrator.ledger.ledger import Ledger, TrialRecord
 from hadamard.orchestrator.ledger.notices import post, withdraw
 from hadamard.orchestrator.study.expansion import Plan
+from hadamard.orchestrator.tracking.address import tracking_uri, without_password
 from hadamard.orchestrator.tracking.mlflow_client import StudyRuns, is_outage, lock_held
 from hadamard.orchestrator.tracking.run_content import run_content
 from hadamard.orchestrator.tracking.sync_state import SyncState
@@ -48,11 +49,6 @@ class SyncResult:
     """Why not everything could be sent; None if it could."""
 
 
-def tracking_uri(ledger: Ledger) -> str:
-    """Return $MLFLOW_TRACKING_URI, else an sqlite file beside the study's directory, shared by all studies there."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ledger.directory.absolute().parent / 'mlflow.db'}"
-
-
 def sync(ledger: Ledger, plan: Plan, run_has_ended: bool, everything: bool = False) -> SyncResult:
     """Bring MLflow up to date with the ledger; finds or creates runs by tag, so that it may be killed and repeated at will.
 
@@ -75,7 +71,7 @@ def sync(ledger: Ledger, plan: Plan, run_has_ended: bool, everything: bool = Fal
     if outcome.error is None:
         withdraw(ledger.directory, "MLflow")
     else:
-        what = f"MLflow at {tracking_uri(ledger)} does not have everything yet"
+        what = f"MLflow at {without_password(tracking_uri(ledger))} does not have everything yet"
         warn_once(logger, what, outcome.error)
         post(ledger.directory, "MLflow", f"{what}: {outcome.error}")
     return outcome
@@ -180,4 +176,4 @@ def _modified_ms(file: Path) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    return without_password(f"{type(error).__name__}: {error}".splitlines()[0])[:300]

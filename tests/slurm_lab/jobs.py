@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,17 +143,6 @@ def assert_each_trial_once(progress: Progress, trials: int, study: str = "tiny")
         epochs = [event["epoch"] for event in events if event["event"] == "epoch"]
         assert epochs == sorted(set(epochs)), f"{key}: an epoch is told twice"
     assert sorted(progress.mlflow_runs(study)) == sorted(progress.done)
-
-
-def processes(*words: str) -> Iterator[int]:
-    """Yield the process ids, on any node, whose command line has all these words in it; the host sees the processes of all nodes."""
-    for process in Path("/proc").iterdir():
-        try:
-            line = (process / "cmdline").read_bytes().decode().replace("\0", " ")
-        except (OSError, UnicodeDecodeError):
-            continue
-        if process.name.isdigit() and all(word in line for word in words):
-            yield int(process.name)
 
 
 def environment_of(pid: int) -> dict[str, str]:

@@ -14,9 +14,10 @@ import pytest
 
 from hadamard.cluster.energy.recorder import recordings
 from tests.conftest import ROOT
-from tests.slurm_lab.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record, processes
-from tests.slurm_lab.lab import Lab
+from tests.slurm_lab.jobs import Desk, Progress, assert_each_trial_once, environment_of, long_study, owner_record
+from tests.slurm_lab.lab import NODE_PORT, Lab
 from tests.support.metered import constant_trace
+from tests.support.whole_runs import processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore")]  # four share two cores
 
@@ -166,6 +167,7 @@ def test_two_studies_of_one_user_on_the_same_nodes_are_seen_and_do_not_disturb_e
     desk.wait_for(lambda: set(longer.in_training.values()) == set(nodes), 240, "training on both nodes")
     assert_packs_see_no_gpu(longer.directory)
     assert_dashboard_answers(desk.lab, jobs["longer"], longer.directory, nodes)
+    assert_nodes_say_nothing_without_the_token(desk.lab, nodes)
     assert_doctor_finds_what_slurm_gave(desk.lab, jobs["longer"], nodes)
     assert_status_tells(longer.directory, jobs["longer"], nodes)
     for name, job in jobs.items():
@@ -193,6 +195,19 @@ def assert_dashboard_answers(lab: Lab, job: str, directory: Path, nodes: list[st
     assert {node["hostname"] for node in json.loads(said)["data"]["summary"]} == set(nodes)
     assert lab.run_on(nodes[0], "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url).stdout == "401"
     assert lab.run_on(nodes[1], "curl", "-s", url.replace("127.0.0.1", nodes[0])).returncode != 0
+
+
+def assert_nodes_say_nothing_without_the_token(lab: Lab, nodes: list[str]) -> None:
+    """Whatever listens on the address of the head node answers programs of other nodes by a refusal, or not at all."""
+    lines = lab.run_on(nodes[0], "ss", "--listening", "--tcp", "--numeric", "--no-header").stdout.splitlines()
+    places = [line.split()[3].rpartition(":") for line in lines]
+    ports = sorted({int(port) for address, _, port in places if "127.0.0.1" not in address and address != "[::1]"} - {NODE_PORT})
+    assert len(ports) > 3, "the lab's nodes have Ray"
+    asked = [f"http://{nodes[0]}:{port}{path}" for port in ports for path in ("/metrics", "/api/version", "/")]
+    said = lab.run_on(nodes[1], "curl", "-s", "-m", "2", "-w", "\\n= %{http_code} %{url_effective}\\n", *asked).stdout
+    codes = [line.split()[1] for line in said.splitlines() if line.startswith("= ")]
+    assert len(codes) == len(asked)
+    assert set(codes) <= {"000", "401"}, said
 
 
 def assert_doctor_finds_what_slurm_gave(lab: Lab, job: str, nodes: list[str]) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,18 @@ def metric_points(directory: Path) -> dict[str, int]:
 
 def trainers(directory: Path) -> list[int]:
     """Process ids of the training processes of this study."""
-    found = []
+    return list(processes("hadamard.model.train", str(directory)))
+
+
+def processes(*words: str) -> Iterator[int]:
+    """Yield the process ids, of whatever user and node, whose command line has all these words in it."""
     for process in Path("/proc").iterdir():
         try:
-            words = (process / "cmdline").read_bytes().decode().split("\0")
+            line = (process / "cmdline").read_bytes().decode().replace("\0", " ")
         except (OSError, UnicodeDecodeError):
             continue
-        if process.name.isdigit() and "hadamard.model.train" in words and any(str(directory) in word for word in words):
-            found.append(int(process.name))
-    return found
+        if process.name.isdigit() and all(word in line for word in words):
+            yield int(process.name)
 
 
 def in_training(directory: Path) -> list[int]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hadamard.cluster import file_systems
+from hadamard.cluster.scratch import scratch
 from hadamard.cluster.steps import step
 from hadamard.model.errors import UserError
 from hadamard.model.files.atomic import existing_parent, why_not_writable
@@ -17,7 +18,7 @@ from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.representation.sentence_encoders import PACKAGED_NAME, locate
 from hadamard.orchestrator.commands.doctor.check import Check, check, in_own_process, refused
 from hadamard.slurm.allocated import try_step
-from hadamard.slurm.node_directory import local_directory, scratch
+from hadamard.slurm.node_directory import local_directory
 
 SCRATCH_BYTES = 2 * 2**30
 """Ray's logs and spilled objects: with less room than this its nodes soon refuse work."""

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hadamard.cluster.scratch import scratch
 from hadamard.orchestrator.commands.doctor.check import Check, check, reason
 from hadamard.orchestrator.formats import count, duration
 from hadamard.slurm.allocated import AllocatedResources, allocated
 from hadamard.slurm.cluster_file import Cluster
 from hadamard.slurm.jobs import details
-from hadamard.slurm.node_directory import local_name, scratch
+from hadamard.slurm.node_directory import local_name
 
 RAY_TIMEOUT_S = 60.0
 RAY_FIX = "start Ray by slurm/sweep.sbatch, which gives it what Slurm gave the job, never what the node has"

@@ -16,6 +16,7 @@ from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.model.simulators.hardware import gpu_in_sight
 from hadamard.model.simulators.registry import SIMULATORS
 from hadamard.orchestrator.commands.doctor.check import LONGEST, Check, check, in_own_process, reason
+from hadamard.orchestrator.tracking.address import without_password
 
 
 def checks() -> Iterator[Check]:
@@ -46,7 +47,7 @@ def _ray() -> Check:
 
 
 def _mlflow() -> Check:
-    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    uri = without_password(os.environ.get("MLFLOW_TRACKING_URI", ""))
     return check(
         "MLflow",
         True,

@@ -6,7 +6,9 @@ import json
 import os
 import random
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from tests.support.whole_runs import (
     last_attempts,
     metric_points,
     mlflow_names,
+    processes,
     results,
     run,
     stamps,
@@ -36,7 +39,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 KILLS = 3
 
 
-def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undisturbed: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where Ray keeps its files, by a path that leaves room for sockets."""
+    with tempfile.TemporaryDirectory(prefix="hs", dir="/tmp") as directory:
+        monkeypatch.setenv("HADAMARD_SCRATCH", directory)
+        yield Path(directory)
+
+
+def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undisturbed: Path, tmp_path: Path, scratch: Path) -> None:
     study, directory = write_study(tmp_path, LONGER), tmp_path / "run"
     chance = random.Random(20261122)
     finished: dict[str, int] = {}
@@ -51,6 +62,8 @@ def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undis
         assert process.poll() is None, "the run ended before it could be killed: make the study longer"
         process.kill()
         process.communicate()
+        until(lambda: not list(scratch.iterdir()), 30)
+        assert not list(processes(f"{scratch}/")), "nothing of Ray's runs on"
         now = stamps(directory)
         assert all(now[path] == stamp for path, stamp in finished.items()), "a finished trial was lost or done again"
         finished = now

@@ -14,6 +14,7 @@ import pytest
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import mlflow_sync, saved_view
+from hadamard.orchestrator.tracking.address import sqlite_file, tracking_uri
 from tests.support.finished_study import finished_study, joules, meter
 from tests.support.studies import entered
 
@@ -40,7 +41,7 @@ def ledger(tmp_path: Path, plan: Plan) -> Ledger:
 def runs(ledger: Ledger) -> list[object]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(mlflow_sync.tracking_uri(ledger))
+    client = MlflowClient(tracking_uri(ledger))
     experiment = client.get_experiment_by_name("tiny")
     return list(client.search_runs([experiment.experiment_id], max_results=1000))
 
@@ -58,7 +59,7 @@ def test_runs_carry_params_curves_finals_and_status(ledger: Ledger, plan: Plan) 
     assert done.data.metrics["parameters"] == 17
     assert done.data.params["head.qubits"] == str(plan.trials[0].factors["head.qubits"])
     assert done.data.tags["mlflow.parentRunId"] == by_name["tiny"].info.run_id
-    curve = MlflowClient(mlflow_sync.tracking_uri(ledger)).get_metric_history(done.info.run_id, "train_loss")
+    curve = MlflowClient(tracking_uri(ledger)).get_metric_history(done.info.run_id, "train_loss")
     assert [(point.step, point.value) for point in curve] == [(1, 1.0), (2, 0.5)]
     assert by_name[plan.trials[3].key].info.status == "FAILED"
     assert by_name[plan.trials[3].key].data.tags["hadamard.cause"] == "diverged"
@@ -157,7 +158,7 @@ def test_joules_come_when_the_run_has_ended_with_what_was_counted_and_how(tmp_pa
 
     ledger, plan = finished_study(tmp_path / "study", 5)
     meter(ledger, plan)
-    key, client = plan.trials[3].key, MlflowClient(mlflow_sync.tracking_uri(ledger))
+    key, client = plan.trials[3].key, MlflowClient(tracking_uri(ledger))
     assert mlflow_sync.sync(ledger, plan, run_has_ended=False) == mlflow_sync.SyncResult(5, None)
     assert "energy_j" not in {run.info.run_name: run for run in runs(ledger)}[key].data.metrics
     for _ in range(2):
@@ -184,7 +185,7 @@ def test_the_view_is_offered_once_and_then_belongs_to_its_users(ledger: Ledger, 
     from mlflow import MlflowClient
 
     mlflow_sync.sync(ledger, plan, run_has_ended=True)
-    client = MlflowClient(mlflow_sync.tracking_uri(ledger))
+    client = MlflowClient(tracking_uri(ledger))
     experiment = client.get_experiment_by_name("tiny")
     columns = json.loads(json.loads(experiment.tags[saved_view.TAG])["state"])["selectedColumns"]
     assert {"metrics.`test_accuracy`", "metrics.`energy_j`", "metrics.`train_s`", "metrics.`parameters`"} < set(columns)
@@ -196,7 +197,9 @@ def test_the_view_is_offered_once_and_then_belongs_to_its_users(ledger: Ledger, 
 
 def test_a_database_that_was_deleted_is_filled_again(ledger: Ledger, plan: Plan) -> None:
     mlflow_sync.sync(ledger, plan, run_has_ended=True)
-    Path(mlflow_sync.tracking_uri(ledger).removeprefix("sqlite:///")).unlink()
+    file = sqlite_file(tracking_uri(ledger))
+    assert file is not None
+    file.unlink()
     code = (
         "import sys; from pathlib import Path; from hadamard.orchestrator.tracking import mlflow_sync as tracking\n"
         "from hadamard.orchestrator.ledger.reopen import reopen\n"

@@ -15,6 +15,7 @@ import pytest
 from hadamard.orchestrator.ledger.ledger import Ledger
 from hadamard.orchestrator.study.expansion import Plan
 from hadamard.orchestrator.tracking import mlflow_sync
+from hadamard.orchestrator.tracking.address import tracking_uri
 from hadamard.orchestrator.tracking.mlflow_client import create_database
 from tests.support.finished_study import EPOCHS, ROWS, finished_study
 from tests.support.mlflow_server import MlflowServer
@@ -95,7 +96,7 @@ def test_a_run_that_a_hung_server_made_after_all_is_taken_out(tmp_path: Path) ->
 
     ledger, plan = finished_study(tmp_path / "study", 5)
     mlflow_sync.sync(ledger, plan, run_has_ended=True)
-    client = MlflowClient(mlflow_sync.tracking_uri(ledger))
+    client = MlflowClient(tracking_uri(ledger))
     (found,) = client.search_runs(["1"], f"attributes.run_name = '{plan.trials[2].key}'")
     late = {tag: value for tag, value in found.data.tags.items() if tag.startswith("hadamard.")}
     client.create_run("1", tags=late, run_name=found.info.run_name)

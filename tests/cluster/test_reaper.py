@@ -1,0 +1,61 @@
+"""What a run leaves is ended and removed, also when the run is killed; what does not belong to it stays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hadamard.cluster.reaper import reaped
+
+SLEEPS = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(60)"
+RUN = """
+import subprocess, sys, time
+from pathlib import Path
+from hadamard.cluster.reaper import reaped
+
+directory = Path(sys.argv[1])
+with reaped(directory):
+    subprocess.Popen([sys.executable, "-c", sys.argv[2], str(directory / "child")], start_new_session=True)
+    time.sleep(60)
+"""
+
+
+def until_there(path: Path, there: bool, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while path.exists() != there:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate])
+def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, end: object) -> None:
+    directory, other = tmp_path / "hd-1", tmp_path / "hd-12"
+    directory.mkdir()
+    other.mkdir()
+    beside = subprocess.Popen([sys.executable, "-c", SLEEPS, str(other / "child")])
+    run = subprocess.Popen([sys.executable, "-c", RUN, str(directory), SLEEPS])
+    until_there(directory / "child", there=True)
+    until_there(other / "child", there=True)
+    end(run)  # type: ignore[operator]
+    run.wait()
+    until_there(directory, there=False)
+    left = subprocess.run(["pgrep", "-f", f"{directory}/"], capture_output=True, text=True).stdout
+    assert left == ""
+    assert beside.poll() is None
+    assert other.exists()
+    beside.kill()
+    beside.wait()
+
+
+def test_at_the_end_of_the_block_all_is_gone(tmp_path: Path) -> None:
+    directory = tmp_path / "hd-1"
+    directory.mkdir()
+    with reaped(directory):
+        child = subprocess.Popen([sys.executable, "-c", SLEEPS, str(directory / "child")])
+        until_there(directory / "child", there=True)
+    assert child.wait() < 0
+    assert not directory.exists()
