@@ -12,6 +12,7 @@ from hadamard.orchestrator.commands.doctor import machine
 from hadamard.orchestrator.commands.doctor.check import check, reason, text
 from hadamard.orchestrator.commands.doctor.directories import scratch, scratch_check
 from hadamard.orchestrator.commands.doctor.job import RayNode, compare, find_cluster
+from hadamard.orchestrator.commands.doctor.listening import Listener, listening
 from hadamard.slurm.allocated import AllocatedResources
 
 GIB = 2**30
@@ -95,3 +96,16 @@ def test_a_check_tells_what_to_do_only_where_it_must() -> None:
     assert [*text(check("Slurm", True, "/usr/bin/sbatch", "fix"))] == ["yes Slurm             /usr/bin/sbatch"]
     assert [*text(check("GPU", False, "none", "ask for one"))][1].strip() == "-> ask for one"
     assert check("Slurm", True, "/usr/bin/sbatch", "fix").fix is None
+
+
+def test_ports_of_ray_are_shown_with_who_reaches_them() -> None:
+    local = [Listener("127.0.0.1", 8265, "dashboard"), Listener("::ffff:127.0.0.1", 6379, "gcs_server"), Listener("::1", 7000, "raylet")]
+    wide = [Listener("::", 33783, "raylet"), Listener("10.0.0.7", 20101, "ray::DashboardAgent")]
+    assert listening([], in_job=False).seen == "none: no Ray of yours runs here"
+    assert listening(local, in_job=False).ok
+    assert listening(local, in_job=False).seen == "3 ports on the loopback interface, none on others"
+    alone, in_job = listening([*local, *wide], in_job=False), listening([*local, *wide], in_job=True)
+    assert (alone.ok, in_job.ok) == (False, True)
+    assert "10.0.0.7:20101 (ray::DashboardAgent), :::33783 (raylet)" in alone.seen
+    assert alone.fix is not None
+    assert "ray stop" in alone.fix
