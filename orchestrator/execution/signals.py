@@ -1,15 +1,17 @@
-"""SIGINT, SIGTERM and SIGUSR1 to the driver: the first one stops the study gracefully, a second one, or too long a wait, at once."""
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1 to the driver: the first one stops the study gracefully, a second, or too long a wait, at once."""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 ECHO_S = 1.0
 """Within this time a second signal is the first one's echo: Slurm signals all of a job's processes, and its script passes signals on."""
 
@@ -55,10 +57,13 @@ class StopSignals:
 
     def _handle(self) -> None:
         for number in (*SIGNALS, signal.SIGALRM):
-            signal.signal(number, self._on_signal)
+            if (number, self._before[number]) != (signal.SIGHUP, signal.SIG_IGN):  # under nohup it goes on without its terminal
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
+        if number == signal.SIGHUP:
+            _leave_terminal()
         if number == signal.SIGALRM:
             raise KeyboardInterrupt
         if self.received:
@@ -71,3 +76,12 @@ class StopSignals:
         self._stop(number)
         if not self._graceful:
             raise KeyboardInterrupt
+
+
+def _leave_terminal() -> None:
+    """Print into nothing from now on: to write to a terminal that has hung up, and no longer says that it is one, is an error."""
+    for stream in (0, 1, 2):
+        if stat.S_ISCHR(os.fstat(stream).st_mode):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, stream)
+            os.close(nothing)

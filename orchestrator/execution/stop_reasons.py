@@ -44,7 +44,7 @@ def infer_stop_reason(number: int, details: AskJob, environment: Mapping[str, st
     job = details(id_)
     if cause := _by_state(job):
         return cause
-    if number == signal.SIGINT:
+    if number in (signal.SIGINT, signal.SIGHUP):
         return Cause.INTERRUPTED
     left_s = job["time_left_s"] if job else None
     if left_s is not None and left_s <= (EARLY_SIGNAL_S if number == signal.SIGUSR1 else NEAR_LIMIT_S):

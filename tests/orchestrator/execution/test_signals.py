@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +65,41 @@ def test_handlers_and_clock_are_as_before_in_the_end() -> None:
         os.kill(os.getpid(), signal.SIGINT)
     assert [signal.getsignal(number) for number in (*module.SIGNALS, signal.SIGALRM)] == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_under_nohup_a_lost_terminal_is_nothing() -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals(received.append, 60.0) as signals, signals.graceful():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert received == []
+
+
+HANG_UP = """
+import os, signal, sys
+from hadamard.orchestrator.execution.signals import StopSignals
+
+with StopSignals(lambda number: open(sys.argv[1], "w").close(), 60.0) as signals, signals.graceful():
+    print("ready", flush=True)
+    while not signals.received:
+        signal.sigtimedwait([], 0.1)
+    print("a report", flush=True)
+open(sys.argv[1], "a").write("to the end")
+"""
+
+
+def test_after_its_terminal_is_lost_a_run_prints_into_nothing_and_ends_as_ever(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    word = tmp_path / "word"
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANG_UP, str(word)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    assert b"ready" in os.read(ours, 100)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(30) == 0
+    assert word.read_text() == "to the end"
