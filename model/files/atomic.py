@@ -53,6 +53,19 @@ def locked(file: IO[Any], wait: bool) -> bool:
     return True
 
 
+def open_lock(path: Path) -> IO[Any]:
+    """Open a file to lock, and make it if need be; others' files serve as well as one's own, a link to somewhere else does not.
+
+    Raises:
+        OSError: It cannot be opened, or is a link.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except PermissionError:  # another user's, in a place that several share: it need not be written
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    return os.fdopen(descriptor, "rb")
+
+
 def existing_parent(path: Path) -> Path:
     """Return the path itself if it exists, else the nearest directory above it that does."""
     return next(parent for parent in (path, *path.absolute().parents) if parent.exists())
@@ -60,6 +73,9 @@ def existing_parent(path: Path) -> Path:
 
 def why_not_writable(directory: Path) -> str | None:
     """Return why nothing can be written to a directory, or where it would be made, or None if it can; leaves nothing behind."""
+    for place in (directory, *directory.parents):
+        if place.is_symlink() and not place.exists():
+            return f"{place} is a link to {place.readlink()}, which is not there"
     standing = existing_parent(directory)
     try:
         with tempfile.TemporaryFile(dir=standing):  # root passes every check of permissions, so write for real

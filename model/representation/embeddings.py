@@ -22,7 +22,7 @@ import numpy.typing as npt
 from hadamard.model.data.corpus import Corpus, load_corpus
 from hadamard.model.data.splits import Split
 from hadamard.model.errors import EXIT_USER_ERROR, StopRequest, UserError
-from hadamard.model.files.atomic import locked, why_not_writable, write_atomically
+from hadamard.model.files.atomic import locked, open_lock, why_not_writable, write_atomically
 from hadamard.model.representation.sentence_encoders import LocatedSentenceEncoder, load_encoder, locate
 from hadamard.model.settings import Tuning
 from hadamard.model.trial import Trial, TrialSettings
@@ -148,7 +148,7 @@ def compute_once(
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + lost_lock_s
-    with open(file.with_suffix(".lock"), "w") as lock:
+    with open_lock(file.with_suffix(".lock")) as lock:
         while not locked(lock, wait=False) and not file.exists() and time.monotonic() < deadline:
             if should_stop():
                 raise StopRequest

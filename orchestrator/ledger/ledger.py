@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -248,8 +249,10 @@ def explained_disk_errors(directory: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
             raise
+        named = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(directory)
+        place = directory if Path(named).absolute().is_relative_to(directory.absolute()) else named
         raise LedgerError(
-            f"{directory}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
+            f"{place}: {error.strerror}. Finished trials are safe; make room or mend the permissions and give the same command again"
         ) from error
 
 

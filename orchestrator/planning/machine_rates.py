@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from hadamard.cluster.energy.base import Method
 from hadamard.cluster.energy.choice import requested_method
 from hadamard.model.errors import UserError
-from hadamard.model.files.atomic import locked, write_atomically
+from hadamard.model.files.atomic import locked, open_lock, write_atomically
 from hadamard.model.representation.embeddings import cache_directory
 from hadamard.model.simulators.base import Positive, Rate
 from hadamard.model.simulators.registry import SIMULATORS
@@ -217,7 +217,7 @@ def _change(content: Callable[[Path], RatesFile]) -> Path:
     path = rates_file(this_machine())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path.with_suffix(".lock"), "w") as lock:
+        with open_lock(path.with_suffix(".lock")) as lock:
             locked(lock, wait=True)
             write_atomically(path, _CONTENT.dump_json(content(path), indent=1))
     except OSError as error:

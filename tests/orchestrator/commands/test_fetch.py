@@ -39,8 +39,12 @@ def test_what_is_missing_is_computed_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"HF_HUB_OFFLINE=1 hadamard run {study}" in first.output
     assert f"jobs must have the same HADAMARD_CACHE={tmp_path / 'cache'}" in first.output
     assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(embeddings, "why_not_writable", lambda _: "read-only file system")
     again = CliRunner().invoke(app, ["fetch", str(study), "--set", "data.sentences=120"])
+    assert again.exit_code == 0, "what holds everything need not be written"
     assert again.output == first.output[first.output.index("\n") + 1 :]
+    more = CliRunner().invoke(app, ["fetch", str(study), "--set", "data.sentences=140"])
+    assert "cannot be written: read-only file system" in str(more.exception)
 
 
 def settings_of(tmp_path: Path, data: str) -> TrialSettings:

@@ -120,8 +120,15 @@ def test_a_disk_too_full_for_what_is_owed_is_refused(tmp_path: Path, plan: Plan)
 def test_a_disk_that_fills_up_on_the_way_is_explained(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="No space left on device. Finished trials are safe"), explained_disk_errors(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(LedgerError, match=f"{tmp_path}: No space left"), explained_disk_errors(tmp_path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "trials" / "one" / "result.json"))
     with pytest.raises(FileNotFoundError), explained_disk_errors(tmp_path):
         raise FileNotFoundError
+
+
+def test_the_place_that_failed_is_named_and_not_the_one_that_was_expected_to(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="^/tmp/elsewhere: Permission denied"), explained_disk_errors(tmp_path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/tmp/elsewhere")
 
 
 def test_a_damaged_result_is_named(ledger: Ledger, plan: Plan) -> None:
