@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ from hadamard.orchestrator.execution.signals import StopSignals
 @pytest.fixture(autouse=True)
 def no_echo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ECHO_S", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def terminal() -> Iterator[None]:
+    """As where a terminal is at hand, also if the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", module.SIGNALS)
