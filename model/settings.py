@@ -16,7 +16,7 @@ def _power_of_two(number: int) -> int:
     return number
 
 
-PowerOfTwo = Annotated[int, Field(ge=1), AfterValidator(_power_of_two)]
+PowerOfTwo = Annotated[int, Field(ge=1, le=2**20), AfterValidator(_power_of_two)]
 
 
 class Settings(BaseModel):
@@ -48,7 +48,7 @@ class Data(Settings):
     path: str | None = None
     """A file in one of the formats of model/data/formats.py, such as TSV with the header `text<TAB>label`, or a directory of such files,
     which are pooled. None: see `name`."""
-    train_per_class: Annotated[int, Field(ge=2)] = 256
+    train_per_class: Annotated[int, Field(ge=2, le=10**7)] = 256
     """Sentences drawn per class and split, for training and validation together."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Fraction of the drawn sentences that form the validation set."""
@@ -72,11 +72,11 @@ class Data(Settings):
 class Tuning(Settings):
     """How a sentence encoder is tuned whose representation is not `frozen`."""
 
-    pairs: Annotated[int, Field(ge=1)] = 5
+    pairs: Annotated[int, Field(ge=1, le=1000)] = 5
     """`setfit`: pairs drawn for each sentence and epoch within its own class, and as many across (R of Tunstall et al.)."""
-    epochs: Annotated[int, Field(ge=1)] = 1
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 1
     """`setfit`: epochs, each with newly drawn pairs."""
-    batch: Annotated[int, Field(ge=1)] = 16
+    batch: Annotated[int, Field(ge=1, le=10**6)] = 16
     """`setfit`: pairs per step."""
     lr: Annotated[float, Field(gt=0)] = 2e-5
     """Learning rate of the sentence encoder's weights; the head has its own."""
@@ -98,8 +98,8 @@ class SentenceEncoder(Settings):
 class Training(Settings):
     """How a head is trained by gradient: Adam on the cross-entropy (paper.md, "Quantum head")."""
 
-    epochs: Annotated[int, Field(ge=1)] = 30
-    batch: Annotated[int, Field(ge=1)] = 16
+    epochs: Annotated[int, Field(ge=1, le=10**6)] = 30
+    batch: Annotated[int, Field(ge=1, le=10**6)] = 16
     lr: Annotated[float, Field(gt=0)] = 0.01
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
 

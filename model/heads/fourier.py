@@ -13,7 +13,7 @@ class FourierHead(ClosedFormHead):
     """Logistic regression on random Fourier features of an RBF kernel (Rahimi and Recht 2007), with a free number of parameters."""
 
     kind: Literal["fourier"]
-    features: Annotated[int, Field(ge=1)] = 885
+    features: Annotated[int, Field(ge=1, le=10**5)] = 885
     """With the bias 886 parameters, as many as the paper's best head has."""
     gamma: Annotated[float, Field(gt=0)] = 1.0
     """Of the kernel exp(-gamma |x - y|^2)."""

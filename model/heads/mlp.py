@@ -23,9 +23,9 @@ class MlpHead(GradientHead):
     """Multi-layer perceptron with one hidden layer, or none, trained like the quantum head."""
 
     kind: Literal["mlp"]
-    hidden: Annotated[int, Field(ge=0)] = 48
+    hidden: Annotated[int, Field(ge=0, le=10**5)] = 48
     """Width of the hidden layer; 0: no hidden layer, a logistic regression."""
-    components: Annotated[int, Field(ge=0)] = 0
+    components: Annotated[int, Field(ge=0, le=10**5)] = 0
     """Principal components of the training embeddings that it reads; 0: the embedding itself."""
 
     def check(self, dimension: int, train: int) -> None:

@@ -26,12 +26,12 @@ class QuadraticHead(GradientHead):
     """
 
     kind: Literal["quadratic"]
-    components: Annotated[int, Field(ge=1)] = 32
+    components: Annotated[int, Field(ge=1, le=10**4)] = 32
     """Principal components of the training embeddings that it reads."""
-    forms: Annotated[int, Field(ge=1)] = 12
-    rank: Annotated[int, Field(ge=1)] = 2
+    forms: Annotated[int, Field(ge=1, le=10**4)] = 12
+    rank: Annotated[int, Field(ge=1, le=10**4)] = 2
     """Rank of each form, a sum of that many squares of linear functions with alternating signs."""
-    frequencies: Annotated[int, Field(ge=0)] = 2
+    frequencies: Annotated[int, Field(ge=0, le=1000)] = 2
     """Highest frequency of the Fourier series; 0: the linear layer reads the forms themselves."""
 
     def check(self, dimension: int, train: int) -> None:

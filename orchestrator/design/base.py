@@ -35,7 +35,7 @@ class DesignSettings(Settings):
     """
 
     takes_in_words: ClassVar[str] = "any factors"
-    splits: Annotated[int, Field(ge=1)] = 5
+    splits: Annotated[int, Field(ge=1, le=10**4)] = 5
     """Seeded draws of train, validation and test; each row is run once in each of them, so they are blocks."""
     kind: str
 
@@ -71,7 +71,7 @@ class DesignSettings(Settings):
 class ExtendableDesign(DesignSettings):
     """A design over the ends of numeric factors, to which rows in the very middle and in the middles of the faces may be added."""
 
-    centre_points: Annotated[int, Field(ge=0)] = 0
+    centre_points: Annotated[int, Field(ge=0, le=1000)] = 0
     """Extra rows with every factor at its middle, which show curvature. Every factor must have a middle."""
     axial_points: bool = False
     """Extra rows with one factor at its low or high end and all others at their middles, which show which factor bends the response.

@@ -43,7 +43,7 @@ class Budget(Settings):
     """Hours of all nodes together."""
     energy: Annotated[float, _in(JOULES), Field(gt=0)] | None = None
     """Gross energy of its packs by the nodes' meters, as `2 kWh` or `500 kJ`; a number without a unit is joules. Needs meters."""
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1, le=10**9)] | None = None
     """Trials that end."""
 
     @property

@@ -6,6 +6,7 @@ What is valid in it is in `schema.py` and `validation.py`.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from hadamard.model.errors import UserError
 from hadamard.orchestrator.study.packaged import packaged_studies, study_path
+from hadamard.orchestrator.study.yaml_limits import LimitError, check_extent, read_limited
 
 Location = tuple[str | int, ...]
 
@@ -78,11 +80,11 @@ class StudyFile:
         """
         path = study_path(path)
         try:
-            text = path.read_text()
+            text = read_limited(path)
         except FileNotFoundError as error:
             reason = f"cannot be read: no such file, and no packaged study of that name; there are {', '.join(packaged_studies())}"
             raise StudyError([Problem(reason, where=str(path))]) from error
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, LimitError) as error:
             raise StudyError([Problem(f"cannot be read: {error}", where=str(path))]) from error
         content = _parse(text, str(path))
         if not isinstance(content, CommentedMap):
@@ -135,12 +137,20 @@ class StudyFile:
 
 
 def _parse(text: str, where: str) -> Any:
+    line = 0
     try:
+        check_extent(text)
         return YAML(typ="rt").load(io.StringIO(text))
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line = f":{mark.line + 1}" if mark is not None and not where.startswith("--set") else ""
-        raise StudyError([Problem(f"not valid YAML: {getattr(error, 'problem', None) or error}", where=f"{where}{line}")]) from error
+        line = mark.line + 1 if mark is not None else 0
+        reason: object = getattr(error, "problem", None) or error
+    except LimitError as error:
+        line, reason = error.line, error
+    except Exception as error:  # values that claim a type which they are not: each type has its own way to fail
+        reason = f"a value is not what its type says ({error or type(error).__name__})"
+    shown = textwrap.shorten(str(reason), 200)
+    raise StudyError([Problem(f"not valid YAML: {shown}", where=f"{where}:{line}" if line and not where.startswith("--set") else where)])
 
 
 def _plain(node: Any) -> Any:

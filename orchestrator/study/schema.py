@@ -58,8 +58,8 @@ class Baseline(Settings):
 class Selection(Settings):
     """Repeated k-fold cross-validation inside the sentences that a split draws, by which every arm chooses among its candidates."""
 
-    folds: Annotated[int, Field(ge=2)] = 4
-    repeats: Annotated[int, Field(ge=1)] = 1
+    folds: Annotated[int, Field(ge=2, le=1000)] = 4
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
 
     def all_folds(self) -> tuple[Fold, ...]:
         """Return every part that is held out once."""
@@ -72,7 +72,7 @@ class Range(Settings):
     low: float
     high: float
     scale: Literal["linear", "log"] = "linear"
-    levels: Annotated[int, Field(ge=2)] = 2
+    levels: Annotated[int, Field(ge=2, le=1000)] = 2
     """How many levels a factorial design takes from the range."""
 
 
@@ -95,7 +95,7 @@ class Study(TrialSettings):
 
     study: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     """Name; also that of its directory and its MLflow experiment."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seeds run order, splits and initial parameters."""
     factors: dict[str, Levels]
     design: AnyDesign

@@ -27,6 +27,7 @@ from hadamard.orchestrator.study.rank_settings import check_ranks
 from hadamard.orchestrator.study.schema import REPRESENTATION, Candidates, Study, with_values
 
 DIGEST_LENGTH = 12
+MOST_TRIALS = 10**5
 RESULTS_VERSION = 2
 """Part of every key: raised when a change of the code changes results, so that old and new ones never mix."""
 
@@ -60,6 +61,9 @@ def trials_of(study: Study, design: Design) -> tuple[Trial, ...]:
         DataError, SentenceEncoderError: A corpus or sentence encoder is missing.
     """
     rows, baselines = _rows(study, design), _baselines(study)
+    if (number := study.design.splits * sum(1 + len(arm.folds) for arm in (*rows, *baselines))) > MOST_TRIALS:
+        reason = f"{number:,} trials, with those of cross-validation, are more than the {MOST_TRIALS:,} that a study may have"
+        raise StudyError([Problem(f"{reason}: take fewer splits, rows or candidates", ("design", "splits"))])
     by_identity = {
         (trial.arm, trial.digest): trial  # candidates may differ in what decides no result, such as how a frozen encoder is tuned
         for arm in reversed([*rows, *baselines])

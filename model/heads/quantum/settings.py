@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Noise(Settings):
     """Noise of a quantum device in the second module: finite shots, gate errors and readout errors (paper.md, "Screening study")."""
 
-    shots: Annotated[int, Field(ge=1)] | Literal["exact"] = "exact"
+    shots: Annotated[int, Field(ge=1, le=10**9)] | Literal["exact"] = "exact"
     """Measurements per expectation and measured qubit; `exact`: the expectation itself."""
     one_qubit_error: Annotated[float, Field(ge=0, le=1)] = 0.0
     """p of the depolarising channel (1-p) rho + p I/2 after every gate on one qubit."""
@@ -33,7 +33,7 @@ class Noise(Settings):
     """Probability that a measured bit is read as its opposite."""
     scale: Annotated[float, Field(ge=0)] = 1.0
     """Multiplies the three errors, so that a device's noise can be one factor of a design; 0: a device without errors."""
-    trajectories: Annotated[int, Field(ge=1)] = 16
+    trajectories: Annotated[int, Field(ge=1, le=10**6)] = 16
     """Runs per expectation, each with its own Pauli errors; without gate errors one run is made, since all would be the same."""
     gradient: Literal["exact-backward", "parameter-shift"] = "exact-backward"
     """`exact-backward`: the exact gradient of the sampled runs; `parameter-shift`: from further shots at angles shifted by +-pi/2, as on a
@@ -68,15 +68,15 @@ class QuantumHead(GradientHead):
     """How an embedding longer than 2**qubits is reduced to that length; shorter ones are padded with zeros."""
     constant: bool = False
     """Append a constant before normalising, which gives the even amplitude-encoded head its linear terms back."""
-    encoders: Annotated[int, Field(ge=1)] = 1
+    encoders: Annotated[int, Field(ge=1, le=64)] = 1
     """E, the number of parallel encoders."""
-    encoder_layers: Annotated[int, Field(ge=0)] = 2
-    connectivity: Annotated[int, Field(ge=1)] = 1
+    encoder_layers: Annotated[int, Field(ge=0, le=1000)] = 2
+    connectivity: Annotated[int, Field(ge=1, le=45)] = 1
     """C: rings of distance 1..C."""
-    reuploads: Annotated[int, Field(ge=0)] = 2
+    reuploads: Annotated[int, Field(ge=0, le=1000)] = 2
     """N, the number of re-uploading blocks [angle encoding, PQC 1], which PQC 2 follows. 0: nothing is measured in between, PQC 2 acts on
     an encoder's state, and outputs are merged after it."""
-    layers: Annotated[int, Field(ge=0)] = 2
+    layers: Annotated[int, Field(ge=0, le=1000)] = 2
     """Layers of each PQC in the second module."""
     merge: Literal["mean", "concatenate", "blocks"] = "mean"
     """How the outputs of E encoders become angles: their mean; concatenated, on E x Q qubits; or encoder e feeds block e mod E."""
@@ -86,7 +86,7 @@ class QuantumHead(GradientHead):
     """Whether the N re-uploading blocks share the angles of one PQC 1."""
     reading: Literal["A", "B"] = "A"
     """Which reading of the paper's PQC: A has Q(CL+1) angles, B one more ring set before the RY column, Q(C(L+1)+1)."""
-    measured: Annotated[int, Field(ge=1)] = 1
+    measured: Annotated[int, Field(ge=1, le=46)] = 1
     """Q_m: qubits 0..Q_m-1 of the second module are measured."""
     initial_angles: Annotated[float, Field(gt=0)] = 0.1
     """Initial angles are uniform in [-initial_angles, initial_angles] (radians)."""

@@ -18,7 +18,7 @@ class DOptimal(DesignSettings):
     """The rows that estimate a stated model best (largest determinant of X'X), for any mix of factors and any number of rows."""
 
     kind: Literal["d_optimal"]
-    rows: Annotated[int, Field(ge=2)]
+    rows: Annotated[int, Field(ge=2, le=10**5)]
     model: Literal["main", "interactions", "quadratic"] = "main"
     """`interactions` adds all two-factor interactions to the main effects; `quadratic` also the squares of numeric factors
     that are a range or have three levels or more."""

@@ -18,7 +18,7 @@ class LatinHypercube(DesignSettings):
     """Rows spread over the whole region, evenly along every single factor."""
 
     kind: Literal["latin_hypercube"]
-    rows: Annotated[int, Field(ge=2)]
+    rows: Annotated[int, Field(ge=2, le=10**5)]
 
     def base_points(self, factors: Sequence[Factor], seed: int) -> list[Point]:
         """Return the rows, drawn by the seed."""

@@ -18,7 +18,7 @@ class Sobol(DesignSettings):
     """Rows spread over the whole region by a scrambled Sobol sequence: doubling the rows keeps the earlier ones."""
 
     kind: Literal["sobol"]
-    rows: Annotated[int, Field(ge=2)]
+    rows: Annotated[int, Field(ge=2, le=10**5)]
     """A power of two: other sizes leave the sequence unbalanced."""
 
     @field_validator("rows")
