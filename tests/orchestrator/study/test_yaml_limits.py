@@ -73,7 +73,7 @@ def test_what_would_never_end_is_refused_at_once(tmp_path: Path, added: str, lin
     place = f"{file}:{line}" if line else str(file)
     with pytest.raises(StudyError, match=rf"^{place}: not valid YAML: {reason}"):
         StudyFile.read(file)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10, "it would have taken for ever"
 
 
 def test_never_more_is_read_than_a_study_can_be() -> None:
