@@ -81,9 +81,9 @@ def measure(trials: Sequence[Trial], seconds: float, allocation: Allocation, dir
         allocation: The cores.
         directory: Where Tune keeps its state.
     """
-    from ray import tune
-
     with ray_cluster(allocation, dashboard=False):
+        from ray import tune  # not before: its access is fixed then
+
         tuner = tune.Tuner(
             tune.with_resources(_train, {"cpu": 1}),
             param_space={

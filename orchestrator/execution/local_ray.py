@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ def started(allocation: Allocation, dashboard: bool) -> Iterator[Dashboard | Non
     """
     if (mode := os.environ.get("RAY_AUTH_MODE", "token")) != "token":
         raise UserError(f"RAY_AUTH_MODE={mode} would let anybody on this machine run programs as this user: unset it")
+    if "ray" in sys.modules:
+        raise RuntimeError("ray is imported already, and has read an environment in which it asks for no token and listens everywhere")
     directory = new_private()
     with reaped(directory):
         token = directory / "token"

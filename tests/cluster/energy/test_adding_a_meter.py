@@ -11,7 +11,7 @@ from tests.support.documented import extend_as_documented
 from tests.support.extended import Extended
 
 RECORD = """\
-import json, sys
+import json, sys, time
 from pathlib import Path
 from hadamard.cluster.energy.choice import open_meter, why_not_measured
 from hadamard.cluster.energy.recorder import Recorder, recordings
@@ -20,6 +20,8 @@ tree, study = map(Path, sys.argv[1:])
 meter = open_meter({}, tree)
 recorder = Recorder(study, 1, "n1", meter)
 recorder.start(idle_s=0.01)
+while not any(len(one.trace.joules) for one in recordings(study)):
+    time.sleep(0.01)  # for the first reading
 counter = next(tree.glob("sys/class/hwmon/hwmon2/energy17_input"))
 counter.write_text(str(int(counter.read_text()) + 3_000_000))
 recorder.stop()

@@ -62,8 +62,7 @@ def test_kill_9_of_the_driver_at_random_instants_loses_and_doubles_nothing(undis
         assert process.poll() is None, "the run ended before it could be killed: make the study longer"
         process.kill()
         process.communicate()
-        until(lambda: not list(scratch.iterdir()), 30)
-        assert not list(processes(f"{scratch}/")), "nothing of Ray's runs on"
+        until(lambda: not list(scratch.iterdir()) and not list(processes(f"{scratch}/")), 30)  # nothing of Ray's is left
         now = stamps(directory)
         assert all(now[path] == stamp for path, stamp in finished.items()), "a finished trial was lost or done again"
         finished = now
