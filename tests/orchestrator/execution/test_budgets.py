@@ -13,10 +13,12 @@ from hadamard.orchestrator.energy.totals import study_j
 from hadamard.orchestrator.ledger.resource_log import runs_used
 from tests.support.metered import constant_trace, held_s
 from tests.support.studies import TINY, write_study
-from tests.support.whole_runs import LONGER, TRIALS, run
+from tests.support.whole_runs import EPOCHS, LONGER, TRIALS, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 WATTS = 20.0
+LONG = LONGER.replace(f"epochs: {EPOCHS}", f"epochs: {2 * EPOCHS}")
+"""Of so much work that the budgets below end it, however quick a machine is."""
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_joules_of_trials_are_those_of_the_trace_while_packs_ran(tmp_path: Path)
 
 @pytest.mark.usefixtures("trace")
 def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Path) -> None:
-    study, directory, limit_j = write_study(tmp_path, LONGER), tmp_path / "run", 300.0
+    study, directory, limit_j = write_study(tmp_path, LONG), tmp_path / "run", 300.0
     code, output = run(study, directory, "--set", f"budget.energy={limit_j} J")
     assert code == 1, output
     assert "the budget ends it: energy " in output
@@ -76,7 +78,7 @@ def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Pat
 
 
 def test_a_study_stops_where_its_time_ends_and_goes_on_to_a_number_of_trials(tmp_path: Path) -> None:
-    study, directory, limit_s = write_study(tmp_path, LONGER), tmp_path / "run", 14.0
+    study, directory, limit_s = write_study(tmp_path, LONG), tmp_path / "run", 14.0
     code, output = run(study, directory, "--set", f"budget.wall={limit_s} s")
     assert code == 1, output
     assert "the budget ends it: wall " in output
