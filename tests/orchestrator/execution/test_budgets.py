@@ -78,7 +78,7 @@ def test_a_study_stops_where_its_energy_ends_and_goes_on_with_more(tmp_path: Pat
 
 
 def test_a_study_stops_where_its_time_ends_and_goes_on_to_a_number_of_trials(tmp_path: Path) -> None:
-    study, directory, limit_s = write_study(tmp_path, LONG), tmp_path / "run", 14.0
+    study, directory, limit_s = write_study(tmp_path, LONG), tmp_path / "run", 22.0
     code, output = run(study, directory, "--set", f"budget.wall={limit_s} s")
     assert code == 1, output
     assert "the budget ends it: wall " in output
