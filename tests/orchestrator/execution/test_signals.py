@@ -103,12 +103,12 @@ open(sys.argv[1], "a").write("to the end")
 def test_after_its_terminal_is_lost_a_run_prints_into_nothing_and_ends_as_ever(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     word = tmp_path / "word"
-    process = subprocess.Popen(
-        [sys.executable, "-c", HANG_UP, str(word)], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
+    command, errors = [sys.executable, "-c", HANG_UP, str(word)], tmp_path / "errors"
+    with open(errors, "w") as file:
+        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=file, start_new_session=True)
     os.close(theirs)
     assert b"ready" in os.read(ours, 100)
     os.close(ours)
     process.send_signal(signal.SIGHUP)
-    assert process.wait(30) == 0
+    assert process.wait(30) == 0, errors.read_text()
     assert word.read_text() == "to the end"
