@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hadamard.cluster.own_processes import own_processes
+
 END_S, ROUNDS = 3.0, 5
 
 
@@ -40,12 +42,7 @@ def reap(directory: Path) -> None:
 
     for _ in range(ROUNDS):  # what is just starting is seen in the next round
         left = [
-            process
-            for process in psutil.process_iter(["uids", "cmdline"])
-            if process.pid != os.getpid()
-            and process.info["uids"] is not None
-            and process.info["uids"].real == os.getuid()
-            and any(f"{directory}/" in word for word in process.info["cmdline"] or ())
+            process for process, words in own_processes() if process.pid != os.getpid() and any(f"{directory}/" in word for word in words)
         ]
         for process in left:
             try:

@@ -132,12 +132,12 @@ def check_cache(trials: Sequence[Trial]) -> None:
 
 def _not_embedded(trials: Sequence[Trial]) -> dict[Path, TrialSettings]:
     """Return settings by each file of embeddings that the trials read and that is not there yet."""
-    return {
-        file: trial.settings
+    read = {
+        embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash): trial.settings
         for trial in trials
         if trial.settings.sentence_encoder.representation != "setfit"  # what is tuned on a split is embedded by the first to train on it
-        and not (file := embeddings.cached_file(trial.data_hash, trial.sentence_encoder_hash)).exists()
     }
+    return {file: settings for file, settings in read.items() if not file.exists()}
 
 
 def tool(name: str) -> str:

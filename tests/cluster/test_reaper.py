@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from hadamard.cluster.reaper import reaped
+from tests.support.whole_runs import processes, until
 
 SLEEPS = "import sys, time; open(sys.argv[1], 'w').close(); time.sleep(60)"
 RUN = """
@@ -24,13 +24,6 @@ with reaped(directory):
 """
 
 
-def until_there(path: Path, there: bool, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while path.exists() != there:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("end", [subprocess.Popen.kill, subprocess.Popen.terminate])
 def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, end: object) -> None:
     directory, other = tmp_path / "hd-1", tmp_path / "hd-12"
@@ -38,13 +31,12 @@ def test_a_run_that_is_killed_leaves_nothing(tmp_path: Path, end: object) -> Non
     other.mkdir()
     beside = subprocess.Popen([sys.executable, "-c", SLEEPS, str(other / "child")])
     run = subprocess.Popen([sys.executable, "-c", RUN, str(directory), SLEEPS])
-    until_there(directory / "child", there=True)
-    until_there(other / "child", there=True)
+    until(lambda: (directory / "child").exists(), 20)
+    until(lambda: (other / "child").exists(), 20)
     end(run)  # type: ignore[operator]
     run.wait()
-    until_there(directory, there=False)
-    left = subprocess.run(["pgrep", "-f", f"{directory}/"], capture_output=True, text=True).stdout
-    assert left == ""
+    until(lambda: not directory.exists(), 20)
+    assert not list(processes(f"{directory}/"))
     assert beside.poll() is None
     assert other.exists()
     beside.kill()
@@ -56,6 +48,6 @@ def test_at_the_end_of_the_block_all_is_gone(tmp_path: Path) -> None:
     directory.mkdir()
     with reaped(directory):
         child = subprocess.Popen([sys.executable, "-c", SLEEPS, str(directory / "child")])
-        until_there(directory / "child", there=True)
+        until(lambda: (directory / "child").exists(), 20)
     assert child.wait() < 0
     assert not directory.exists()

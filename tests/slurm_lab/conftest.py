@@ -10,7 +10,6 @@ import fcntl
 import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +21,7 @@ from hadamard.orchestrator.execution.driver import embed
 from hadamard.orchestrator.study.expansion import read_plan
 from tests.conftest import ROOT
 from tests.slurm_lab.lab import Lab, why_not
+from tests.support.alone import alone
 from tests.support.studies import TINY, write_study
 
 HERE = Path(__file__).parent
@@ -29,14 +29,6 @@ NUMBERS = range(100, 150)
 """Of labs for test runs; those below are for use by hand."""
 LAB, RESERVED, NODES = pytest.StashKey[Lab](), pytest.StashKey[IO[str]](), pytest.StashKey[list[str]]()
 NODES_IN_ALL = pytest.StashKey[int]()
-
-
-@contextmanager
-def alone(file: Path) -> Iterator[None]:
-    """Hold a file's lock: the processes of a test run do something once, whoever comes first."""
-    with open(file, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def up_lock(lab: Lab) -> Path:

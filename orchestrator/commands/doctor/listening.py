@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from hadamard.cluster.own_processes import own_processes
 from hadamard.orchestrator.commands.doctor.check import Check, check
 from hadamard.orchestrator.formats import count
 
@@ -49,12 +50,11 @@ def _of_ray() -> Iterator[Listener]:
     """Yield what this user's Ray processes listen on; those of other users are not shown to us."""
     import psutil
 
-    programs = {}
-    for process in psutil.process_iter(["uids", "name", "cmdline"]):
-        words = process.info["cmdline"] or []
-        ours = process.info["uids"] is not None and process.info["uids"].real == os.getuid()
-        if ours and any(word.startswith("ray::") or "/ray/" in word for word in words[:3]):
-            programs[process.pid] = process.info["name"]
+    programs = {
+        process.pid: process.info["name"]
+        for process, words in own_processes()
+        if any(word.startswith("ray::") or "/ray/" in word for word in words[:3])
+    }
     try:
         connections = psutil.net_connections("tcp")
     except psutil.AccessDenied:  # on systems that show a user nothing of sockets

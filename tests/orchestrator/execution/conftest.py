@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.support.alone import alone
 from tests.support.studies import write_study
 from tests.support.whole_runs import LONGER, run
 
@@ -19,8 +19,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.C
     base = tmp_path_factory.getbasetemp()
     parent = (base.parent if hasattr(pytestconfig, "workerinput") else base) / "undisturbed"
     parent.mkdir(exist_ok=True)
-    with open(parent / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(parent / "lock"):
         if not (parent / "complete").exists():
             code, output = run(write_study(parent, LONGER), parent / "run")
             assert code == 0, output
